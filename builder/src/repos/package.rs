@@ -1,0 +1,148 @@
+//! What a repository says about one package: what the solver reads and the lockfile writes, whatever the repository's type.
+
+use crate::base::Digest;
+use std::fmt;
+
+/// How a dependency compares versions; a dependency without one matches any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub enum Compare {
+    Less,
+    LessEqual,
+    Equal,
+    GreaterEqual,
+    Greater,
+}
+
+impl Compare {
+    /// As in a spec file.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Compare::Less => "<",
+            Compare::LessEqual => "<=",
+            Compare::Equal => "=",
+            Compare::GreaterEqual => ">=",
+            Compare::Greater => ">",
+        }
+    }
+
+    /// The `flags` attribute of rpm-md's `rpm:entry`.
+    pub fn rpmmd(self) -> &'static str {
+        match self {
+            Compare::Less => "LT",
+            Compare::LessEqual => "LE",
+            Compare::Equal => "EQ",
+            Compare::GreaterEqual => "GE",
+            Compare::Greater => "GT",
+        }
+    }
+
+    pub fn from_rpmmd(text: &str) -> Option<Self> {
+        Some(match text {
+            "LT" => Compare::Less,
+            "LE" => Compare::LessEqual,
+            "EQ" => Compare::Equal,
+            "GE" => Compare::GreaterEqual,
+            "GT" => Compare::Greater,
+            _ => return None,
+        })
+    }
+}
+
+/// A capability, provided or required. A `name` that starts with `(` is a rich dependency's whole text, and has no `compare`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Dep {
+    pub name: String,
+    pub compare: Option<Compare>,
+    /// Absent is not the same as 0 when a dependency is compared: rpm then ignores the other side's epoch of a provide without one.
+    pub epoch: Option<u32>,
+    pub version: String,
+    /// Empty when absent: then any release matches.
+    pub release: String,
+}
+
+impl Dep {
+    pub fn any(name: impl Into<String>) -> Self {
+        Dep { name: name.into(), ..Dep::default() }
+    }
+
+    /// `[epoch:]version[-release]`; empty without `compare`.
+    pub fn evr(&self) -> String {
+        let mut text = String::new();
+        if self.compare.is_some() {
+            if let Some(epoch) = self.epoch {
+                text.push_str(&format!("{epoch}:"));
+            }
+            text.push_str(&self.version);
+            if !self.release.is_empty() {
+                text.push('-');
+                text.push_str(&self.release);
+            }
+        }
+        text
+    }
+
+    pub fn is_rich(&self) -> bool {
+        self.name.starts_with('(')
+    }
+}
+
+impl fmt::Display for Dep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.compare {
+            None => f.write_str(&self.name),
+            Some(compare) => write!(f, "{} {} {}", self.name, compare.symbol(), self.evr()),
+        }
+    }
+}
+
+/// One package of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PackageMeta {
+    pub name: String,
+    pub epoch: u32,
+    pub version: String,
+    pub release: String,
+    pub arch: String,
+    pub summary: String,
+    pub license: String,
+    /// The source package's name, and version if it has another; for the SBOM.
+    pub source: String,
+    pub provides: Vec<Dep>,
+    /// Every requirement, those of `requires_pre` among them.
+    pub requires: Vec<Dep>,
+    /// Needed before this package's scriptlets run (order of installation).
+    pub requires_pre: Vec<Dep>,
+    pub conflicts: Vec<Dep>,
+    pub obsoletes: Vec<Dep>,
+    pub recommends: Vec<Dep>,
+    pub suggests: Vec<Dep>,
+    pub supplements: Vec<Dep>,
+    pub enhances: Vec<Dep>,
+    /// Absolute paths that a requirement may name; primary's short list, or everything when filelists were read, or nothing.
+    pub files: Vec<String>,
+    /// Below the repository's URL. For a deb: of the .deb.
+    pub location: String,
+    /// Bytes to download.
+    pub size: u64,
+    /// Bytes when installed.
+    pub installed_size: u64,
+    /// Of the .rpm. `None` for a deb that was not converted yet.
+    pub digest: Option<Digest>,
+    /// Of the .deb that the .rpm is made from.
+    pub source_digest: Option<Digest>,
+}
+
+impl PackageMeta {
+    /// `[epoch:]version-release`, the epoch only if it is not 0.
+    pub fn evr(&self) -> String {
+        match self.epoch {
+            0 => format!("{}-{}", self.version, self.release),
+            epoch => format!("{epoch}:{}-{}", self.version, self.release),
+        }
+    }
+
+    /// `name-[epoch:]version-release.arch`.
+    pub fn nevra(&self) -> String {
+        format!("{}-{}.{}", self.name, self.evr(), self.arch)
+    }
+}
