@@ -1,0 +1,303 @@
+//! Runs a program inside a user namespace whose root is a checkout of the image's own tree: no privilege, no network, no view of the host.
+//!
+//! The caller becomes uid 0 of a single-uid namespace, so a run as root and a run as anybody else see the same. The checkout is a scratch
+//! directory that is deleted afterwards; only named paths are read back from it.
+
+#![allow(unsafe_code, reason = "fork, unshare and mount between fork and exec have no safe form")]
+
+use crate::base::{Blob, Error, ImagePath, Result, ResultExt, SourceDateEpoch};
+use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A tree, or a part of one, written to a scratch directory. Removed on drop.
+pub struct Checkout {
+    top: PathBuf,
+}
+
+impl Checkout {
+    /// Writes the names of `tree` that `select` accepts (and their parents) below `top`, which must not exist. Set-id bits are left out and
+    /// directories stay writable for their owner: permissions of the image live in the tree, not here.
+    pub fn write(tree: &FileTree, top: &Path, select: &dyn Fn(&ImagePath) -> bool) -> Result<Self> {
+        fs::create_dir_all(top).context(|| format!("create {}", top.display()))?;
+        let checkout = Checkout { top: top.to_path_buf() };
+        let mut linked: std::collections::BTreeMap<InodeId, PathBuf> = Default::default();
+        for entry in tree.walk().into_iter().skip(1) {
+            let inode = tree.inode(entry.id);
+            if !inode.is_directory() && !select(&entry.path) {
+                continue;
+            }
+            let host = checkout.host(&entry.path);
+            let doing = || format!("write {} into the sandbox", entry.path);
+            match &inode.kind {
+                NodeKind::Directory(_) => fs::create_dir(&host).context(doing)?,
+                NodeKind::Symlink(target) => symlink(std::ffi::OsStr::from_bytes(target), &host).context(doing)?,
+                NodeKind::File(content) => {
+                    if let Some(first) = linked.get(&entry.id) {
+                        fs::hard_link(first, &host).context(doing)?;
+                        continue;
+                    }
+                    let mode = u32::from(inode.attributes.mode) & 0o777 | 0o400;
+                    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&host).context(doing)?;
+                    copy_blob(content, &mut file).context(doing)?;
+                    drop(file);
+                    fs::set_permissions(&host, fs::Permissions::from_mode(mode)).context(doing)?;
+                    linked.insert(entry.id, host);
+                }
+                // Programs that run at build time have no business with the image's device nodes and sockets.
+                _ => {}
+            }
+        }
+        for name in ["proc", "dev", "sys", "run", "tmp", "var/tmp", "root"] {
+            let host = checkout.top.join(name);
+            if !host.is_dir() && !host.is_symlink() {
+                fs::create_dir_all(&host).context(|| format!("create /{name} in the sandbox"))?;
+            }
+        }
+        Ok(checkout)
+    }
+
+    fn host(&self, path: &ImagePath) -> PathBuf {
+        self.top.join(std::ffi::OsStr::from_bytes(path.as_bytes().strip_prefix(b"/").unwrap_or_default()))
+    }
+
+    /// The file, symlink or directory (with all below) that the run left at `path`, owned by root with mtime `epoch`; `None` if nothing is there.
+    pub fn read_back(&self, path: &ImagePath, epoch: SourceDateEpoch) -> Result<Option<FileTree>> {
+        // The name may hide behind a symlink that the program planted: refuse to leave the checkout.
+        let mut at = self.top.clone();
+        for name in path.components() {
+            if at.is_symlink() {
+                return Err(Error::tool(format!("a program in the sandbox put a symlink on the way to {path}")));
+            }
+            at.push(std::ffi::OsStr::from_bytes(name));
+        }
+        if at.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let mut tree = FileTree::new();
+        self.read_into(&mut tree, path, &at, epoch)?;
+        Ok(Some(tree))
+    }
+
+    fn read_into(&self, tree: &mut FileTree, path: &ImagePath, host: &Path, epoch: SourceDateEpoch) -> Result<()> {
+        let doing = || format!("read {path} back from the sandbox");
+        let meta = host.symlink_metadata().context(doing)?;
+        let attributes = Attributes { mtime: i64::from(epoch.0), ..Attributes::root((meta.mode() & 0o7777) as u16) };
+        let kind = meta.file_type();
+        if kind.is_symlink() {
+            let target = fs::read_link(host).context(doing)?;
+            let mut inode = Inode::symlink(target.as_os_str().as_bytes());
+            inode.attributes.mtime = i64::from(epoch.0);
+            tree.insert(path, inode, Edit::Replace)?;
+        } else if kind.is_dir() {
+            tree.insert(path, Inode::directory(attributes), Edit::Replace)?;
+            for child in fs::read_dir(host).context(doing)? {
+                let child = child.context(doing)?;
+                self.read_into(tree, &path.join(child.file_name().as_bytes())?, &child.path(), epoch)?;
+            }
+        } else if kind.is_file() {
+            tree.insert(path, Inode::file(fs::read(host).context(doing)?, attributes), Edit::Replace)?;
+        }
+        Ok(())
+    }
+
+    /// Runs `argv` with `/` at the checkout; its whole output, or an error with the end of it.
+    pub fn run(&self, argv: &[&str], environment: &[(&str, &str)], epoch: SourceDateEpoch) -> Result<String> {
+        let what = argv.join(" ");
+        let output = self.top.with_extension("log");
+        let log = File::create(&output).context(|| format!("create {}", output.display()))?;
+        let log2 = log.try_clone().context(|| "duplicate a log")?;
+        let mut command = Command::new(argv[0]);
+        command.args(&argv[1..]).env_clear().stdin(Stdio::null()).stdout(log).stderr(log2);
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root").env("LANG", "C.UTF-8").env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+        command.env("SOURCE_DATE_EPOCH", epoch.0.to_string()).envs(environment.iter().copied());
+        let jail = Jail::new(&self.top)?;
+        // SAFETY: between fork and exec only system calls on memory prepared by `Jail::new`.
+        unsafe { command.pre_exec(move || jail.enter()) };
+        // A sibling thread that forks while our copy of the program is still open for writing makes the exec fail for a moment.
+        let mut status = command.status();
+        for _ in 0..50 {
+            if !status.as_ref().is_err_and(|e| e.raw_os_error() == Some(libc::ETXTBSY)) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            status = command.status();
+        }
+        let text = String::from_utf8_lossy(&fs::read(&output).unwrap_or_default()).into_owned();
+        fs::remove_file(&output).ok();
+        match status {
+            Ok(status) if status.success() => Ok(text),
+            Ok(status) => {
+                let tail: Vec<&str> = text.lines().rev().take(30).collect();
+                let tail: Vec<&str> = tail.into_iter().rev().collect();
+                Err(Error::tool(format!("{what} failed in the sandbox ({status}):\n{}", tail.join("\n"))))
+            }
+            Err(e) if e.raw_os_error().is_some_and(|n| [libc::EPERM, libc::ENOSPC, libc::EACCES, libc::EINVAL].contains(&n)) => Err(Error::tool(format!(
+                "cannot make a user namespace to run {what}: {e}"
+            ))
+            .hint("allow unprivileged user namespaces: sysctl user.max_user_namespaces=10000 (and kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0 where these exist)")),
+            Err(e) => Err(Error::tool(format!("cannot start {what} in the sandbox")).source(e)),
+        }
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        // A program may have left directories that their owner cannot search.
+        if fs::remove_dir_all(&self.top).is_err() {
+            unlock(&self.top).ok();
+            fs::remove_dir_all(&self.top).ok();
+        }
+    }
+}
+
+fn unlock(directory: &Path) -> io::Result<()> {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            unlock(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_blob(content: &Blob, to: &mut File) -> Result<()> {
+    if let Blob::Extent { file, offset, len, .. } = content {
+        let (mut from, mut left) = (*offset, *len);
+        while left > 0 {
+            match rustix::fs::copy_file_range(&**file, Some(&mut from), &*to, None, left.min(1 << 30) as usize) {
+                Ok(n) if n > 0 => left -= n as u64,
+                _ => break,
+            }
+        }
+        if left == 0 {
+            return Ok(());
+        }
+        let done = *len - left;
+        return content.slice(done, left)?.for_each_window(|bytes| to.write_all(bytes).context(|| "write"));
+    }
+    content.for_each_window(|bytes| to.write_all(bytes).context(|| "write"))
+}
+
+/// Everything the child needs after fork, allocated before it.
+struct Jail {
+    top: CString,
+    mounts: Vec<(CString, CString, Option<CString>, libc::c_ulong)>,
+    devices: Vec<(CString, CString)>,
+    uid_map: Vec<u8>,
+    gid_map: Vec<u8>,
+}
+
+impl Jail {
+    fn new(top: &Path) -> Result<Self> {
+        let c = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::internal("a NUL byte in the sandbox's path"));
+        let fixed = |text: &str| CString::new(text).unwrap_or_default();
+        let mut mounts = Vec::new();
+        for (kind, at, flags) in [("proc", "proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC), ("tmpfs", "dev", libc::MS_NOSUID), ("tmpfs", "run", libc::MS_NOSUID), ("tmpfs", "tmp", libc::MS_NOSUID)] {
+            mounts.push((fixed(kind), c(&top.join(at))?, (kind == "tmpfs").then(|| fixed("mode=0755")), flags));
+        }
+        let mut devices = Vec::new();
+        for name in ["null", "zero", "full", "random", "urandom"] {
+            devices.push((fixed(&format!("/dev/{name}")), c(&top.join("dev").join(name))?));
+        }
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        Ok(Jail { top: c(top)?, mounts, devices, uid_map: format!("0 {uid} 1\n").into_bytes(), gid_map: format!("0 {gid} 1\n").into_bytes() })
+    }
+
+    /// In the child: new namespaces, then a second child that is pid 1 of its own and goes on to exec; the first waits and passes the status on.
+    fn enter(&self) -> io::Result<()> {
+        let check = |r: libc::c_int| if r < 0 { Err(io::Error::last_os_error()) } else { Ok(r) };
+        // SAFETY: plain system calls; every pointer is to NUL-terminated memory that lives in `self`.
+        unsafe {
+            check(libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS))?;
+            write_proc(c"/proc/self/setgroups", b"deny")?;
+            write_proc(c"/proc/self/uid_map", &self.uid_map)?;
+            write_proc(c"/proc/self/gid_map", &self.gid_map)?;
+            let pid = check(libc::fork())?;
+            if pid > 0 {
+                // std's parent waits for the exec of the second child on a pipe: do not hold it open.
+                libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, 0 as libc::c_uint);
+                let mut status = 0;
+                while libc::waitpid(pid, &mut status, 0) < 0 && *libc::__errno_location() == libc::EINTR {}
+                libc::_exit(if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) });
+            }
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            libc::umask(0o022);
+            let none = std::ptr::null();
+            check(libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast()))?;
+            check(libc::mount(self.top.as_ptr(), self.top.as_ptr(), none, libc::MS_BIND | libc::MS_REC, none.cast()))?;
+            for (kind, at, data, flags) in &self.mounts {
+                check(libc::mount(kind.as_ptr(), at.as_ptr(), kind.as_ptr(), *flags, data.as_ref().map_or(none.cast(), |d| d.as_ptr().cast())))?;
+            }
+            for (from, to) in &self.devices {
+                let fd = check(libc::open(to.as_ptr(), libc::O_CREAT | libc::O_WRONLY | libc::O_CLOEXEC, 0o666))?;
+                libc::close(fd);
+                check(libc::mount(from.as_ptr(), to.as_ptr(), none, libc::MS_BIND, none.cast()))?;
+            }
+            check(libc::chroot(self.top.as_ptr()))?;
+            check(libc::chdir(c"/".as_ptr()))?;
+            // A mirror of what udev would make; the shell's process substitution needs /dev/fd.
+            libc::symlink(c"/proc/self/fd".as_ptr(), c"/dev/fd".as_ptr());
+            libc::sethostname(c"localhost".as_ptr(), 9);
+        }
+        Ok(())
+    }
+}
+
+unsafe fn write_proc(path: &std::ffi::CStr, bytes: &[u8]) -> io::Result<()> {
+    // SAFETY: `path` is NUL-terminated and `bytes` is a live slice.
+    unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let written = libc::write(fd, bytes.as_ptr().cast(), bytes.len());
+        let error = io::Error::last_os_error();
+        libc::close(fd);
+        if written == bytes.len() as isize { Ok(()) } else { Err(error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tree with the host's static busybox as its only program, if there is one.
+    fn busybox() -> Option<FileTree> {
+        let bytes = fs::read("/bin/busybox").ok()?;
+        let mut tree = FileTree::new();
+        tree.insert(&ImagePath::parse("/bin/busybox").unwrap(), Inode::file(bytes, Attributes::root(0o755)), Edit::Create).unwrap();
+        Some(tree)
+    }
+
+    #[test]
+    fn a_program_sees_only_the_tree_and_only_named_paths_come_back() {
+        let Some(tree) = busybox() else { return eprintln!("skipped: no static busybox on this machine") };
+        let scratch = tempfile::tempdir().unwrap();
+        let checkout = Checkout::write(&tree, &scratch.path().join("root"), &|_| true).unwrap();
+        let script = "/bin/busybox id -u; /bin/busybox ls /; echo new >/made; /bin/busybox ls /proc/self/fd >/dev/null && echo $$";
+        let text = checkout.run(&["/bin/busybox", "sh", "-c", script], &[], SourceDateEpoch(7)).unwrap();
+        assert_eq!(text, "0\nbin\ndev\nproc\nroot\nrun\nsys\ntmp\nvar\n1\n");
+        let back = checkout.read_back(&ImagePath::parse("/made").unwrap(), SourceDateEpoch(7)).unwrap().unwrap();
+        assert_eq!(back.read("/made").unwrap().unwrap(), b"new\n");
+        assert_eq!(back.at("/made").unwrap().attributes.mtime, 7);
+    }
+
+    #[test]
+    fn a_failing_program_is_an_error_with_its_output_and_a_planted_symlink_is_not_followed() {
+        let Some(tree) = busybox() else { return eprintln!("skipped: no static busybox on this machine") };
+        let scratch = tempfile::tempdir().unwrap();
+        let checkout = Checkout::write(&tree, &scratch.path().join("root"), &|_| true).unwrap();
+        let error = checkout.run(&["/bin/busybox", "sh", "-c", "echo why; exit 3"], &[], SourceDateEpoch(0)).unwrap_err();
+        assert!(error.to_string().contains("why") && error.to_string().contains("exit status: 3"), "{error}");
+        checkout.run(&["/bin/busybox", "ln", "-s", "/etc", "/out"], &[], SourceDateEpoch(0)).unwrap();
+        assert!(checkout.read_back(&ImagePath::parse("/out/passwd").unwrap(), SourceDateEpoch(0)).is_err());
+    }
+}

@@ -1,0 +1,235 @@
+//! Programs of the image that turn many packages' files into one: the linker cache, the hardware database, certificates, module lists.
+//! Each runs once, in the sandbox, over exactly the files that it declares; its outputs are cached by the digest of those inputs, so a change
+//! elsewhere in the tree does not run it again.
+
+use crate::base::{AtomicFile, Blob, Digest, Error, Hasher, ImagePath, Result, ResultExt, SourceDateEpoch};
+use crate::rootfs::Checkout;
+use crate::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// One program and what it reads and writes.
+pub struct Trigger {
+    pub name: &'static str,
+    /// Shell text run by the image's /bin/sh with `set -e`.
+    pub script: String,
+    /// Runs only if this path is in the tree.
+    pub needs: String,
+    /// True for the paths that the program may see.
+    pub inputs: fn(&ImagePath) -> bool,
+    /// What is read back; other changes are dropped with the sandbox.
+    pub outputs: Vec<String>,
+}
+
+/// Where scratch checkouts and cached outputs live.
+pub struct TriggerCache {
+    pub outputs: PathBuf,
+    pub scratch: PathBuf,
+}
+
+/// Directories without which no program runs: the binaries and libraries of the image.
+pub fn programs(path: &ImagePath) -> bool {
+    let text = path.as_bytes();
+    [b"/usr/bin/".as_slice(), b"/usr/sbin/", b"/usr/lib64/", b"/usr/lib/x86_64-linux-gnu/"].iter().any(|p| text.starts_with(p))
+        || !text[1..].contains(&b'/')
+        || text.starts_with(b"/etc/ld.so")
+        || text.starts_with(b"/etc/alternatives/")
+}
+
+fn below(path: &ImagePath, places: &[&str]) -> bool {
+    places.iter().any(|p| path.as_bytes().starts_with(p.as_bytes()))
+}
+
+/// The triggers of every image, in the order in which they run.
+pub fn standard(kernel_version: Option<&str>) -> Vec<Trigger> {
+    let mut list = vec![
+        Trigger {
+            name: "ldconfig",
+            script: "ldconfig -X".into(),
+            needs: "/usr/sbin/ldconfig".into(),
+            inputs: |p| below(p, &["/usr/lib/", "/usr/lib64/", "/etc/ld.so"]) && !below(p, &["/usr/lib/modules/"]) || programs(p),
+            outputs: vec!["/etc/ld.so.cache".into()],
+        },
+        Trigger {
+            name: "hwdb",
+            script: "systemd-hwdb update --usr".into(),
+            needs: "/usr/bin/systemd-hwdb".into(),
+            inputs: |p| below(p, &["/usr/lib/udev/hwdb.d/", "/etc/udev/hwdb.d/", "/usr/lib/systemd/libsystemd"]) || programs(p),
+            outputs: vec!["/usr/lib/udev/hwdb.bin".into()],
+        },
+        Trigger {
+            name: "catalog",
+            script: "mkdir -p /var/lib/systemd/catalog; journalctl --update-catalog".into(),
+            needs: "/usr/bin/journalctl".into(),
+            inputs: |p| below(p, &["/usr/lib/systemd/catalog/", "/usr/lib/systemd/libsystemd"]) || programs(p),
+            outputs: vec!["/var/lib/systemd/catalog/database".into()],
+        },
+        Trigger {
+            name: "gschemas",
+            script: "glib-compile-schemas /usr/share/glib-2.0/schemas".into(),
+            needs: "/usr/bin/glib-compile-schemas".into(),
+            inputs: |p| below(p, &["/usr/share/glib-2.0/schemas/"]) || programs(p),
+            outputs: vec!["/usr/share/glib-2.0/schemas/gschemas.compiled".into()],
+        },
+        Trigger {
+            name: "certificates",
+            // Every packaged authority in byte order, as one bundle; the per-hash links serve programs that look certificates up by name.
+            script: "mkdir -p /etc/ssl/certs; cd /usr/share/ca-certificates; : >/etc/ssl/certs/ca-certificates.crt; \
+                     find . -name '*.crt' | LC_ALL=C sort | while read -r c; do cat \"$c\" >>/etc/ssl/certs/ca-certificates.crt; \
+                     b=$(basename \"$c\" .crt); ln -sf \"/usr/share/ca-certificates/${c#./}\" \"/etc/ssl/certs/$b.pem\"; done; \
+                     openssl rehash /etc/ssl/certs"
+                .into(),
+            needs: "/usr/share/ca-certificates".into(),
+            inputs: |p| below(p, &["/usr/share/ca-certificates/", "/etc/ssl/", "/usr/lib/ssl/"]) || programs(p),
+            outputs: vec!["/etc/ssl/certs".into()],
+        },
+    ];
+    if let Some(version) = kernel_version {
+        let at = format!("/usr/lib/modules/{version}");
+        list.push(Trigger {
+            name: "depmod",
+            script: format!("depmod {version}"),
+            needs: "/usr/sbin/depmod".into(),
+            inputs: |p| below(p, &["/usr/lib/modules/", "/usr/lib/depmod.d/", "/etc/depmod.d/"]) || programs(p),
+            outputs: ["alias", "alias.bin", "builtin.alias.bin", "builtin.bin", "dep", "dep.bin", "devname", "softdep", "symbols", "symbols.bin", "weakdep"]
+                .iter()
+                .map(|end| format!("{at}/modules.{end}"))
+                .collect(),
+        });
+    }
+    list
+}
+
+/// Runs (or takes from the cache) one trigger and puts its outputs into the tree. Returns the paths that changed.
+pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: SourceDateEpoch) -> Result<Vec<ImagePath>> {
+    let needs = ImagePath::parse(&trigger.needs)?;
+    if tree.resolve(&needs).is_none() {
+        return Ok(Vec::new());
+    }
+    let key = input_digest(tree, trigger, epoch)?;
+    let cached = cache.outputs.join(format!("{key}.output"));
+    let outputs = match load(&cached) {
+        Some(outputs) => outputs,
+        None => {
+            let scratch = cache.scratch.join(format!("{}-{}", trigger.name, std::process::id()));
+            let checkout = Checkout::write(tree, &scratch, &|p| (trigger.inputs)(p))?;
+            let script = format!("set -e; umask 022; {}", trigger.script);
+            checkout.run(&["/bin/sh", "-c", &script], &[], epoch).context(|| format!("trigger {}", trigger.name))?;
+            let mut outputs = Vec::new();
+            for output in &trigger.outputs {
+                if let Some(found) = checkout.read_back(&ImagePath::parse(output)?, epoch)? {
+                    flatten(&found, &ImagePath::parse(output)?, &mut outputs)?;
+                }
+            }
+            if outputs.is_empty() {
+                return Err(Error::tool(format!("trigger {} left none of its outputs ({})", trigger.name, trigger.outputs.join(", "))));
+            }
+            store(&cached, &outputs)?;
+            outputs
+        }
+    };
+    let mut changed = Vec::new();
+    for output in outputs {
+        let path = ImagePath::parse(&output.path)?;
+        let attributes = Attributes { mtime: i64::from(epoch.0), ..Attributes::root(output.mode) };
+        let inode = match output.kind {
+            OutputKind::Directory => {
+                if tree.get(&path).is_some() {
+                    continue;
+                }
+                Inode::directory(attributes)
+            }
+            OutputKind::File(bytes) => Inode::file(bytes, attributes),
+            OutputKind::Symlink(target) => {
+                let mut inode = Inode::symlink(target);
+                inode.attributes.mtime = i64::from(epoch.0);
+                inode
+            }
+        };
+        tree.insert(&path, inode, Edit::Replace)?;
+        changed.push(path);
+    }
+    Ok(changed)
+}
+
+#[derive(Serialize, Deserialize)]
+struct Output {
+    path: Vec<u8>,
+    mode: u16,
+    kind: OutputKind,
+}
+
+#[derive(Serialize, Deserialize)]
+enum OutputKind {
+    Directory,
+    File(Vec<u8>),
+    Symlink(Vec<u8>),
+}
+
+fn flatten(found: &FileTree, at: &ImagePath, outputs: &mut Vec<Output>) -> Result<()> {
+    for entry in found.walk_from(at).unwrap_or_default() {
+        let inode = found.inode(entry.id);
+        let kind = match &inode.kind {
+            NodeKind::Directory(_) => OutputKind::Directory,
+            NodeKind::File(content) => OutputKind::File(content.to_vec()?),
+            NodeKind::Symlink(target) => OutputKind::Symlink(target.to_vec()),
+            _ => continue,
+        };
+        outputs.push(Output { path: entry.path.as_bytes().to_vec(), mode: inode.attributes.mode, kind });
+    }
+    Ok(())
+}
+
+/// `None` for a cache entry that is absent, cut short or changed: its first 32 bytes are the digest of the rest.
+fn load(cached: &Path) -> Option<Vec<Output>> {
+    let bytes = std::fs::read(cached).ok()?;
+    let (digest, body) = bytes.split_first_chunk::<32>()?;
+    (Digest::of(body).as_bytes() == digest).then(|| postcard::from_bytes(body).ok()).flatten()
+}
+
+fn store(cached: &Path, outputs: &[Output]) -> Result<()> {
+    let body = postcard::to_stdvec(outputs).map_err(|e| Error::internal("encode trigger outputs").source(e))?;
+    let mut bytes = Digest::of(&body).as_bytes().to_vec();
+    bytes.extend_from_slice(&body);
+    AtomicFile::write(cached, &bytes)
+}
+
+/// Every selected path with its attributes and the identity of its content.
+fn input_digest(tree: &FileTree, trigger: &Trigger, epoch: SourceDateEpoch) -> Result<Digest> {
+    let mut hasher = Hasher::new();
+    let mut field = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    field(b"trigger 1");
+    field(trigger.script.as_bytes());
+    field(&epoch.0.to_le_bytes());
+    for output in &trigger.outputs {
+        field(output.as_bytes());
+    }
+    for entry in tree.walk() {
+        let inode = tree.inode(entry.id);
+        if inode.is_directory() || !(trigger.inputs)(&entry.path) {
+            continue;
+        }
+        field(entry.path.as_bytes());
+        field(&inode.st_mode().to_le_bytes());
+        match &inode.kind {
+            NodeKind::File(content) => field(&content_identity(content)),
+            NodeKind::Symlink(target) => field(target),
+            _ => {}
+        }
+    }
+    Ok(hasher.finish())
+}
+
+/// A pack is named after its package's digest, so a pack's name with offset and length identifies bytes without reading them.
+fn content_identity(content: &Blob) -> Vec<u8> {
+    match content {
+        Blob::Inline(bytes) => Digest::of(bytes).as_bytes().to_vec(),
+        Blob::Extent { path, offset, len, .. } => {
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            format!("{name} {offset} {len}").into_bytes()
+        }
+    }
+}
