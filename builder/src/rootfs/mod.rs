@@ -1,5 +1,6 @@
 //! Composes packages into one sealed `FileTree`: accounts, payloads, scriptlets, overlay, units, triggers, initramfs, OSTree shape.
 
+mod bootloader;
 mod initramfs;
 mod normalize;
 mod overlay;
@@ -7,4 +8,5 @@ mod sandbox;
 mod shape;
 mod triggers;
 
+pub use bootloader::{BootData, BootImages};
 pub use sandbox::Checkout;
