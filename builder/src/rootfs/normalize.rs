@@ -20,9 +20,14 @@ pub fn apply(tree: &mut FileTree, epoch: SourceDateEpoch) -> Result<()> {
     }
     let machine_id = Inode::file(Vec::new(), Attributes { mtime: i64::from(epoch.0), ..Attributes::root(0o444) });
     tree.insert(&ImagePath::parse("/etc/machine-id")?, machine_id, Edit::Replace)?;
+    clamp(tree, epoch);
+    Ok(())
+}
+
+/// No time before 1970 nor after the epoch.
+pub fn clamp(tree: &mut FileTree, epoch: SourceDateEpoch) {
     for entry in tree.walk() {
         let time = &mut tree.inode_mut(entry.id).attributes.mtime;
         *time = (*time).clamp(0, i64::from(epoch.0));
     }
-    Ok(())
 }

@@ -34,11 +34,11 @@ d /var/usrlocal/share 0755 root root -
 d /run/media 0755 root root -
 ";
 
-/// `var_lines` are tmpfiles.d lines for everything that the packages keep below /var, which is emptied here.
-pub fn apply(tree: &mut FileTree, var_lines: &str, epoch: SourceDateEpoch) -> Result<()> {
+/// /var was emptied before; what the links point at gets lines of its own.
+pub fn apply(tree: &mut FileTree, epoch: SourceDateEpoch) -> Result<()> {
     let at = |mode| Attributes { mtime: i64::from(epoch.0), ..Attributes::root(mode) };
-    let tmpfiles = format!("# Directories of /var, which an image does not carry.\n{STATE}{var_lines}");
-    tree.insert(&ImagePath::parse("/usr/lib/tmpfiles.d/atomic-image-var.conf")?, Inode::file(tmpfiles.into_bytes(), at(0o644)), Edit::Replace)?;
+    let tmpfiles = format!("# Where the links of / lead.\n{STATE}");
+    tree.insert(&ImagePath::parse("/usr/lib/tmpfiles.d/atomic-image-state.conf")?, Inode::file(tmpfiles.into_bytes(), at(0o644)), Edit::Replace)?;
     tree.rename(&ImagePath::parse("/etc")?, &ImagePath::parse("/usr/etc")?)?;
     for (path, target) in LINKS {
         let path = ImagePath::parse(path)?;

@@ -1,0 +1,268 @@
+//! The order of composition: payloads, what the recipe changes in them, scriptlets, overlay, accounts, units, triggers, initramfs, shape, seal.
+
+use crate::base::{Error, ImagePath, Progress, Result, ResultExt, SourceDateEpoch};
+use crate::fetch::{Pack, PackEntry};
+use crate::formats::rpm::FileKind;
+use crate::recipe::{InitramfsGenerator, Recipe};
+use crate::rootfs::accounts::{Accounts, Pinned, PinnedGroup, PinnedUser};
+use crate::rootfs::ledger::{Ledger, LedgerRow};
+use crate::rootfs::triggers::TriggerCache;
+use crate::rootfs::{alternatives, initramfs, normalize, overlay, presets, scriptlets, shape, sysusers, tmpfiles, triggers};
+use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
+use std::collections::BTreeMap;
+
+/// A sealed tree: composed, normalised, in OSTree shape. Only [`compose`] makes one.
+pub struct Rootfs {
+    tree: FileTree,
+    kernel_version: Option<String>,
+    ledger: Ledger,
+}
+
+impl Rootfs {
+    pub fn tree(&self) -> &FileTree {
+        &self.tree
+    }
+
+    pub fn kernel_version(&self) -> Option<&str> {
+        self.kernel_version.as_deref()
+    }
+
+    /// What every scriptlet and trigger did.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+/// Who owns an inode, by name, until the accounts are planned.
+struct Owner {
+    id: InodeId,
+    user: String,
+    group: String,
+    package: String,
+    path: ImagePath,
+}
+
+/// Top-level directories that are links into /usr in a merged-/usr system; a package may still name a path through them.
+const MERGED: [&str; 5] = ["/bin", "/sbin", "/lib", "/lib64", "/lib32"];
+
+/// `packs` in the order of installation.
+pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: SourceDateEpoch, progress: &dyn Progress) -> Result<Rootfs> {
+    let mut ledger = Ledger::default();
+    let (mut tree, owners) = payloads(packs, progress)?;
+    let accounts = accounts_of(&mut tree, recipe, &owners)?;
+
+    let (actions, rows) = scriptlets::interpret(packs, &recipe.scriptlets)?;
+    ledger.extend(rows);
+    adjust(&mut tree, recipe, &accounts)?;
+    let chosen: Vec<_> = actions.alternatives;
+    let written = alternatives::install(&mut tree, &chosen)?;
+    ledger.push(LedgerRow::stage("alternatives", written));
+    for scriptlet in &actions.sandboxed {
+        return Err(Error::recipe(format!("the recipe asks to run %{} of {} in the sandbox, which is not built yet", scriptlet.phase.name(), scriptlet.package))
+            .hint("use policy = \"native\" or \"skip\" and supply its effect in the overlay"));
+    }
+
+    for folder in &recipe.overlays {
+        let written = overlay::apply(&mut tree, &folder.path, epoch)?;
+        ledger.push(LedgerRow::stage(&format!("overlay {}", folder.name), written));
+    }
+    links(&mut tree, recipe, epoch)?;
+    tuning(&mut tree, recipe, epoch)?;
+    package_list(&mut tree, packs, epoch)?;
+    ledger.push(LedgerRow::stage("sysusers", accounts.write(&mut tree)?));
+    sysusers::write_static(&mut tree, &accounts)?;
+    ledger.push(LedgerRow::stage("tmpfiles", tmpfiles::apply(&mut tree, &accounts, &["/etc", "/usr"])?));
+    let units = presets::Units {
+        enable: recipe.units.enable.clone(),
+        disable: recipe.units.disable.clone(),
+        mask: recipe.units.mask.clone(),
+        default: Some(recipe.units.default.clone()),
+    };
+    ledger.push(LedgerRow::stage("presets", presets::apply(&mut tree, &units)?));
+
+    let kernel_version = initramfs::kernel_version(&tree)?;
+    if let Some(version) = &kernel_version {
+        initramfs::place_kernel(&mut tree, version)?;
+    }
+    let standard = triggers::standard(kernel_version.as_deref());
+    progress.begin("triggers", standard.len() as u64, "programs");
+    for trigger in &standard {
+        ledger.push(LedgerRow::trigger(trigger.name, triggers::run(&mut tree, trigger, cache, epoch)?));
+        progress.advance(1);
+    }
+    normalize::apply(&mut tree, epoch)?;
+    if let (Some(version), InitramfsGenerator::Dracut) = (&kernel_version, recipe.initramfs.generator) {
+        progress.begin("initramfs", 0, "");
+        let config = initramfs::InitramfsConfig {
+            modules: recipe.initramfs.modules.clone(),
+            drivers: recipe.initramfs.drivers.clone(),
+            omit: recipe.initramfs.omit.clone(),
+        };
+        initramfs::generate(&mut tree, version, &config, cache, epoch)?;
+    }
+    tmpfiles::empty_var(&mut tree, &accounts)?;
+    shape::apply(&mut tree, epoch)?;
+    normalize::clamp(&mut tree, epoch);
+    Ok(Rootfs { tree, kernel_version, ledger })
+}
+
+/// The tree of a set of tool packages: payloads alone, owned by root. It never becomes an image.
+pub fn compose_tools(packs: &[Pack], progress: &dyn Progress) -> Result<FileTree> {
+    payloads(packs, progress).map(|(tree, _)| tree)
+}
+
+fn payloads(packs: &[Pack], progress: &dyn Progress) -> Result<(FileTree, Vec<Owner>)> {
+    progress.begin("compose", packs.len() as u64, "packages");
+    let mut tree = FileTree::new();
+    let mut owners = Vec::new();
+    // Links of the base system first: every other package's paths go through them.
+    let (base, rest): (Vec<&Pack>, Vec<&Pack>) = packs.iter().partition(|p| ["base-files", "filesystem"].contains(&p.metadata().nevra.name.as_str()));
+    for pack in base.into_iter().chain(rest) {
+        let package = pack.metadata().nevra.to_string();
+        let mut groups: BTreeMap<u32, InodeId> = BTreeMap::new();
+        for entry in pack.entries() {
+            if entry.flags.is_ghost() {
+                continue;
+            }
+            let path = merged(&tree, &entry.path)?;
+            place(&mut tree, pack, entry, &path, &mut groups, &mut owners, &package).context(|| format!("package {package}"))?;
+        }
+        progress.advance(1);
+    }
+    Ok((tree, owners))
+}
+
+/// `/lib/x` becomes `/usr/lib/x` where /lib is a link of the tree; no other link is ever followed.
+fn merged(tree: &FileTree, path: &ImagePath) -> Result<ImagePath> {
+    for top in MERGED {
+        let top = ImagePath::parse(top)?;
+        if *path != top && path.starts_with(&top) && tree.get(&top).is_some_and(|id| matches!(tree.inode(id).kind, NodeKind::Symlink(_))) {
+            return ImagePath::parse([b"/usr".as_slice(), path.as_bytes()].concat());
+        }
+    }
+    Ok(path.clone())
+}
+
+fn place(tree: &mut FileTree, pack: &Pack, entry: &PackEntry, path: &ImagePath, groups: &mut BTreeMap<u32, InodeId>, owners: &mut Vec<Owner>, package: &str) -> Result<()> {
+    if let Some(&first) = entry.link_group.as_ref().and_then(|g| groups.get(g)) {
+        return tree.link(path, first);
+    }
+    let mut attributes = Attributes { mtime: i64::from(entry.mtime), ..Attributes::root(entry.mode) };
+    if let Some(capability) = &entry.capability {
+        attributes.xattrs.insert(b"security.capability".as_slice().into(), capability.as_slice().into());
+    }
+    let kind = match &entry.kind {
+        FileKind::Directory => NodeKind::Directory(BTreeMap::new()),
+        FileKind::File => NodeKind::File(pack.blob(entry)),
+        FileKind::Symlink(target) => NodeKind::Symlink(target.as_slice().into()),
+        FileKind::CharDevice { major, minor } => NodeKind::CharDevice { major: *major, minor: *minor },
+        FileKind::BlockDevice { major, minor } => NodeKind::BlockDevice { major: *major, minor: *minor },
+        FileKind::Fifo => NodeKind::Fifo,
+        FileKind::Socket => NodeKind::Socket,
+    };
+    if let (NodeKind::Directory(_), Some(id)) = (&kind, tree.get(path)) {
+        match &tree.inode(id).kind {
+            // Packages share directories; the first one's attributes hold. A link to a directory stays a link, as in rpm.
+            NodeKind::Directory(_) | NodeKind::Symlink(_) => return Ok(()),
+            _ => {}
+        }
+    }
+    let id = tree.insert(path, Inode { kind, attributes }, Edit::Replace)?;
+    if let Some(group) = entry.link_group {
+        groups.insert(group, id);
+    }
+    owners.push(Owner { id, user: entry.user.clone(), group: entry.group.clone(), package: package.to_string(), path: path.clone() });
+    Ok(())
+}
+
+fn accounts_of(tree: &mut FileTree, recipe: &Recipe, owners: &[Owner]) -> Result<Accounts> {
+    use crate::recipe::PrimaryGroup;
+    let pinned = Pinned {
+        users: recipe
+            .accounts
+            .users
+            .iter()
+            .map(|u| PinnedUser {
+                name: u.name.clone(),
+                uid: u.uid,
+                gid: if let PrimaryGroup::Gid(gid) = &u.group { Some(*gid) } else { None },
+                group: if let PrimaryGroup::Name(name) = &u.group { Some(name.clone()) } else { None },
+                home: Some(u.home.clone()),
+                shell: Some(u.shell.clone()),
+                gecos: Some(u.gecos.clone()),
+            })
+            .collect(),
+        groups: recipe.accounts.groups.iter().map(|g| PinnedGroup { name: g.name.clone(), gid: g.gid }).collect(),
+    };
+    let accounts = sysusers::plan(tree, &pinned)?;
+    for owner in owners {
+        let (uid, gid) = accounts.owner(&owner.user, &owner.group, &owner.package, &owner.path.to_string())?;
+        let attributes = &mut tree.inode_mut(owner.id).attributes;
+        (attributes.uid, attributes.gid) = (uid, gid);
+    }
+    Ok(accounts)
+}
+
+/// The recipe's `[[copy]]` and `[[attribute]]` rows.
+fn adjust(tree: &mut FileTree, recipe: &Recipe, accounts: &Accounts) -> Result<()> {
+    for copy in &recipe.copies {
+        let Some((_, id)) = tree.resolve(&copy.from) else {
+            // Shared includes name files of packages that a smaller recipe does not install.
+            continue;
+        };
+        let mut inode = tree.inode(id).clone();
+        if inode.is_directory() {
+            return Err(Error::recipe(format!("[[copy]] from = \"{}\" is a directory", copy.from)).hint("copy its files one by one"));
+        }
+        if let Some(mode) = copy.mode {
+            inode.attributes.mode = mode;
+        }
+        tree.insert(&copy.to, inode, Edit::Replace)?;
+    }
+    for rule in &recipe.attributes {
+        let Some((_, id)) = tree.resolve(&rule.path) else { continue };
+        let path = rule.path.to_string();
+        let user = rule.user.as_deref().map(|user| accounts.owner(user, "root", "[[attribute]]", &path)).transpose()?;
+        let group = rule.group.as_deref().map(|group| accounts.owner("root", group, "[[attribute]]", &path)).transpose()?;
+        let attributes = &mut tree.inode_mut(id).attributes;
+        if let Some(mode) = rule.mode {
+            attributes.mode = mode;
+        }
+        if let Some((uid, _)) = user {
+            attributes.uid = uid;
+        }
+        if let Some((_, gid)) = group {
+            attributes.gid = gid;
+        }
+    }
+    Ok(())
+}
+
+fn links(tree: &mut FileTree, recipe: &Recipe, epoch: SourceDateEpoch) -> Result<()> {
+    for link in &recipe.links {
+        let mut inode = Inode::symlink(&link.target);
+        inode.attributes.mtime = i64::from(epoch.0);
+        tree.insert(&link.path, inode, Edit::Replace)?;
+    }
+    Ok(())
+}
+
+fn tuning(tree: &mut FileTree, recipe: &Recipe, epoch: SourceDateEpoch) -> Result<()> {
+    if recipe.tuning.is_empty() {
+        return Ok(());
+    }
+    let text: String = recipe.tuning.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+    text_file(tree, "/usr/lib/sysctl.d/90-atomic-image.conf", format!("# The recipe's [tuning].\n{text}"), epoch)
+}
+
+/// The packages of the image with their digests, for `inspect` and for whoever logs in.
+fn package_list(tree: &mut FileTree, packs: &[Pack], epoch: SourceDateEpoch) -> Result<()> {
+    let mut lines: Vec<String> = packs.iter().map(|p| format!("{} {}\n", p.metadata().nevra, p.digest())).collect();
+    lines.sort();
+    text_file(tree, "/usr/share/atomic-image/packages", lines.concat(), epoch)
+}
+
+fn text_file(tree: &mut FileTree, path: &str, text: String, epoch: SourceDateEpoch) -> Result<()> {
+    let attributes = Attributes { mtime: i64::from(epoch.0), ..Attributes::root(0o644) };
+    tree.insert(&ImagePath::parse(path)?, Inode::file(text.into_bytes(), attributes), Edit::Replace).map(drop)
+}

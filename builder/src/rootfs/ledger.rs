@@ -1,0 +1,38 @@
+//! Who changed what in the tree beside the payloads: a row for every scriptlet, trigger and stage, for the manifest.
+
+use crate::base::{Digest, ImagePath};
+use serde::Serialize;
+
+#[derive(Debug, Clone, Serialize)]
+pub struct LedgerRow {
+    /// NEVRA of the package; absent for a stage of the builder.
+    pub package: Option<String>,
+    /// `pre`, `post`…, or the stage's or trigger's name.
+    pub phase: String,
+    /// Of the scriptlet's text.
+    pub digest: Option<Digest>,
+    /// `native`, `sandbox`, `skip`, `trigger` or `stage`.
+    pub handler: String,
+    pub reason: Option<String>,
+    /// Paths changed, sorted.
+    pub paths: Vec<String>,
+}
+
+impl LedgerRow {
+    pub fn stage(name: &str, paths: Vec<ImagePath>) -> Self {
+        Self::of(name, "stage", paths)
+    }
+
+    pub fn trigger(name: &str, paths: Vec<ImagePath>) -> Self {
+        Self::of(name, "trigger", paths)
+    }
+
+    fn of(name: &str, handler: &str, paths: Vec<ImagePath>) -> Self {
+        let mut paths: Vec<String> = paths.iter().map(ImagePath::to_string).collect();
+        paths.sort();
+        LedgerRow { package: None, phase: name.to_string(), digest: None, handler: handler.to_string(), reason: None, paths }
+    }
+}
+
+/// Rows in the order in which things happened.
+pub type Ledger = Vec<LedgerRow>;
