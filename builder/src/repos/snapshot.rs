@@ -1,0 +1,34 @@
+//! One repository at one moment, verified: what `resolve` reads and the lockfile remembers.
+
+use crate::base::{Digest, SourceDateEpoch};
+use crate::repos::PackageMeta;
+
+#[derive(Debug, Clone)]
+pub struct RepoSnapshot {
+    /// As the recipe names it.
+    pub id: String,
+    /// Lower wins, as dnf counts; 99 is the usual one.
+    pub priority: u32,
+    /// Packages' locations are relative to it; ends with `/`.
+    pub base_url: String,
+    /// Globs over package names; empty means every name is visible.
+    pub visible: Vec<String>,
+    pub packages: Vec<PackageMeta>,
+    /// As the repository counts its own versions; only to be shown.
+    pub revision: String,
+    /// When the repository says that it was made; 0 when it does not.
+    pub time: SourceDateEpoch,
+    /// Of the metadata's root (repomd.xml, InRelease): everything else hangs on it.
+    pub digest: Digest,
+    /// Where every path of every package is listed, if that is known.
+    pub filelists: Option<MetadataFile>,
+}
+
+/// A file that the metadata's root names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetadataFile {
+    /// Below `base_url`.
+    pub location: String,
+    pub size: Option<u64>,
+    pub digest: Digest,
+}
