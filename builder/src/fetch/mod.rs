@@ -1,0 +1,11 @@
+//! Brings exactly the locked packages, verified, and imports each once into a pack.
+
+pub mod keyring;
+pub mod pack;
+mod pack_index;
+pub mod verify;
+
+pub use keyring::Keyring;
+pub use pack::Pack;
+pub use pack_index::PackEntry;
+pub use verify::{Trust, VerifiedPackage, verify};
