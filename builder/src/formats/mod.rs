@@ -1,2 +1,6 @@
 //! Bytes of published specifications: no policy, no clock, no network, no printing.
 //! May import `tree` and `base` only.
+
+pub mod bls;
+pub mod gvariant;
+pub mod ostree;
