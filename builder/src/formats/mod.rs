@@ -5,3 +5,6 @@ pub mod compress;
 pub mod cpio;
 pub mod evr;
 pub mod rpm;
+pub mod bls;
+pub mod gvariant;
+pub mod ostree;

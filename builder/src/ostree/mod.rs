@@ -1,0 +1,20 @@
+//! The tree as OSTree commits, an archive repository that hosts pull from, and a sysroot with two deployments. Nothing here needs libostree.
+
+#[cfg(test)]
+mod against_libostree;
+mod bare;
+mod bootcsum;
+mod commit;
+mod deploy;
+mod objects;
+mod store;
+mod store_read;
+
+pub use bootcsum::Kernel;
+pub use commit::{Commit, CommitMeta, commit};
+pub use deploy::{Deployment, Remote, Sysroot, SysrootRequest, sysroot};
+pub use objects::{CommitId, ContentId, DirmetaId, DirtreeId, ObjectKind};
+pub use store::Store;
+pub use store_read::{Listed, LogEntry};
+
+pub use crate::formats::ostree::{CommitObject, MetadataValue};

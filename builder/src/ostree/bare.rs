@@ -1,0 +1,80 @@
+//! The repository inside the image, /ostree/repo: bare, so that a content object is the very inode that the deployments link to.
+
+use crate::base::{Error, ImagePath, Result};
+use crate::ostree::{Commit, CommitId, ContentId, ObjectKind, Remote};
+use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId};
+use std::collections::BTreeMap;
+
+pub(in crate::ostree) const REPO: &str = "/ostree/repo";
+
+/// The content objects that are in the image's tree already.
+pub(in crate::ostree) struct BareRepo {
+    objects: BTreeMap<ContentId, InodeId>,
+    mtime: i64,
+}
+
+impl BareRepo {
+    /// Makes the empty repository, as `ostree init --mode=bare` and the sysroot's settings leave it.
+    pub(in crate::ostree) fn create(root: &mut FileTree, remote: &Remote, mtime: i64) -> Result<BareRepo> {
+        let repo = BareRepo { objects: BTreeMap::new(), mtime };
+        for name in ["extensions", "objects", "refs/heads", "refs/mirrors", "refs/remotes", "state", "tmp/cache"] {
+            root.ensure_directory(&path(name)?, repo.attributes(0o755))?;
+        }
+        let config = format!(
+            "[core]\nrepo_version=1\nmode=bare\n\n[sysroot]\nbootloader=none\nreadonly=true\n\n[remote \"{}\"]\nurl={}\ngpg-verify={}\n",
+            remote.name, remote.url, remote.gpg_verify
+        );
+        root.insert(&path("config")?, Inode::file(config.into_bytes(), repo.attributes(0o644)), Edit::Create)?;
+        Ok(repo)
+    }
+
+    fn attributes(&self, mode: u16) -> Attributes {
+        Attributes { mtime: self.mtime, ..Attributes::root(mode) }
+    }
+
+    /// Puts all objects of a commit, sharing those that are there.
+    pub(in crate::ostree) fn add(&mut self, root: &mut FileTree, commit: &Commit, tree: &FileTree) -> Result<()> {
+        for (content, id) in commit.distinct_contents(tree) {
+            if !self.objects.contains_key(&content) {
+                let mut inode = tree.inode(id).clone();
+                // libostree's fixed time of every checked-out file; objects shared with a read-only deployment cannot carry flags.
+                (inode.attributes.mtime, inode.attributes.immutable) = (0, false);
+                let id = root.insert(&path(&ObjectKind::File.path(content.digest()))?, inode, Edit::Create)?;
+                self.objects.insert(content, id);
+            }
+        }
+        let dirtrees = commit.dirtrees.iter().map(|(id, bytes)| (ObjectKind::DirTree, id.digest(), bytes));
+        let dirmetas = commit.dirmetas.iter().map(|(id, bytes)| (ObjectKind::DirMeta, id.digest(), bytes));
+        let own = std::iter::once((ObjectKind::Commit, commit.id.digest(), &commit.bytes));
+        for (kind, digest, bytes) in dirtrees.chain(dirmetas).chain(own) {
+            let path = path(&kind.path(digest))?;
+            if root.get(&path).is_none() {
+                root.insert(&path, Inode::file(bytes.clone(), self.attributes(0o644)), Edit::Create)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Folders of objects were made with the time of their first object.
+    pub(in crate::ostree) fn finish(&self, root: &mut FileTree) -> Result<()> {
+        let objects = root.get(&path("objects")?).ok_or_else(|| Error::internal("the repository has no objects folder"))?;
+        let folders: Vec<InodeId> = root.children(objects).map(|(_, id)| id).collect();
+        for id in folders {
+            root.inode_mut(id).attributes = self.attributes(0o755);
+        }
+        Ok(())
+    }
+
+    pub(in crate::ostree) fn object(&self, content: ContentId) -> Result<InodeId> {
+        self.objects.get(&content).copied().ok_or_else(|| Error::internal(format!("content {content} is in no commit of this sysroot")))
+    }
+
+    /// `name` is relative to refs/.
+    pub(in crate::ostree) fn set_ref(&self, root: &mut FileTree, name: &str, commit: CommitId) -> Result<()> {
+        root.insert(&path(&format!("refs/{name}"))?, Inode::file(format!("{commit}\n").into_bytes(), self.attributes(0o644)), Edit::Create).map(drop)
+    }
+}
+
+fn path(below: &str) -> Result<ImagePath> {
+    ImagePath::parse(REPO)?.join(below)
+}

@@ -1,0 +1,200 @@
+//! Reading the tree store back: history, listings, and whole trees (for a rollback to an earlier commit). Every byte is checked against its name.
+
+use crate::base::{Blob, Digest, Error, Hasher, ImagePath, Result, ResultExt};
+use crate::formats::ostree::{ArchiveHeader, CommitObject, DirMeta, DirTree, FileHeader};
+use crate::ostree::store::{Store, corrupted};
+use crate::ostree::{CommitId, ObjectKind};
+use crate::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where a file's bytes start in the pack, in bytes: what a filesystem block holds, so that extents can be copied or reflinked.
+const ALIGN: u64 = 4096;
+
+#[derive(Debug, Clone)]
+pub struct LogEntry {
+    pub id: CommitId,
+    pub commit: CommitObject,
+}
+
+/// One name of a committed tree.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    pub path: ImagePath,
+    /// As in `st_mode`.
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// In bytes; 0 for all but files.
+    pub size: u64,
+    /// Of a symlink.
+    pub target: Option<String>,
+    /// Of the content object; `None` for a directory.
+    pub content: Option<Digest>,
+}
+
+/// A content object's header and where it is used.
+struct Content {
+    header: ArchiveHeader,
+    /// In the pack.
+    offset: u64,
+}
+
+/// A committed tree's names.
+enum Name {
+    Directory(DirMeta),
+    Content(Digest),
+}
+
+impl Store {
+    /// The commit and its ancestors, as far as the store has them.
+    pub fn log(&self, id: CommitId) -> Result<Vec<LogEntry>> {
+        let mut out = vec![LogEntry { id, commit: self.read_commit(id)? }];
+        while let Some(parent) = out.last().and_then(|entry| entry.commit.parent).map(CommitId::new).filter(|&p| self.contains(p)) {
+            out.push(LogEntry { id: parent, commit: self.read_commit(parent)? });
+        }
+        Ok(out)
+    }
+
+    /// Every name, parents before children.
+    pub fn ls(&self, id: CommitId) -> Result<Vec<Listed>> {
+        let mut headers: BTreeMap<Digest, ArchiveHeader> = BTreeMap::new();
+        let mut out = Vec::new();
+        for (path, name) in self.names(id)? {
+            out.push(match name {
+                Name::Directory(m) => Listed { path, mode: m.mode, uid: m.uid, gid: m.gid, size: 0, target: None, content: None },
+                Name::Content(digest) => {
+                    if !headers.contains_key(&digest) {
+                        headers.insert(digest, self.open_content(digest)?.1);
+                    }
+                    let header = headers.get(&digest).ok_or_else(|| Error::internal("a header vanished"))?;
+                    let f = &header.file;
+                    let target = f.is_symlink().then(|| f.target.clone());
+                    Listed { path, mode: f.mode, uid: f.uid, gid: f.gid, size: header.size, target, content: Some(digest) }
+                }
+            });
+        }
+        Ok(out)
+    }
+
+    /// The whole tree, all modification times 0. Contents are decompressed and checked in parallel into one unnamed file in the store's tmp/, which the tree
+    /// keeps open. Names with equal content and metadata become hard links, which is what a deployment makes of them anyway.
+    pub fn load_tree(&self, id: CommitId) -> Result<FileTree> {
+        let names = self.names(id)?;
+        let mut contents: BTreeMap<Digest, Content> = BTreeMap::new();
+        let mut end = 0u64;
+        for (_, name) in &names {
+            if let Name::Content(digest) = name
+                && !contents.contains_key(digest)
+            {
+                let header = self.open_content(*digest)?.1;
+                let offset = end;
+                end = offset.checked_add(header.size).and_then(|e| e.checked_next_multiple_of(ALIGN)).ok_or_else(|| Error::integrity(format!("content {digest} claims {} bytes", header.size)))?;
+                contents.insert(*digest, Content { header, offset });
+            }
+        }
+        let path = self.root.join(format!("tmp/tree-{id}.{}", std::process::id()));
+        let pack = File::options().read(true).write(true).create(true).truncate(true).open(&path).context(|| format!("create {}", path.display()))?;
+        std::fs::remove_file(&path).context(|| format!("remove {}", path.display()))?;
+        contents.par_iter().try_for_each(|(digest, content)| self.unpack(*digest, content, &pack, &path))?;
+
+        let (pack, label): (Arc<File>, Arc<Path>) = (Arc::new(pack), path.into());
+        let mut tree = FileTree::new();
+        let mut placed = BTreeMap::new();
+        for (path, name) in names {
+            match name {
+                Name::Directory(m) => {
+                    let attributes = Attributes { uid: m.uid, gid: m.gid, xattrs: m.xattrs, ..Attributes::root((m.mode & 0o7777) as u16) };
+                    tree.insert(&path, Inode::directory(attributes), Edit::Replace)?;
+                }
+                Name::Content(digest) => match (placed.get(&digest), contents.get(&digest)) {
+                    (Some(&id), _) => tree.link(&path, id)?,
+                    (None, Some(content)) => {
+                        let inode = content_inode(content, &pack, &label);
+                        placed.insert(digest, tree.insert(&path, inode, Edit::Create)?);
+                    }
+                    (None, None) => return Err(Error::internal(format!("content {digest} of {path} was not read"))),
+                },
+            }
+        }
+        Ok(tree)
+    }
+
+    fn names(&self, id: CommitId) -> Result<Vec<(ImagePath, Name)>> {
+        let commit = self.read_commit(id)?;
+        let mut out = Vec::new();
+        let mut pending = vec![(ImagePath::root(), commit.root_tree, commit.root_meta)];
+        while let Some((path, tree, meta)) = pending.pop() {
+            let meta = DirMeta::decode(&self.read_metadata(ObjectKind::DirMeta, meta)?).context(|| format!("read {path} of commit {id}"))?;
+            let tree = DirTree::decode(&self.read_metadata(ObjectKind::DirTree, tree)?).context(|| format!("read {path} of commit {id}"))?;
+            for (name, content) in tree.files {
+                out.push((path.join(&name)?, Name::Content(content)));
+            }
+            for (name, tree, meta) in tree.directories {
+                pending.push((path.join(&name)?, tree, meta));
+            }
+            out.push((path, Name::Directory(meta)));
+        }
+        // Byte order of whole paths puts a parent before its children.
+        out.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(out)
+    }
+
+    /// The open object, its header read.
+    fn open_content(&self, digest: Digest) -> Result<(File, ArchiveHeader)> {
+        let path = self.object_path(ObjectKind::ArchiveFile, digest);
+        let reading = || format!("read {}", path.display());
+        let file = File::open(&path).context(reading)?;
+        let mut frame = [0; 8];
+        file.read_exact_at(&mut frame, 0).context(reading)?;
+        let mut header = vec![0; ArchiveHeader::frame(frame).context(reading)? as usize];
+        file.read_exact_at(&mut header, ArchiveHeader::FRAME).context(reading)?;
+        let header = ArchiveHeader::decode(&header).context(reading)?;
+        Ok((file, header))
+    }
+
+    fn unpack(&self, digest: Digest, content: &Content, pack: &File, pack_path: &Path) -> Result<()> {
+        let path = self.object_path(ObjectKind::ArchiveFile, digest);
+        let (mut file, header) = self.open_content(digest)?;
+        let mut hasher = Hasher::new();
+        hasher.update(&header.file.encode());
+        let mut done = 0u64;
+        if !header.file.is_symlink() {
+            file.seek(SeekFrom::Start(header.length)).context(|| format!("read {}", path.display()))?;
+            // One byte more than promised would be noticed, and no more than that is ever unpacked.
+            let mut unpacked = flate2::read::DeflateDecoder::new(std::io::BufReader::new(file)).take(content.header.size.saturating_add(1));
+            let mut window = vec![0; content.header.size.clamp(1, 1 << 20) as usize];
+            loop {
+                let n = unpacked.read(&mut window).map_err(|e| Error::integrity(format!("unpack {}", path.display())).source(e))?;
+                let Some(bytes) = window.get(..n).filter(|b| !b.is_empty()) else { break };
+                hasher.update(bytes);
+                if done + n as u64 > content.header.size {
+                    return Err(Error::integrity(format!("{}: expected {} bytes, found more", path.display(), content.header.size)));
+                }
+                pack.write_all_at(bytes, content.offset + done).context(|| format!("write {}", pack_path.display()))?;
+                done += n as u64;
+            }
+        }
+        let found = hasher.finish();
+        if done != content.header.size || found != digest {
+            return Err(corrupted(&path, digest, found));
+        }
+        Ok(())
+    }
+}
+
+fn content_inode(content: &Content, pack: &Arc<File>, label: &Arc<Path>) -> Inode {
+    let FileHeader { uid, gid, mode, target, xattrs } = &content.header.file;
+    let attributes = Attributes { uid: *uid, gid: *gid, xattrs: xattrs.clone(), ..Attributes::root((mode & 0o7777) as u16) };
+    let kind = match content.header.file.is_symlink() {
+        true => NodeKind::Symlink(target.as_bytes().into()),
+        false if content.header.size == 0 => NodeKind::File(Blob::empty()),
+        false => NodeKind::File(Blob::Extent { file: pack.clone(), path: label.clone(), offset: content.offset, len: content.header.size }),
+    };
+    Inode { kind, attributes }
+}
