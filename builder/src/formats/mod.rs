@@ -8,3 +8,4 @@ pub mod rpm;
 pub mod bls;
 pub mod gvariant;
 pub mod ostree;
+pub mod ext4;

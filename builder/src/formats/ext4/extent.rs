@@ -1,0 +1,102 @@
+//! The extent tree: maps a file's logical blocks to runs on disk (ext4_extents.h). The root with four entries is in the inode;
+//! further nodes are blocks of 340 entries with a checksum behind.
+
+use super::BLOCK;
+use super::allocate::Run;
+use super::checksum::Checksum;
+use super::inode::MAP_SIZE;
+use super::little_endian::{put_u16, put_u32};
+
+pub(super) const MAGIC: u16 = 0xf30a;
+/// EXT_INIT_MAX_LEN: longer means "allocated, not written".
+const MAX_LENGTH: u64 = 32_768;
+pub(super) const HEADER: usize = 12;
+pub(super) const ENTRY: usize = 12;
+const PER_ROOT: usize = (MAP_SIZE - HEADER) / ENTRY;
+const PER_BLOCK: usize = (BLOCK - HEADER) / ENTRY;
+const TAIL: usize = HEADER + PER_BLOCK * ENTRY;
+
+/// `length` blocks from logical block `logical` lie at `start`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    logical: u32,
+    start: u64,
+    length: u16,
+}
+
+/// The runs of one file, in order, cut to what an extent can hold.
+pub(super) fn extents(runs: &[Run]) -> Vec<Extent> {
+    let mut out = Vec::new();
+    let mut logical = 0;
+    for run in runs {
+        let mut done = 0;
+        while done < run.length {
+            let length = (run.length - done).min(MAX_LENGTH);
+            out.push(Extent { logical: logical as u32, start: run.start + done, length: length as u16 });
+            done += length;
+            logical += length;
+        }
+    }
+    out
+}
+
+/// Blocks of the tree outside the inode.
+pub(super) fn tree_blocks(extents: usize) -> usize {
+    let (mut nodes, mut total) = (extents, 0);
+    while nodes > PER_ROOT {
+        nodes = nodes.div_ceil(PER_BLOCK);
+        total += nodes;
+    }
+    total
+}
+
+/// i_block, and the tree's other blocks in the order of `blocks`, of which there are `tree_blocks`.
+pub(super) fn encode(extents: &[Extent], blocks: &[u64], seed: Checksum) -> ([u8; MAP_SIZE], Vec<(u64, Vec<u8>)>) {
+    let mut written = Vec::new();
+    let mut entries: Vec<(u32, [u8; ENTRY])> = extents.iter().map(|e| (e.logical, encode_leaf(e))).collect();
+    let mut depth = 0;
+    let mut free = blocks.iter();
+    while entries.len() > PER_ROOT {
+        let mut parents = Vec::new();
+        for (node, &block) in entries.chunks(PER_BLOCK).zip(&mut free) {
+            let mut b = vec![0; BLOCK];
+            encode_node(&mut b, node, PER_BLOCK, depth);
+            seed.with(&b[..TAIL]).put(&mut b, TAIL);
+            parents.push((node[0].0, encode_index(node[0].0, block)));
+            written.push((block, b));
+        }
+        entries = parents;
+        depth += 1;
+    }
+    let mut root = [0; MAP_SIZE];
+    encode_node(&mut root, &entries, PER_ROOT, depth);
+    (root, written)
+}
+
+fn encode_node(b: &mut [u8], entries: &[(u32, [u8; ENTRY])], max: usize, depth: u16) {
+    put_u16(b, 0, MAGIC);
+    put_u16(b, 2, entries.len() as u16);
+    put_u16(b, 4, max as u16);
+    put_u16(b, 6, depth);
+    // 8 eh_generation: 0, unused.
+    for (i, (_, entry)) in entries.iter().enumerate() {
+        b[HEADER + i * ENTRY..][..ENTRY].copy_from_slice(entry);
+    }
+}
+
+fn encode_leaf(e: &Extent) -> [u8; ENTRY] {
+    let mut b = [0; ENTRY];
+    put_u32(&mut b, 0, e.logical);
+    put_u16(&mut b, 4, e.length);
+    put_u16(&mut b, 6, (e.start >> 32) as u16);
+    put_u32(&mut b, 8, e.start as u32);
+    b
+}
+
+fn encode_index(logical: u32, block: u64) -> [u8; ENTRY] {
+    let mut b = [0; ENTRY];
+    put_u32(&mut b, 0, logical);
+    put_u32(&mut b, 4, block as u32);
+    put_u16(&mut b, 8, (block >> 32) as u16);
+    b
+}

@@ -1,0 +1,151 @@
+//! The last step of a plan: bitmaps, inode tables, group descriptors and superblocks, once all blocks and inodes are known.
+
+use super::checksum::Checksum;
+use super::geometry::{Geometry, Layout};
+use super::group::{GroupDescriptor, flags};
+use super::superblock::{self, Superblock};
+use super::{BLOCK, BLOCKS_PER_GROUP, FIRST_INODE, INODE_SIZE};
+use crate::base::{Blob, Segment};
+use std::ops::Range;
+
+/// Finished metadata at byte offsets; neighbours are joined at the end, so that a writer makes few, long writes.
+#[derive(Default)]
+pub(super) struct Pieces(Vec<(u64, Vec<u8>)>);
+
+impl Pieces {
+    /// Longest joined piece, in bytes: writers work on pieces in parallel.
+    const LONGEST: usize = 8 << 20;
+
+    pub(super) fn block(&mut self, number: u64, bytes: Vec<u8>) {
+        self.0.push((number * BLOCK as u64, bytes));
+    }
+
+    pub(super) fn into_segments(mut self) -> Vec<Segment> {
+        self.0.sort_by_key(|(offset, _)| *offset);
+        let mut joined: Vec<(u64, Vec<u8>)> = Vec::new();
+        for (offset, bytes) in self.0 {
+            match joined.last_mut() {
+                Some((start, last)) if *start + last.len() as u64 == offset && last.len() + bytes.len() <= Self::LONGEST => last.extend(bytes),
+                _ => joined.push((offset, bytes)),
+            }
+        }
+        joined.into_iter().map(|(offset, bytes)| Segment { offset, data: Blob::from(bytes) }).collect()
+    }
+}
+
+/// All inodes by number, encoded; directories are counted by group.
+pub(super) struct InodeTable {
+    records: Vec<[u8; INODE_SIZE]>,
+    is_directory: Vec<bool>,
+}
+
+impl InodeTable {
+    /// Room for the inodes 1 to `last`; those that are never set are zero.
+    pub(super) fn new(last: u32) -> Self {
+        InodeTable { records: vec![[0; INODE_SIZE]; last as usize], is_directory: vec![false; last as usize] }
+    }
+
+    pub(super) fn set(&mut self, number: u32, record: [u8; INODE_SIZE], is_directory: bool) {
+        self.records[number as usize - 1] = record;
+        self.is_directory[number as usize - 1] = is_directory;
+    }
+}
+
+/// Writes everything but the superblock's own fields; returns free blocks and free inodes.
+pub(super) struct Tables<'a> {
+    pub(super) geometry: &'a Geometry,
+    pub(super) layout: &'a Layout,
+    /// Ascending and disjoint.
+    pub(super) used: &'a [Range<u64>],
+    pub(super) inodes: &'a InodeTable,
+    pub(super) seed: Checksum,
+}
+
+impl Tables<'_> {
+    pub(super) fn emit(&self, pieces: &mut Pieces, superblock: &mut Superblock) {
+        let mut descriptors = Vec::new();
+        for group in 0..self.geometry.groups {
+            let mut descriptor = GroupDescriptor {
+                block_bitmap: self.layout.block_bitmaps[group as usize],
+                inode_bitmap: self.layout.inode_bitmaps[group as usize],
+                inode_table: self.layout.inode_tables[group as usize],
+                flags: flags::INODE_ZEROED,
+                ..GroupDescriptor::default()
+            };
+            self.emit_blocks(group, &mut descriptor, pieces);
+            self.emit_inodes(group, &mut descriptor, pieces);
+            superblock.free_blocks += u64::from(descriptor.free_blocks);
+            superblock.free_inodes += descriptor.free_inodes;
+            descriptors.extend(descriptor.encode(group, self.seed));
+        }
+        descriptors.resize(self.geometry.descriptor_blocks as usize * BLOCK, 0);
+        for group in (0..self.geometry.groups).filter(|&g| Geometry::has_superblock(g)) {
+            let mut bytes = vec![0; BLOCK];
+            // Only the primary copy leaves room for a boot sector.
+            let at = if group == 0 { superblock::OFFSET } else { 0 };
+            bytes[at..at + superblock::SIZE].copy_from_slice(&superblock.encode(group));
+            bytes.extend_from_slice(&descriptors);
+            pieces.block(self.geometry.group_range(group).start, bytes);
+        }
+    }
+
+    fn emit_blocks(&self, group: u32, descriptor: &mut GroupDescriptor, pieces: &mut Pieces) {
+        let range = self.geometry.group_range(group);
+        let first = self.used.partition_point(|r| r.end <= range.start);
+        let used: Vec<Range<u64>> = self.used[first..]
+            .iter()
+            .take_while(|r| r.start < range.end)
+            .map(|r| r.start.max(range.start) - range.start..r.end.min(range.end) - range.start)
+            .collect();
+        let count: u64 = used.iter().map(|r| r.end - r.start).sum();
+        descriptor.free_blocks = (range.end - range.start - count) as u32;
+        let is_last = group + 1 == self.geometry.groups;
+        if !is_last && count == self.geometry.base_blocks(group) {
+            descriptor.flags |= flags::BLOCK_UNINIT;
+            return;
+        }
+        let mut bitmap = vec![0; BLOCK];
+        for r in used {
+            set_bits(&mut bitmap, r);
+        }
+        // Blocks past the end of the filesystem count as used.
+        set_bits(&mut bitmap, range.end - range.start..BLOCKS_PER_GROUP);
+        descriptor.block_bitmap_checksum = self.seed.with(&bitmap).0;
+        pieces.block(descriptor.block_bitmap, bitmap);
+    }
+
+    fn emit_inodes(&self, group: u32, descriptor: &mut GroupDescriptor, pieces: &mut Pieces) {
+        let per_group = self.geometry.inodes_per_group as usize;
+        let first = (group as usize * per_group).min(self.inodes.records.len());
+        let records = &self.inodes.records[first..self.inodes.records.len().min(first + per_group)];
+        descriptor.free_inodes = (per_group - records.len()) as u32;
+        descriptor.unused_inodes = descriptor.free_inodes;
+        if records.is_empty() {
+            descriptor.flags |= flags::INODE_UNINIT;
+            return;
+        }
+        descriptor.used_directories = self.inodes.is_directory[first..first + records.len()].iter().filter(|d| **d).count() as u32;
+        let mut bitmap = vec![0; BLOCK];
+        set_bits(&mut bitmap, 0..records.len() as u64);
+        set_bits(&mut bitmap, per_group as u64..BLOCKS_PER_GROUP);
+        descriptor.inode_bitmap_checksum = self.seed.with(&bitmap[..per_group / 8]).0;
+        pieces.block(descriptor.inode_bitmap, bitmap);
+        pieces.block(descriptor.inode_table, records.as_flattened().to_vec());
+    }
+}
+
+fn set_bits(bitmap: &mut [u8], range: Range<u64>) {
+    let (mut at, end) = (range.start as usize, range.end as usize);
+    while at < end {
+        if at.is_multiple_of(8) && end - at >= 8 {
+            bitmap[at / 8] = 0xff;
+            at += 8;
+        } else {
+            bitmap[at / 8] |= 1 << (at % 8);
+            at += 1;
+        }
+    }
+}
+
+/// Reserved inodes exist whether or not anything is in them.
+const _: () = assert!(FIRST_INODE == 11);

@@ -1,0 +1,141 @@
+//! Extended attributes (Documentation/filesystems/ext4/attributes.rst): small ones behind the inode's fields, the others in one block,
+//! which inodes with equal attributes share. Entries grow from the front, values from the end.
+
+use super::BLOCK;
+use super::checksum::Checksum;
+use super::inode::XATTR_SIZE;
+use super::little_endian::{get_u16, get_u32, put_u16, put_u32};
+use crate::base::{Error, Result};
+use std::collections::BTreeMap;
+
+const MAGIC: u32 = 0xea02_0000;
+/// Bytes of an entry before its name.
+const ENTRY: usize = 16;
+/// Bytes before the entries: the magic alone in an inode, ext4_xattr_header in a block.
+const INODE_HEADER: usize = 4;
+const BLOCK_HEADER: usize = 32;
+/// EXT4_XATTR_REFCOUNT_MAX.
+pub(super) const MAX_REFERENCES: u32 = 1024;
+/// e_name_index, longest prefix first (xattr.h).
+const PREFIXES: [(&[u8], u8); 5] =
+    [(b"system.posix_acl_access", 2), (b"system.posix_acl_default", 3), (b"security.", 6), (b"trusted.", 4), (b"user.", 1)];
+
+/// In the order that a block needs: by index, then length, then bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Attribute {
+    index: u8,
+    length: usize,
+    name: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Attribute {
+    fn parse(full: &[u8], value: &[u8]) -> Result<Self> {
+        let shown = String::from_utf8_lossy(full);
+        let found = PREFIXES.iter().find_map(|(prefix, index)| full.strip_prefix(*prefix).map(|rest| (*index, rest)));
+        let Some((index, name)) = found else {
+            return Err(Error::integrity(format!("ext4 cannot keep the extended attribute {shown:?}"))
+                .hint("known are user.*, trusted.*, security.* and the POSIX ACLs"));
+        };
+        let is_acl = index == 2 || index == 3;
+        if is_acl != name.is_empty() || name.len() > 255 {
+            return Err(Error::integrity(format!("extended attribute {shown:?}: expected a name of 1 to 255 bytes after the prefix")));
+        }
+        let value = if is_acl { acl_to_disk(value).map_err(|e| e.context(shown))? } else { value.to_vec() };
+        Ok(Attribute { index, length: name.len(), name: name.to_vec(), value })
+    }
+
+    fn size(&self) -> usize {
+        ENTRY + self.name.len().next_multiple_of(4) + self.value.len().next_multiple_of(4)
+    }
+
+    /// e_hash: over the name's bytes and the padded value's words (kernel: ext4_xattr_hash_entry).
+    fn hash(&self) -> u32 {
+        let name = self.name.iter().fold(0u32, |h, &c| h << 5 ^ h >> 27 ^ u32::from(c));
+        self.value.chunks(4).fold(name, |h, word| {
+            let padded: [u8; 4] = std::array::from_fn(|i| word.get(i).copied().unwrap_or(0));
+            h.rotate_left(16) ^ u32::from_le_bytes(padded)
+        })
+    }
+}
+
+/// What one inode carries itself and what it wants of a block (the whole block, but for reference count and checksum).
+pub(super) struct Placed {
+    pub(super) in_inode: [u8; XATTR_SIZE],
+    pub(super) block: Option<Vec<u8>>,
+}
+
+/// Fills the inode first, in order, and puts what does not fit into a block.
+pub(super) fn place(attributes: &BTreeMap<Box<[u8]>, Box<[u8]>>) -> Result<Placed> {
+    let mut placed = Placed { in_inode: [0; XATTR_SIZE], block: None };
+    let mut sorted = attributes.iter().map(|(name, value)| Attribute::parse(name, value)).collect::<Result<Vec<_>>>()?;
+    sorted.sort();
+    // Four zero bytes end the entries.
+    let mut room = XATTR_SIZE - INODE_HEADER - 4;
+    let (inside, outside): (Vec<_>, Vec<_>) = sorted.into_iter().partition(|a| {
+        let fits = a.size() <= room;
+        room -= if fits { a.size() } else { 0 };
+        fits
+    });
+    if !inside.is_empty() {
+        put_u32(&mut placed.in_inode, 0, MAGIC);
+        encode_entries(&inside, &mut placed.in_inode[INODE_HEADER..], 0);
+    }
+    if !outside.is_empty() {
+        let size: usize = BLOCK_HEADER + 4 + outside.iter().map(Attribute::size).sum::<usize>();
+        if size > BLOCK {
+            return Err(Error::integrity(format!("extended attributes of {size} bytes: expected at most {BLOCK}, one ext4 block")));
+        }
+        let mut block = vec![0; BLOCK];
+        put_u32(&mut block, 0, MAGIC);
+        put_u32(&mut block, 8, 1); // h_blocks
+        encode_entries(&outside, &mut block[BLOCK_HEADER..], BLOCK_HEADER);
+        let hash = outside.iter().fold(0u32, |h, a| h.rotate_left(16) ^ a.hash());
+        // A zero entry hash means "do not share" (kernel: ext4_xattr_rehash).
+        put_u32(&mut block, 12, if outside.iter().any(|a| a.hash() == 0) { 0 } else { hash });
+        placed.block = Some(block);
+    }
+    Ok(placed)
+}
+
+/// `area` begins at the first entry; value offsets count from `base` bytes before it.
+fn encode_entries(attributes: &[Attribute], area: &mut [u8], base: usize) {
+    let (mut at, mut end) = (0, area.len());
+    for a in attributes {
+        end -= a.value.len().next_multiple_of(4);
+        area[at] = a.name.len() as u8;
+        area[at + 1] = a.index;
+        put_u16(area, at + 2, if a.value.is_empty() { 0 } else { (base + end) as u16 });
+        // 4 e_value_inum: 0, the value is here.
+        put_u32(area, at + 8, a.value.len() as u32);
+        put_u32(area, at + 12, a.hash());
+        area[at + ENTRY..at + ENTRY + a.name.len()].copy_from_slice(&a.name);
+        area[end..end + a.value.len()].copy_from_slice(&a.value);
+        at += ENTRY + a.name.len().next_multiple_of(4);
+    }
+}
+
+/// Fills in what is known last: how many inodes share the block, and its checksum, which depends on where it lies.
+pub(super) fn finish_block(block: &mut [u8], references: u32, number: u64, seed: Checksum) {
+    put_u32(block, 4, references);
+    // h_checksum at 16 counts as zero.
+    seed.with(&number.to_le_bytes()).with(block).put(block, 16);
+}
+
+/// From the form of getxattr (version 2, entries of 8 bytes) to ext4's (version 1, ids only where they mean something; acl.h).
+fn acl_to_disk(value: &[u8]) -> Result<Vec<u8>> {
+    let (version, entries) = (get_u32(value, 0), value.get(4..).unwrap_or_default());
+    if version != 2 || entries.len() % 8 != 0 {
+        return Err(Error::integrity(format!("expected an ACL of version 2 with entries of 8 bytes, found version {version}, {} bytes", value.len())));
+    }
+    let mut out = 1u32.to_le_bytes().to_vec();
+    for entry in entries.chunks(8) {
+        let has_id = matches!(get_u16(entry, 0), ACL_USER | ACL_GROUP);
+        out.extend_from_slice(&entry[..if has_id { 8 } else { 4 }]);
+    }
+    Ok(out)
+}
+
+/// e_tag of entries that name somebody.
+const ACL_USER: u16 = 2;
+const ACL_GROUP: u16 = 8;
