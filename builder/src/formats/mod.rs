@@ -9,3 +9,7 @@ pub mod bls;
 pub mod gvariant;
 pub mod ostree;
 pub mod ext4;
+pub mod fat;
+pub mod gpt;
+pub mod grub;
+pub mod mbr;
