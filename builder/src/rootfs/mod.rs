@@ -1,0 +1,4 @@
+pub mod accounts;
+pub mod alternatives;
+pub mod conf_files;
+pub mod sysusers;
