@@ -13,3 +13,4 @@ pub mod fat;
 pub mod gpt;
 pub mod grub;
 pub mod mbr;
+pub mod conf;

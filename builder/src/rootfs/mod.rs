@@ -10,3 +10,9 @@ mod triggers;
 
 pub use bootloader::{BootData, BootImages};
 pub use sandbox::Checkout;
+pub mod accounts;
+pub mod alternatives;
+pub mod conf_files;
+pub mod presets;
+pub mod sysusers;
+pub mod tmpfiles;

@@ -1,0 +1,29 @@
+//! The files of a `.d` directory set, in systemd's order: by file name, an earlier directory hides the same name in a later one.
+
+use crate::base::{Error, ImagePath, Result};
+use crate::tree::{FileTree, NodeKind};
+use std::collections::BTreeMap;
+
+/// (file name, text) of every `*<suffix>` file in `directories`, highest priority first. A link to /dev/null or an empty file hides a name.
+pub fn read_all(tree: &FileTree, directories: &[&str], suffix: &str) -> Result<Vec<(String, String)>> {
+    let mut found: BTreeMap<String, Option<String>> = BTreeMap::new();
+    for directory in directories {
+        let Some((real, id)) = tree.resolve(&ImagePath::parse(directory)?) else { continue };
+        for (name, child) in tree.children(id) {
+            let name = String::from_utf8_lossy(name).into_owned();
+            if !name.ends_with(suffix) || name.starts_with('.') || found.contains_key(&name) {
+                continue;
+            }
+            let text = match &tree.inode(child).kind {
+                NodeKind::Symlink(target) if &**target == b"/dev/null" => None,
+                NodeKind::Directory(_) => continue,
+                _ => match tree.read(&format!("{real}/{name}"))? {
+                    Some(bytes) => Some(String::from_utf8(bytes).map_err(|_| Error::integrity(format!("{real}/{name} is not UTF-8")))?),
+                    None => continue,
+                },
+            };
+            found.insert(name, text);
+        }
+    }
+    Ok(found.into_iter().filter_map(|(name, text)| Some((name, text?))).collect())
+}
