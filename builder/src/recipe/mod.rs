@@ -4,6 +4,9 @@
 mod include;
 mod model;
 mod raw;
+mod reader;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 pub use model::*;
@@ -14,9 +17,9 @@ use std::path::Path;
 /// Reads the recipe at `path` and its includes. Every fault of every file in one error, one line each:
 /// `file:line:column: what; hint: nearest known name`.
 pub fn load(path: &Path) -> Result<Recipe> {
-    let mut faults = raw::Faults::default();
-    let merged = include::read(path, &mut faults)?;
-    let recipe = validate::recipe(path, merged, &mut faults);
+    let faults = raw::Faults::default();
+    let merged = include::read(path, &faults)?;
+    let recipe = validate::recipe(path, merged, &faults);
     match recipe {
         Some(recipe) if faults.is_empty() => Ok(recipe),
         _ => Err(Error::recipe(faults.to_string())),
