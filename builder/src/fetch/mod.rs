@@ -9,3 +9,4 @@ pub use keyring::Keyring;
 pub use pack::Pack;
 pub use pack_index::PackEntry;
 pub use verify::{Trust, VerifiedPackage, verify};
+

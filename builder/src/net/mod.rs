@@ -4,3 +4,4 @@ mod client;
 mod partial;
 
 pub use client::{Client, shown};
+

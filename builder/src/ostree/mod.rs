@@ -18,3 +18,4 @@ pub use store::Store;
 pub use store_read::{Listed, LogEntry};
 
 pub use crate::formats::ostree::{CommitObject, MetadataValue};
+

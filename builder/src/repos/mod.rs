@@ -5,3 +5,4 @@ mod snapshot;
 
 pub use package::{Compare, Dep, PackageMeta};
 pub use snapshot::{MetadataFile, RepoSnapshot};
+

@@ -16,3 +16,4 @@ pub mod conf_files;
 pub mod presets;
 pub mod sysusers;
 pub mod tmpfiles;
+

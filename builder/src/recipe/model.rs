@@ -1,0 +1,346 @@
+//! What a recipe means once it is valid: plain values, every default filled in, every path resolved.
+
+use crate::base::{ByteSize, Digest, ImagePath, SourceDateEpoch};
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A validated recipe. What serialises is what may change the image; host paths and addresses do not.
+#[derive(Debug, Clone, Serialize)]
+pub struct Recipe {
+    /// The recipe's own file, absolute.
+    #[serde(skip)]
+    pub path: PathBuf,
+    /// Every file read: the recipe, then its includes in order of reading.
+    #[serde(skip)]
+    pub sources: Vec<PathBuf>,
+    /// `[a-z0-9-]+`; names the output folder and the artifacts.
+    pub name: String,
+    /// The menu title; default: the name.
+    pub title: String,
+    /// The OSTree ref, such as `atomic-host/x86_64/stable`.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    pub version: Option<String>,
+    /// Absent: the lockfile's.
+    pub epoch: Option<SourceDateEpoch>,
+    pub repos: Vec<Repo>,
+    pub packages: PackageSet,
+    /// Resolved apart from `packages`; its tree is where builder-side programs run.
+    pub tools: PackageSet,
+    pub scriptlets: Vec<ScriptletRule>,
+    pub accounts: Accounts,
+    pub attributes: Vec<AttributeRule>,
+    pub links: Vec<LinkRule>,
+    pub copies: Vec<CopyRule>,
+    pub units: Units,
+    pub overlays: Vec<Overlay>,
+    /// sysctl name to value, as text.
+    pub tuning: BTreeMap<String, String>,
+    pub kernel: Kernel,
+    pub initramfs: Initramfs,
+    pub selinux: Selinux,
+    pub root: RootModel,
+    pub disk: Disk,
+    pub deployments: Deployments,
+    pub output: Output,
+}
+
+impl Recipe {
+    /// Digest of everything effective: the same for the same intent in another directory, with another layout of includes, or through another mirror.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// `NAME.lock` beside the recipe.
+    pub fn lockfile(&self) -> PathBuf {
+        self.path.with_extension("lock")
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Repo {
+    pub id: String,
+    pub kind: RepoKind,
+    /// Where the bytes come from; the lockfile's digests pin what they are.
+    #[serde(skip)]
+    pub source: RepoSource,
+    pub trust: Trust,
+    /// Lower wins; 99 by default, as in dnf.
+    pub priority: u32,
+    /// Name patterns (`*`, `?`) that are visible from this repository; empty: all.
+    pub packages: Vec<String>,
+    /// Metadata past its expiry is accepted, knowingly.
+    pub allow_expired: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RepoKind {
+    RpmMd,
+    Deb { suite: String, components: Vec<String>, arch: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RepoSource {
+    /// `http:`, `https:` or `file:`; without a trailing slash.
+    Url(String),
+    /// The Debian mirror of the machine's apt sources or of `--mirror`.
+    AptMirror,
+}
+
+/// Whom a repository's metadata and packages must be signed by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    Unsigned,
+    /// Never empty.
+    Keys(Vec<KeyFile>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyFile {
+    #[serde(skip)]
+    pub path: PathBuf,
+    /// Of the file's bytes when the recipe was loaded.
+    pub digest: Digest,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PackageSet {
+    pub install: Vec<String>,
+    pub exclude: Vec<String>,
+    /// Weak dependencies (Recommends) are followed.
+    pub weak: bool,
+}
+
+/// What may happen with a package's scriptlet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ScriptletRule {
+    pub package: String,
+    /// `None`: every phase.
+    pub phase: Option<Phase>,
+    /// First 16 or all 64 hex digits of the SHA-256 of the text, lowercase.
+    pub digest: Option<String>,
+    pub policy: Policy,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    Pre,
+    Post,
+    Pretrans,
+    Posttrans,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// The builder's own code does what the text asks.
+    Native,
+    Sandbox,
+    Skip,
+}
+
+/// Pinned ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Accounts {
+    pub users: Vec<User>,
+    pub groups: Vec<Group>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct User {
+    pub name: String,
+    pub uid: u32,
+    pub group: PrimaryGroup,
+    pub home: String,
+    pub shell: String,
+    pub gecos: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PrimaryGroup {
+    Gid(u32),
+    Name(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Group {
+    pub name: String,
+    pub gid: u32,
+}
+
+/// A fix to a packaged file; what is `None` stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AttributeRule {
+    #[serde(serialize_with = "as_text")]
+    pub path: ImagePath,
+    /// Permission bits with setuid, setgid and sticky: at most 0o7777.
+    pub mode: Option<u16>,
+    pub user: Option<String>,
+    pub group: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LinkRule {
+    #[serde(serialize_with = "as_text")]
+    pub path: ImagePath,
+    /// As written into the symlink: absolute or relative.
+    pub target: String,
+}
+
+/// A copy of a packaged file to another place of the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CopyRule {
+    #[serde(serialize_with = "as_text")]
+    pub from: ImagePath,
+    #[serde(serialize_with = "as_text")]
+    pub to: ImagePath,
+    /// `None`: the original's.
+    pub mode: Option<u16>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Units {
+    pub enable: Vec<String>,
+    pub disable: Vec<String>,
+    pub mask: Vec<String>,
+    /// The default target.
+    pub default: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Overlay {
+    pub name: String,
+    /// The folder, absolute.
+    #[serde(skip)]
+    pub path: PathBuf,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Kernel {
+    /// Informative: which package brings the kernel.
+    pub package: Option<String>,
+    /// All kernel arguments, in order.
+    pub args: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Initramfs {
+    pub generator: InitramfsGenerator,
+    pub modules: Vec<String>,
+    pub drivers: Vec<String>,
+    pub omit: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InitramfsGenerator {
+    Dracut,
+    None,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Selinux {
+    pub mode: SelinuxMode,
+    pub policy: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SelinuxMode {
+    Disabled,
+    Permissive,
+    Enforcing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RootModel {
+    Ostree,
+    Composefs,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Disk {
+    /// `None`: fits the content.
+    pub size: Option<ByteSize>,
+    pub esp: ByteSize,
+    pub boot: ByteSize,
+    /// Free space in the root filesystem when `size` is automatic.
+    pub reserve: ByteSize,
+    pub filesystem: Filesystem,
+    /// Sorted, never empty.
+    pub firmware: Vec<Firmware>,
+    /// The root grows at first boot.
+    pub grow: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Filesystem {
+    Ext4,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Firmware {
+    Bios,
+    Uefi,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Deployments {
+    /// The stateroot's name.
+    pub os: String,
+    pub rollback: Rollback,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rollback {
+    /// The second deployment is of the same commit.
+    Same,
+    /// The second deployment is the ref's parent in the store.
+    Previous,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// Sorted, never empty.
+    #[serde(skip)]
+    pub formats: Vec<OutputFormat>,
+    pub compression: Compression,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputFormat {
+    Raw,
+    Qcow2,
+}
+
+impl OutputFormat {
+    pub fn name(self) -> &'static str {
+        match self {
+            OutputFormat::Raw => "raw",
+            OutputFormat::Qcow2 => "qcow2",
+        }
+    }
+}
+
+/// Of qcow2 clusters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    Zstd,
+    None,
+}
+
+fn as_text<S: Serializer>(path: &ImagePath, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(path)
+}

@@ -1,0 +1,145 @@
+use super::*;
+use crate::base::{ByteSize, Kind};
+use std::fs;
+
+const GOOD: &str = r#"schema = 1
+name = "demo"
+ref = "demo/x86_64/stable"
+include = ["include/base.toml"]
+[[repo]]
+id = "local"
+type = "rpm-md"
+url = "../packages"
+keys = "unsigned"
+[packages]
+install = ["bash"]
+[kernel]
+args = ["rw"]
+[tuning]
+"net.ipv4.ip_forward" = 1
+"#;
+
+const BASE: &str = r#"title = "Included"
+name = "other"
+[[repo]]
+id = "suite"
+type = "deb"
+mirror = "apt"
+suite = "trixie"
+keys = ["keys/archive.asc"]
+[packages]
+install = ["systemd"]
+[kernel]
+args = ["root=LABEL=root"]
+[overlay]
+folders = ["base"]
+[disk]
+esp = "32MiB"
+"#;
+
+/// A project with a recipe, its include, a key and an overlay.
+fn project(recipe: &str, base: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["recipes/include", "recipes/keys", "rootfs-overlay/base"] {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+    }
+    fs::write(dir.path().join("recipes/demo.toml"), recipe).unwrap();
+    fs::write(dir.path().join("recipes/include/base.toml"), base).unwrap();
+    fs::write(dir.path().join("recipes/keys/archive.asc"), "key").unwrap();
+    dir
+}
+
+fn load_in(dir: &tempfile::TempDir) -> Result<Recipe> {
+    load(&dir.path().join("recipes/demo.toml"))
+}
+
+/// The faults with the folder's name taken off.
+fn faults(recipe: &str, base: &str) -> Vec<String> {
+    let dir = project(recipe, base);
+    let error = load_in(&dir).unwrap_err();
+    assert_eq!(error.kind(), Kind::Recipe);
+    let prefix = format!("{}/", dir.path().join("recipes").display());
+    error.to_string().lines().map(|line| line.replace(&prefix, "")).collect()
+}
+
+#[test]
+fn arrays_concatenate_and_the_includers_scalars_win() {
+    let dir = project(GOOD, BASE);
+    let recipe = load_in(&dir).unwrap();
+    assert_eq!((recipe.name.as_str(), recipe.title.as_str()), ("demo", "Included"));
+    assert_eq!(recipe.kernel.args, ["root=LABEL=root", "rw"]);
+    assert_eq!(recipe.packages.install, ["bash", "systemd"]);
+    assert_eq!(recipe.disk.esp, ByteSize::mib(32));
+    assert_eq!(recipe.disk.boot, ByteSize::mib(512));
+    assert_eq!(recipe.tuning["net.ipv4.ip_forward"], "1");
+    let ids: Vec<&str> = recipe.repos.iter().map(|repo| repo.id.as_str()).collect();
+    assert_eq!(ids, ["suite", "local"]);
+    assert_eq!(recipe.overlays[0].path, dir.path().join("rootfs-overlay/base"));
+    assert!(matches!(&recipe.repos[0].trust, Trust::Keys(keys) if keys[0].path == dir.path().join("recipes/keys/archive.asc")));
+    assert_eq!(recipe.repos[0].kind, RepoKind::Deb { suite: "trixie".into(), components: vec!["main".into()], arch: "amd64".into() });
+}
+
+#[test]
+fn the_digest_follows_what_is_effective_and_not_where_it_stands() {
+    let digest = |recipe: &str, base: &str| load_in(&project(recipe, base)).unwrap().digest();
+    let first = digest(GOOD, BASE);
+    assert_eq!(first, digest(GOOD, BASE), "another directory");
+    assert_eq!(first, digest(&GOOD.replace("[kernel]", "# a remark\n\n[kernel]"), BASE), "another layout");
+    assert_ne!(first, digest(&GOOD.replace("\"rw\"", "\"ro\""), BASE));
+    assert_ne!(first, digest(GOOD, &BASE.replace("32MiB", "64MiB")));
+}
+
+#[test]
+fn all_faults_of_all_files_come_at_once_with_their_places() {
+    let recipe = GOOD
+        .replace("[packages]", "[packges]\ninstal = []\n[packages]\nweek = true")
+        .replace("args = [\"rw\"]", "args = \"rw\"")
+        .replace("keys = \"unsigned\"", "keys = [\"keys/archve.asc\"]");
+    let base = BASE.replace("\"base\"", "\"bse\"").replace("32MiB", "32MB").replace("\"deb\"", "\"dep\"");
+    let found = faults(&recipe, &base);
+    for expected in [
+        "demo.toml:9:9: cannot read key file \"keys/archve.asc\": No such file or directory (os error 2); hint: did you mean `keys/archive.asc`",
+        "demo.toml:10:2: unknown key `packges`; hint: did you mean `packages`",
+        "demo.toml:13:1: unknown key `week` in [packages]; hint: did you mean `weak`",
+        "demo.toml:16:8: `args` must be an array, found a string",
+        "include/base.toml:5:8: `type` must be one of rpm-md, deb, found \"dep\"; hint: did you mean `deb`",
+        "include/base.toml:16:7: `esp` must be a size, found \"32MB\"; hint: a whole number of MiB, GiB or TiB, such as \"512MiB\"",
+    ] {
+        assert!(found.iter().any(|line| line == expected), "{expected}\nis not among\n{}", found.join("\n"));
+    }
+    assert!(found.iter().any(|line| line.starts_with("include/base.toml:14:12: no overlay folder `bse`") && line.ends_with("`base`")));
+}
+
+#[test]
+fn each_bad_value_is_named_where_it_stands() {
+    for (old, new, expected) in [
+        ("schema = 1", "schema = 2", "demo.toml:1:10: this builder reads schema 1 only; hint: write `schema = 1`"),
+        ("schema = 1\n", "", "demo.toml:1:1: missing key `schema`; hint: write `schema = 1` as the first line"),
+        ("\"demo\"", "\"De mo\"", "demo.toml:2:8: a name is made of a-z, 0-9 and -, found \"De mo\""),
+        ("include/base.toml", "include/bas.toml", "demo.toml:4:12: cannot read included file"),
+        ("include/base.toml", "demo.toml", "demo.toml:4:12: demo.toml includes itself, directly or through others"),
+        ("keys = \"unsigned\"\n", "", "missing key `keys` in [[repo]]; hint: name the key files"),
+        ("\"rw\"", "\"ostree=/x\"", "demo.toml:13:9: `ostree=` is written by the builder"),
+        ("\"net.ipv4.ip_forward\"", "net.ipv4.ip_forward", "demo.toml:15:1: sysctl name `net…` must be quoted"),
+        ("[kernel]", "[kernel", "demo.toml:12:"),
+        ("[kernel]", "[[link]]\npath = \"bin\"\ntarget = \"usr/bin\"\n[kernel]", "demo.toml:13:8: `path` must start with /"),
+        (
+            "[kernel]",
+            "[units]\nenable = [\"docker\"]\n[kernel]",
+            "demo.toml:13:11: \"docker\" is not a unit's name; hint: did you mean `docker.service`",
+        ),
+    ] {
+        assert!(GOOD.contains(old));
+        let found = faults(&GOOD.replacen(old, new, 1), BASE);
+        assert!(found.iter().any(|line| line.contains(expected)), "{expected}\nis not among\n{}", found.join("\n"));
+    }
+}
+
+#[test]
+fn a_cycle_of_includes_is_a_fault_and_a_diamond_is_not() {
+    let cyclic = format!("include = [\"../demo.toml\"]\n{BASE}");
+    assert!(faults(GOOD, &cyclic)[0].contains("include/base.toml:1:12: ../demo.toml includes itself"));
+    let dir = project(&GOOD.replace("[\"include/base.toml\"]", "[\"include/base.toml\", \"include/two.toml\"]"), BASE);
+    fs::write(dir.path().join("recipes/include/two.toml"), "include = [\"base.toml\"]").unwrap();
+    assert_eq!(load_in(&dir).unwrap().kernel.args, ["root=LABEL=root", "rw"]);
+}
