@@ -1,2 +1,5 @@
 //! Bytes of published specifications: no policy, no clock, no network, no printing.
 //! May import `tree` and `base` only.
+
+pub mod deb;
+pub mod elf;
