@@ -14,3 +14,5 @@ pub mod gpt;
 pub mod grub;
 pub mod mbr;
 pub mod conf;
+pub mod deb;
+pub mod elf;
