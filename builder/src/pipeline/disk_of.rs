@@ -1,0 +1,73 @@
+//! From a sealed rootfs to a planned disk: commit, deployments, filesystems, partitions.
+
+use crate::base::{Blob, ImagePath, ImageSeed, Result, ResultExt, Segment, Segments, SourceDateEpoch};
+use crate::disk::{self, BIOS_BOOT, BIOS_BOOT_SIZE, DiskImage, DiskParts, EspFiles};
+use crate::formats::{ext4, grub};
+use crate::ostree::{Commit, Deployment, Remote, SysrootRequest, sysroot};
+use crate::recipe::Recipe;
+use crate::rootfs::BootImages;
+use crate::tree::{Attributes, Edit, FileTree, Inode};
+
+const GRUB_CFG: &str = include_str!("../../../boot/grub.cfg");
+
+/// A commit with the tree that it is of.
+pub struct Deployable<'a> {
+    pub commit: &'a Commit,
+    pub tree: &'a FileTree,
+    pub version: Option<String>,
+}
+
+/// Plans the whole disk; `current` is the default menu entry, `rollback` the second.
+pub fn disk_of(recipe: &Recipe, current: &Deployable, rollback: &Deployable, boot_images: &BootImages, seed: &ImageSeed, epoch: SourceDateEpoch) -> Result<DiskImage> {
+    let same = current.commit.id == rollback.commit.id;
+    let deployment = |d: &Deployable, serial| Deployment {
+        commit: d.commit,
+        tree: d.tree,
+        serial,
+        kargs: recipe.kernel.args.clone(),
+        title: recipe.title.clone(),
+        version: d.version.clone(),
+    };
+    let mut sysroot = sysroot(&SysrootRequest {
+        os: recipe.deployments.os.clone(),
+        ref_name: recipe.reference.clone(),
+        remote: Remote { name: recipe.deployments.os.clone(), url: "http://localhost/repo".into(), gpg_verify: false },
+        deployments: vec![deployment(current, 0), deployment(rollback, u32::from(same))],
+        epoch,
+    })?;
+    let grub_cfg = Inode::file(GRUB_CFG.as_bytes(), Attributes { mtime: i64::from(epoch.0), ..Attributes::root(0o644) });
+    sysroot.boot.insert(&ImagePath::parse("/grub2/grub.cfg")?, grub_cfg, Edit::Create)?;
+    // The mount point of the ESP, which fstab names.
+    sysroot.boot.ensure_directory(&ImagePath::parse("/efi")?, Attributes { mtime: i64::from(epoch.0), ..Attributes::root(0o755) })?;
+
+    let boot = ext4::plan(&sysroot.boot, &volume("boot", Some(recipe.disk.boot.0), 0, true, seed, epoch)).context(|| "plan /boot")?;
+    let root = ext4::plan(&sysroot.root, &volume("root", root_size(recipe), recipe.disk.reserve.0, false, seed, epoch)).context(|| "plan the root filesystem")?;
+    let core = grub::core_image(&boot_images.core, BIOS_BOOT)?;
+    let parts = DiskParts {
+        bios_boot: Segments::new(BIOS_BOOT_SIZE.0, vec![Segment { offset: 0, data: Blob::from(core) }])?,
+        boot_sector: grub::boot_sector(&boot_images.boot_sector, BIOS_BOOT)?,
+        esp: disk::esp(EspFiles { loader: Blob::from(boot_images.efi.as_slice()), others: Vec::new() }, recipe.disk.esp, seed, epoch)?,
+        boot,
+        root,
+    };
+    disk::assemble(&parts, seed)
+}
+
+/// What is left for the root on a disk of fixed size: all but the other partitions, 1 MiB in front and 1 MiB of backup table.
+fn root_size(recipe: &Recipe) -> Option<u64> {
+    let others = recipe.disk.esp.0 + recipe.disk.boot.0 + BIOS_BOOT_SIZE.0 + (2 << 20);
+    recipe.disk.size.map(|size| size.0.saturating_sub(others))
+}
+
+fn volume(label: &str, size: Option<u64>, reserve: u64, grub_readable: bool, seed: &ImageSeed, epoch: SourceDateEpoch) -> ext4::Options {
+    ext4::Options {
+        label: label.into(),
+        uuid: seed.uuid(&format!("{label}-uuid")),
+        hash_seed: seed.uuid(&format!("{label}-hash-seed")),
+        epoch,
+        size,
+        reserve,
+        journal: true,
+        grub_readable,
+    }
+}

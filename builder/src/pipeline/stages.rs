@@ -1,0 +1,34 @@
+//! Seconds and peak memory of each stage.
+
+use crate::base::ByteSize;
+use crate::pipeline::StageReport;
+use std::time::Instant;
+
+/// Measures stages one after the other. A monotonic clock: it reaches the report, never an artifact.
+pub struct Stages {
+    began: Instant,
+    list: Vec<StageReport>,
+}
+
+impl Stages {
+    pub fn start() -> Self {
+        Stages { began: Instant::now(), list: Vec::new() }
+    }
+
+    /// The stage that ran since the last call ends here.
+    pub fn done(&mut self, name: &str) {
+        self.list.push(StageReport { name: name.to_string(), seconds: self.began.elapsed().as_secs_f64(), peak_memory: peak_memory() });
+        self.began = Instant::now();
+    }
+
+    pub fn finish(self) -> Vec<StageReport> {
+        self.list
+    }
+}
+
+/// VmHWM of /proc/self/status; 0 where that is not there.
+fn peak_memory() -> ByteSize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    ByteSize(kib.unwrap_or(0) << 10)
+}
