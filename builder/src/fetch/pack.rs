@@ -241,3 +241,7 @@ fn entries(verified: &VerifiedPackage, places: &[Option<Place>]) -> Result<Vec<P
     }
     Ok(entries)
 }
+
+#[cfg(test)]
+#[path = "pack_tests.rs"]
+mod tests;

@@ -167,3 +167,7 @@ fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     }
     Some(out)
 }
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

@@ -24,7 +24,9 @@ fn ours(path: &Path) -> Result<String, Error> {
             out += &format!("{letter}\t{}\t{}\t{}\n", d.name, d.flags, d.version);
         }
     }
-    for f in &p.files {
+    // nfpm writes 1 for regular files, where it means nothing.
+    let rdevs = p.header.u16s(tags::FILE_RDEVS)?.unwrap_or_default();
+    for (i, f) in p.files.iter().enumerate() {
         let digest = match &f.digest {
             Some(FileDigest::Sha256(d)) => d.to_string(),
             Some(FileDigest::Other { hex, .. }) => hex.clone(),
@@ -33,12 +35,12 @@ fn ours(path: &Path) -> Result<String, Error> {
         let (rdev, target) = match &f.kind {
             FileKind::CharDevice { major, minor } | FileKind::BlockDevice { major, minor } => (major << 8 | minor, String::new()),
             FileKind::Symlink { target } => (0, String::from_utf8_lossy(target).into_owned()),
-            _ => (0, String::new()),
+            _ => (u32::from(rdevs[i]), String::new()),
         };
         let shown = f.path.to_string();
         let shown = if m.is_source { shown.trim_start_matches('/') } else { &shown };
         let mode = f.kind.type_bits() | u32::from(f.mode);
-        out += &format!("F\t{shown}\t{}\t{}\t{digest}\t{mode:06o}\t{}\t{}\t{}\t{rdev}\t{target}\n", f.size, f.mtime, f.user, f.group, f.flags.0);
+        out += &format!("F\t{shown}\t{}\t{}\t{digest}\t{mode:o}\t{}\t{}\t{}\t{rdev}\t{target}\n", f.size, f.mtime, f.user, f.group, f.flags.0);
     }
     Ok(out)
 }

@@ -2,7 +2,8 @@
 
 use super::files::{FileEntry, FileKind};
 use super::package::Package;
-use crate::base::{Error, ImagePath, Result};
+use crate::base::{Error, ImagePath, Result, ResultExt};
+use crate::formats::compress::Compression;
 use crate::formats::cpio::{CpioEntry, CpioReader};
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
@@ -19,9 +20,15 @@ pub struct PayloadFile<'a> {
 
 /// Decompresses `payload` and calls `each` for every file in it. A file that is not in the header, occurs twice, or is bigger than the header
 /// says is an error, and so is one of the header's that is missing, unless it is a ghost or may be missing. Memory does not grow with the payload.
-pub fn read_payload(package: &Package, payload: impl BufRead + Send, mut each: impl FnMut(PayloadFile<'_>) -> Result<()>) -> Result<()> {
+pub fn read_payload(package: &Package, mut payload: impl BufRead + Send, mut each: impl FnMut(PayloadFile<'_>) -> Result<()>) -> Result<()> {
     let files = &package.files;
-    let mut archive = CpioReader::new(package.compression.decoder(payload)?);
+    let start = payload.fill_buf().context(|| "read the payload")?;
+    let compression = match package.compression {
+        // As zlib's gzread, which rpm uses: what does not look like gzip is not compressed. Without a compressor's name, rpm assumes gzip.
+        Compression::Gzip if !start.starts_with(&[0x1f, 0x8b]) => Compression::None,
+        named => named,
+    };
+    let mut archive = CpioReader::new(compression.decoder(payload)?);
     let mut seen = vec![false; files.len()];
     let mut expected = 0;
     let mut by_path: Option<BTreeMap<&ImagePath, usize>> = None;
