@@ -44,14 +44,20 @@ impl Blob {
         }
         Ok(match self {
             Blob::Inline(bytes) => Blob::Inline(bytes[offset as usize..(offset + len) as usize].into()),
-            Blob::Extent { file, path, offset: base, .. } => Blob::Extent { file: file.clone(), path: path.clone(), offset: base + offset, len },
+            Blob::Extent { file, path, offset: base, .. } => {
+                Blob::Extent { file: file.clone(), path: path.clone(), offset: base + offset, len }
+            }
         })
     }
 
     /// Fills `buffer` from `offset`; an error if the blob ends before.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.len()) {
-            return Err(Error::internal(format!("read of {} bytes at {offset} past the end of a blob of {} bytes", buffer.len(), self.len())));
+            return Err(Error::internal(format!(
+                "read of {} bytes at {offset} past the end of a blob of {} bytes",
+                buffer.len(),
+                self.len()
+            )));
         }
         match self {
             Blob::Inline(bytes) => {

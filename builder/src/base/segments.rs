@@ -25,7 +25,11 @@ impl Segments {
         let mut end = 0;
         for s in &list {
             if s.offset < end || s.offset.checked_add(s.data.len()).is_none_or(|e| e > size) {
-                return Err(Error::internal(format!("segment {}+{} overlaps its predecessor (end {end}) or the device's end ({size})", s.offset, s.data.len())));
+                return Err(Error::internal(format!(
+                    "segment {}+{} overlaps its predecessor (end {end}) or the device's end ({size})",
+                    s.offset,
+                    s.data.len()
+                )));
             }
             end = s.offset + s.data.len();
         }

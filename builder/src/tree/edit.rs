@@ -98,7 +98,12 @@ impl FileTree {
         Ok(top)
     }
 
-    fn graft_inode(&mut self, source: &FileTree, from: InodeId, copied: &mut std::collections::BTreeMap<InodeId, InodeId>) -> Result<InodeId> {
+    fn graft_inode(
+        &mut self,
+        source: &FileTree,
+        from: InodeId,
+        copied: &mut std::collections::BTreeMap<InodeId, InodeId>,
+    ) -> Result<InodeId> {
         if let Some(&done) = copied.get(&from) {
             return Ok(done);
         }
