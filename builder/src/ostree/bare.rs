@@ -1,6 +1,7 @@
 //! The repository inside the image, /ostree/repo: bare, so that a content object is the very inode that the deployments link to.
 
 use crate::base::{Error, ImagePath, Result};
+use crate::ostree::commit::stored_xattrs;
 use crate::ostree::{Commit, CommitId, ContentId, ObjectKind, Remote};
 use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId};
 use std::collections::BTreeMap;
@@ -38,7 +39,7 @@ impl BareRepo {
             if !self.objects.contains_key(&content) {
                 let mut inode = tree.inode(id).clone();
                 // libostree's fixed time of every checked-out file; objects shared with a read-only deployment cannot carry flags.
-                (inode.attributes.mtime, inode.attributes.immutable) = (0, false);
+                inode.attributes = Attributes { mtime: 0, immutable: false, xattrs: stored_xattrs(&inode.attributes), ..inode.attributes };
                 let id = root.insert(&path(&ObjectKind::File.path(content.digest()))?, inode, Edit::Create)?;
                 self.objects.insert(content, id);
             }
@@ -71,7 +72,8 @@ impl BareRepo {
 
     /// `name` is relative to refs/.
     pub(in crate::ostree) fn set_ref(&self, root: &mut FileTree, name: &str, commit: CommitId) -> Result<()> {
-        root.insert(&path(&format!("refs/{name}"))?, Inode::file(format!("{commit}\n").into_bytes(), self.attributes(0o644)), Edit::Create).map(drop)
+        root.insert(&path(&format!("refs/{name}"))?, Inode::file(format!("{commit}\n").into_bytes(), self.attributes(0o644)), Edit::Create)
+            .map(drop)
     }
 }
 

@@ -2,6 +2,7 @@
 //! `get_kernel_from_tree_usrlib_modules`): the SHA-256 of the kernel's bytes followed by the initramfs's.
 
 use crate::base::{Blob, Digest, Error, Hasher, Result};
+use crate::ostree::commit::stored_xattrs;
 use crate::tree::{Attributes, FileTree, NodeKind};
 
 /// One file that goes to the boot filesystem.
@@ -33,12 +34,18 @@ impl Kernel {
         for (name, id) in entries.into_iter().flat_map(|id| tree.children(id)) {
             if tree.child(id, b"vmlinuz").is_some() {
                 let name = std::str::from_utf8(name).ok().filter(|n| !n.contains(char::is_whitespace));
-                versions.push(name.ok_or_else(|| Error::integrity(format!("expected a kernel version without spaces below {modules}")))?.to_owned());
+                versions.push(
+                    name.ok_or_else(|| Error::integrity(format!("expected a kernel version without spaces below {modules}")))?.to_owned(),
+                );
             }
         }
         let version = match versions.as_slice() {
             [one] => one.clone(),
-            [] => return Err(Error::integrity(format!("no kernel: expected {modules}/VERSION/vmlinuz")).hint("is a kernel package installed?")),
+            [] => {
+                return Err(
+                    Error::integrity(format!("no kernel: expected {modules}/VERSION/vmlinuz")).hint("is a kernel package installed?")
+                );
+            }
             many => return Err(Error::integrity(format!("expected one kernel below {modules}, found {}", many.join(", ")))),
         };
         let folder = format!("{modules}/{version}");
@@ -71,7 +78,8 @@ fn boot_file(tree: &FileTree, path: &str, name: String) -> Result<Option<BootFil
     match &inode.kind {
         NodeKind::File(content) => {
             // libostree gives files of its own time 0; here the boot filesystem has no link to the object, but keeps its attributes.
-            let attributes = Attributes { mtime: 0, immutable: false, ..inode.attributes.clone() };
+            let attributes =
+                Attributes { mtime: 0, immutable: false, xattrs: stored_xattrs(&inode.attributes), ..inode.attributes.clone() };
             Ok(Some(BootFile { name, content: content.clone(), attributes }))
         }
         other => Err(Error::integrity(format!("expected a file at {path}, found a {}", other.name()))),

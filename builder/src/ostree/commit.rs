@@ -1,9 +1,9 @@
 //! A tree's commit: the digest of every file in parallel, then directories from the leaves up. Nothing is written.
 
 use crate::base::{Digest, Error, Hasher, Result, ResultExt, SourceDateEpoch};
-use crate::formats::ostree::{CommitObject, DirMeta, DirTree, FileHeader, MetadataValue};
+use crate::formats::ostree::{CommitObject, DirMeta, DirTree, FileHeader, MetadataValue, Xattrs};
 use crate::ostree::{CommitId, ContentId, DirmetaId, DirtreeId};
-use crate::tree::{FileTree, Inode, InodeId, NodeKind};
+use crate::tree::{Attributes, FileTree, Inode, InodeId, NodeKind};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -98,7 +98,12 @@ pub(in crate::ostree) fn file_header(inode: &Inode) -> Result<FileHeader> {
         }
         other => return Err(Error::integrity(format!("a commit holds directories, files and symlinks only, found a {}", other.name()))),
     };
-    Ok(FileHeader { uid: a.uid, gid: a.gid, mode, target, xattrs: a.xattrs.clone() })
+    Ok(FileHeader { uid: a.uid, gid: a.gid, mode, target, xattrs: stored_xattrs(a) })
+}
+
+/// libostree takes an attribute with an empty value for none: it reads them so, and would call an object that has one corrupted.
+pub(in crate::ostree) fn stored_xattrs(attributes: &Attributes) -> Xattrs {
+    attributes.xattrs.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn content_id(inode: &Inode) -> Result<ContentId> {
@@ -119,7 +124,7 @@ pub(in crate::ostree) fn content_size(inode: &Inode) -> u64 {
 
 fn dirmeta(inode: &Inode) -> DirMeta {
     let a = &inode.attributes;
-    DirMeta { uid: a.uid, gid: a.gid, mode: inode.st_mode(), xattrs: a.xattrs.clone() }
+    DirMeta { uid: a.uid, gid: a.gid, mode: inode.st_mode(), xattrs: stored_xattrs(a) }
 }
 
 fn list(tree: &FileTree, id: InodeId, contents: &[Option<ContentId>], named: &[Option<(DirtreeId, DirmetaId)>]) -> Result<DirTree> {

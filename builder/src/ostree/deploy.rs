@@ -12,6 +12,7 @@
 use crate::base::{Digest, Error, ImagePath, Result, ResultExt, SourceDateEpoch};
 use crate::formats::bls;
 use crate::ostree::bare::BareRepo;
+use crate::ostree::commit::stored_xattrs;
 use crate::ostree::{Commit, Kernel};
 use crate::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,7 +90,8 @@ pub fn sysroot(request: &SysrootRequest) -> Result<Sysroot> {
     let mut of_kernel: BTreeMap<Digest, u32> = BTreeMap::new();
     for (index, deployment) in request.deployments.iter().enumerate() {
         let name = format!("{}.{}", deployment.commit.id, deployment.serial);
-        check_out(&mut root, &repo, deployment, &format!("/ostree/deploy/{os}/deploy/{name}"), mtime).context(|| format!("deploy {name}"))?;
+        check_out(&mut root, &repo, deployment, &format!("/ostree/deploy/{os}/deploy/{name}"), mtime)
+            .context(|| format!("deploy {name}"))?;
         let origin = format!("[origin]\nrefspec={}:{}\n", request.remote.name, request.ref_name);
         file(&mut root, &format!("/ostree/deploy/{os}/deploy/{name}.origin"), origin, mtime)?;
 
@@ -132,7 +134,9 @@ fn menu_title(deployment: &Deployment, index: usize) -> String {
 }
 
 fn validate(request: &SysrootRequest) -> Result<()> {
-    let word = |text: &str| !text.is_empty() && !text.starts_with(['-', '.']) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let word = |text: &str| {
+        !text.is_empty() && !text.starts_with(['-', '.']) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
     for (what, text) in [("stateroot", &request.os), ("remote", &request.remote.name)] {
         if !word(text) {
             return Err(Error::recipe(format!("expected a {what} name of letters, digits, '-', '_' and '.', found {text:?}")));
@@ -179,15 +183,23 @@ fn check_out(root: &mut FileTree, repo: &BareRepo, deployment: &Deployment, to: 
     let place = |path: &ImagePath| to.join(path.as_bytes());
     for entry in tree.walk() {
         let inode = tree.inode(entry.id);
+        let xattrs = stored_xattrs(&inode.attributes);
         if let NodeKind::Directory(_) = inode.kind {
             let is_root = entry.path == ImagePath::root();
             // Time 0 is libostree's for everything checked out; the immutable flag keeps `/` of the running system unwritable.
-            let attributes = Attributes { mtime: if is_root { mtime } else { 0 }, immutable: is_root, ..inode.attributes.clone() };
+            let attributes = Attributes { mtime: if is_root { mtime } else { 0 }, immutable: is_root, xattrs, ..inode.attributes.clone() };
             root.insert(&place(&entry.path)?, Inode::directory(attributes), Edit::Create)?;
         } else {
             let content = deployment.commit.contents.get(entry.id.index()).copied().flatten();
             let content = content.ok_or_else(|| Error::internal(format!("{} is not in the commit of this tree", entry.path)))?;
-            root.link(&place(&entry.path)?, repo.object(content)?)?;
+            let object = repo.object(content)?;
+            if matches!(&inode.kind, NodeKind::File(blob) if blob.is_empty()) {
+                // libostree copies empty files: they save nothing, and there are so many that they could meet the limit of links.
+                let copy = root.inode(object).clone();
+                root.insert(&place(&entry.path)?, copy, Edit::Create)?;
+            } else {
+                root.link(&place(&entry.path)?, object)?;
+            }
         }
     }
     let usr_etc = ImagePath::parse("/usr/etc")?;
@@ -195,7 +207,7 @@ fn check_out(root: &mut FileTree, repo: &BareRepo, deployment: &Deployment, to: 
     for entry in entries {
         let below = entry.path.as_bytes().get(usr_etc.as_bytes().len()..).unwrap_or_default();
         let inode = tree.inode(entry.id);
-        let attributes = Attributes { mtime, immutable: false, ..inode.attributes.clone() };
+        let attributes = Attributes { mtime, immutable: false, xattrs: stored_xattrs(&inode.attributes), ..inode.attributes.clone() };
         let copy = if inode.is_directory() { Inode::directory(attributes) } else { Inode { kind: inode.kind.clone(), attributes } };
         root.insert(&to.join("etc")?.join(below)?, copy, Edit::Create)?;
     }
@@ -215,7 +227,8 @@ fn directory(tree: &mut FileTree, path: &str, mode: u16, mtime: i64) -> Result<(
 }
 
 fn file(tree: &mut FileTree, path: &str, text: String, mtime: i64) -> Result<()> {
-    tree.insert(&ImagePath::parse(path)?, Inode::file(text.into_bytes(), Attributes { mtime, ..Attributes::root(0o644) }), Edit::Create).map(drop)
+    tree.insert(&ImagePath::parse(path)?, Inode::file(text.into_bytes(), Attributes { mtime, ..Attributes::root(0o644) }), Edit::Create)
+        .map(drop)
 }
 
 fn link(tree: &mut FileTree, path: &str, target: &str, mtime: i64) -> Result<()> {

@@ -64,7 +64,8 @@ impl Store {
             let path = self.root.join(format!("objects/{folder:02x}"));
             std::fs::create_dir_all(&path).context(|| format!("create directory {}", path.display()))?;
         }
-        let mut missing: Vec<(Digest, InodeId)> = commit.distinct_contents(tree).into_iter().map(|(content, id)| (content.digest(), id)).collect();
+        let mut missing: Vec<(Digest, InodeId)> =
+            commit.distinct_contents(tree).into_iter().map(|(content, id)| (content.digest(), id)).collect();
         missing.retain(|(digest, _)| !self.object_path(ObjectKind::ArchiveFile, *digest).exists());
         missing.sort_by_key(|&(digest, id)| (std::cmp::Reverse(content_size(tree.inode(id))), digest));
         progress.begin("store", missing.iter().map(|&(_, id)| content_size(tree.inode(id))).sum(), "bytes");
@@ -125,7 +126,8 @@ impl Store {
     }
 
     fn ref_path(&self, name: &str) -> Result<PathBuf> {
-        let word = |w: &str| !w.is_empty() && !w.starts_with(['.', '-']) && w.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        let word =
+            |w: &str| !w.is_empty() && !w.starts_with(['.', '-']) && w.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
         if !name.split('/').all(word) {
             return Err(Error::recipe(format!("expected a ref of words joined by '/', found {name:?}")));
         }
@@ -186,7 +188,8 @@ pub(in crate::ostree) fn corrupted(path: &Path, expected: Digest, found: Digest)
 }
 
 fn deflate(bytes: &[u8], level: u32) -> Result<Vec<u8>> {
-    let level = libdeflater::CompressionLvl::new(level.min(12) as i32).map_err(|_| Error::internal(format!("deflate has no level {level}")))?;
+    let level =
+        libdeflater::CompressionLvl::new(level.min(12) as i32).map_err(|_| Error::internal(format!("deflate has no level {level}")))?;
     let mut packer = libdeflater::Compressor::new(level);
     let mut out = vec![0; packer.deflate_compress_bound(bytes.len())];
     let length = packer.deflate_compress(bytes, &mut out).map_err(|e| Error::internal(format!("deflate {} bytes: {e}", bytes.len())))?;

@@ -94,12 +94,21 @@ impl Store {
             {
                 let header = self.open_content(*digest)?.1;
                 let offset = end;
-                end = offset.checked_add(header.size).and_then(|e| e.checked_next_multiple_of(ALIGN)).ok_or_else(|| Error::integrity(format!("content {digest} claims {} bytes", header.size)))?;
+                end = offset
+                    .checked_add(header.size)
+                    .and_then(|e| e.checked_next_multiple_of(ALIGN))
+                    .ok_or_else(|| Error::integrity(format!("content {digest} claims {} bytes", header.size)))?;
                 contents.insert(*digest, Content { header, offset });
             }
         }
         let path = self.root.join(format!("tmp/tree-{id}.{}", std::process::id()));
-        let pack = File::options().read(true).write(true).create(true).truncate(true).open(&path).context(|| format!("create {}", path.display()))?;
+        let pack = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path)
+            .context(|| format!("create {}", path.display()))?;
         std::fs::remove_file(&path).context(|| format!("remove {}", path.display()))?;
         contents.par_iter().try_for_each(|(digest, content)| self.unpack(*digest, content, &pack, &path))?;
 
@@ -130,8 +139,10 @@ impl Store {
         let mut out = Vec::new();
         let mut pending = vec![(ImagePath::root(), commit.root_tree, commit.root_meta)];
         while let Some((path, tree, meta)) = pending.pop() {
-            let meta = DirMeta::decode(&self.read_metadata(ObjectKind::DirMeta, meta)?).context(|| format!("read {path} of commit {id}"))?;
-            let tree = DirTree::decode(&self.read_metadata(ObjectKind::DirTree, tree)?).context(|| format!("read {path} of commit {id}"))?;
+            let meta =
+                DirMeta::decode(&self.read_metadata(ObjectKind::DirMeta, meta)?).context(|| format!("read {path} of commit {id}"))?;
+            let tree =
+                DirTree::decode(&self.read_metadata(ObjectKind::DirTree, tree)?).context(|| format!("read {path} of commit {id}"))?;
             for (name, content) in tree.files {
                 out.push((path.join(&name)?, Name::Content(content)));
             }

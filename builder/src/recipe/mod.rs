@@ -25,3 +25,4 @@ pub fn load(path: &Path) -> Result<Recipe> {
         _ => Err(Error::recipe(faults.to_string())),
     }
 }
+

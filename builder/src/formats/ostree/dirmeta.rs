@@ -15,7 +15,8 @@ pub struct DirMeta {
 
 impl DirMeta {
     pub fn encode(&self) -> Vec<u8> {
-        Value::tuple(&[Value::u32_be(self.uid), Value::u32_be(self.gid), Value::u32_be(self.mode), encode_xattrs(&self.xattrs)]).into_bytes()
+        Value::tuple(&[Value::u32_be(self.uid), Value::u32_be(self.gid), Value::u32_be(self.mode), encode_xattrs(&self.xattrs)])
+            .into_bytes()
     }
 
     pub fn decode(bytes: &[u8]) -> Result<DirMeta> {

@@ -48,7 +48,10 @@ impl DirTree {
 
 fn valid_name(name: &str) -> Result<String> {
     if name.is_empty() || name == "." || name == ".." || name.contains('/') || name.len() > 255 {
-        return Err(Error::integrity(format!("expected a file name in a dirtree object, found {:?}", name.chars().take(80).collect::<String>())));
+        return Err(Error::integrity(format!(
+            "expected a file name in a dirtree object, found {:?}",
+            name.chars().take(80).collect::<String>()
+        )));
     }
     Ok(name.to_owned())
 }

@@ -95,7 +95,9 @@ impl ArchiveHeader {
             _ => false,
         };
         if !consistent {
-            return Err(Error::integrity(format!("expected a regular file or a symlink, found mode {mode:o}, size {size} and target {target:?}")));
+            return Err(Error::integrity(format!(
+                "expected a regular file or a symlink, found mode {mode:o}, size {size} and target {target:?}"
+            )));
         }
         let file = FileHeader { uid: u32_be(uid)?, gid: u32_be(gid)?, mode, target, xattrs: decode_xattrs(xattrs)? };
         Ok(ArchiveHeader { size, file, length: Self::FRAME + bytes.len() as u64 })

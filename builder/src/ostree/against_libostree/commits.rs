@@ -2,15 +2,12 @@ use super::*;
 use crate::ostree::commit;
 use crate::tree::NodeKind;
 
-const COMMIT: &str = "ostree commit --repo=repo -b test/x86_64/stable --tree=dir=tree --timestamp=@1700000000 -s 'a subject' --no-bindings \
-     --add-metadata=\"ostree.ref-binding=['test/x86_64/stable']\" --add-metadata-string=version=1";
-
 #[test]
 fn a_commit_has_the_name_that_ostree_commit_gives_the_same_tree() {
     if !can_run() {
         return;
     }
-    for seed in 1..4 {
+    for seed in [1, 2] {
         let folder = tempfile::tempdir().unwrap();
         let tree = sample(seed);
         on_disk::write(&tree, &folder.path().join("tree"));

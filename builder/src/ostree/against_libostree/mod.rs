@@ -13,6 +13,10 @@ use std::process::{Command, Output};
 
 const REF: &str = "test/x86_64/stable";
 
+/// Commits the folder `tree` to `repo` with what `meta()` says.
+const COMMIT: &str = "ostree commit --repo=repo -b test/x86_64/stable --tree=dir=tree --timestamp=@1700000000 -s 'a subject' --no-bindings \
+     --add-metadata=\"ostree.ref-binding=['test/x86_64/stable']\" --add-metadata=\"version='1'\"";
+
 fn can_run() -> bool {
     let able = rustix::process::geteuid().is_root() && Command::new("ostree").arg("--version").output().is_ok();
     if !able {
@@ -38,7 +42,13 @@ fn meta() -> CommitMeta {
         ("ostree.ref-binding".to_owned(), MetadataValue::TextList(vec![REF.into()])),
         ("version".to_owned(), MetadataValue::Text("1".into())),
     ];
-    CommitMeta { subject: "a subject".into(), body: String::new(), parent: None, epoch: SourceDateEpoch(1_700_000_000), metadata: metadata.into() }
+    CommitMeta {
+        subject: "a subject".into(),
+        body: String::new(),
+        parent: None,
+        epoch: SourceDateEpoch(1_700_000_000),
+        metadata: metadata.into(),
+    }
 }
 
 fn path(text: &str) -> ImagePath {
@@ -79,7 +89,11 @@ fn sample(seed: u64) -> FileTree {
         (attributes.uid, attributes.gid) = (draw(3) as u32 * 1000, draw(2) as u32 * 70_000);
         for x in 0..draw(4) {
             let name = [b"user.b".as_slice(), b"user.a", b"security.capability", b"user.aa"][x as usize];
-            let value = if name.starts_with(b"sec") { [1, 0, 0, 2].iter().chain(&[0; 16]).copied().collect() } else { vec![b'v'; draw(9) as usize] };
+            let value = if name.starts_with(b"sec") {
+                [1, 0, 0, 2].iter().chain(&[0; 16]).copied().collect()
+            } else {
+                vec![b'v'; draw(9) as usize]
+            };
             attributes.xattrs.insert(name.into(), value.into());
         }
         let inode = match draw(6) {

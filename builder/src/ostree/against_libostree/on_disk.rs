@@ -23,7 +23,14 @@ pub(super) fn write(tree: &FileTree, to: &Path) {
             other => panic!("cannot write a {}", other.name()),
         }
         let a = &inode.attributes;
-        rustix::fs::chownat(rustix::fs::CWD, &at, Some(Uid::from_raw(a.uid)), Some(Gid::from_raw(a.gid)), rustix::fs::AtFlags::SYMLINK_NOFOLLOW).unwrap();
+        rustix::fs::chownat(
+            rustix::fs::CWD,
+            &at,
+            Some(Uid::from_raw(a.uid)),
+            Some(Gid::from_raw(a.gid)),
+            rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
+        )
+        .unwrap();
         if !matches!(inode.kind, NodeKind::Symlink(_)) {
             std::fs::set_permissions(&at, std::fs::Permissions::from_mode(a.mode.into())).unwrap();
         }
@@ -49,6 +56,10 @@ pub(super) fn describe(root: &Path) -> BTreeMap<String, String> {
         for xattr in xattrs {
             let mut value = [0; 4096];
             let length = rustix::fs::lgetxattr(&at, xattr, &mut value).unwrap();
+            if length == 0 {
+                // None to libostree, and so to us.
+                continue;
+            }
             line += &format!(" {}={}", String::from_utf8_lossy(xattr), hex::encode(&value[..length]));
         }
         if m.is_dir() {
@@ -69,5 +80,8 @@ pub(super) fn describe(root: &Path) -> BTreeMap<String, String> {
     }
     links.values_mut().for_each(|names| names.sort());
     let all = |inode: u64| links.get(&inode).map_or(String::new(), |names| names.join(" = "));
-    found.into_iter().map(|(name, inode, line)| (name.clone(), if name.starts_with("boot/") { line } else { line + " | " + &all(inode) })).collect()
+    found
+        .into_iter()
+        .map(|(name, inode, line)| (name.clone(), if name.starts_with("boot/") { line } else { line + " | " + &all(inode) }))
+        .collect()
 }

@@ -20,7 +20,10 @@ fn ostree_checks_lists_checks_out_and_pulls_what_the_store_wrote() {
     ok(at, &format!("ostree checkout --repo=repo {REF} out"));
     on_disk::write(&tree, &at.join("expected"));
     let without_links = |root: &str| -> Vec<(String, String)> {
-        on_disk::describe(&at.join(root)).into_iter().map(|(n, line)| (n, line.split(" | ").next().unwrap_or_default().to_owned())).collect()
+        on_disk::describe(&at.join(root))
+            .into_iter()
+            .map(|(n, line)| (n, line.split(" | ").next().unwrap_or_default().to_owned()))
+            .collect()
     };
     assert_eq!(without_links("out"), without_links("expected"));
     ok(at, "ostree init --repo=local --mode=bare && ostree pull-local --repo=local repo && ostree fsck --repo=local");

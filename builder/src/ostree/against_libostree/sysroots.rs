@@ -30,11 +30,11 @@ fn a_sysroot_is_file_for_file_what_ostree_admin_makes() {
     let folder = tempfile::tempdir().unwrap();
     let (at, tree) = (folder.path(), sample(5));
     on_disk::write(&tree, &at.join("tree"));
+    ok(at, "ostree init --repo=repo --mode=archive");
+    ok(at, COMMIT);
     ok(
         at,
-        "umask 022; ostree init --repo=repo --mode=archive
-        ostree commit --repo=repo -b test/x86_64/stable --tree=dir=tree --timestamp=@1700000000 -s 'a subject' --no-bindings \
-            --add-metadata=\"ostree.ref-binding=['test/x86_64/stable']\" --add-metadata-string=version=1
+        "umask 022
         mkdir theirs && ostree admin init-fs --modern theirs && ostree admin os-init --sysroot=theirs atomic
         S='ostree --repo=theirs/ostree/repo'
         $S config set sysroot.bootloader none && $S config set sysroot.readonly true
@@ -77,7 +77,11 @@ fn ostree_admin_lists_two_deployments_of_two_commits_and_finds_no_fault() {
     }
     assert_eq!(made.root.walk().iter().filter(|e| made.root.inode(e.id).attributes.immutable).count(), 2);
     let default = made.boot.read("/loader/entries/ostree-2.conf").unwrap().unwrap();
-    assert!(String::from_utf8(default).unwrap().starts_with("title Test OS 1 (ostree:0)\nversion 2\noptions root=LABEL=root rw ostree=/ostree/boot.0/atomic/"));
+    assert!(
+        String::from_utf8(default)
+            .unwrap()
+            .starts_with("title Test OS 1 (ostree:0)\nversion 2\noptions root=LABEL=root rw ostree=/ostree/boot.0/atomic/")
+    );
     if !can_run() {
         return;
     }
@@ -88,10 +92,7 @@ fn ostree_admin_lists_two_deployments_of_two_commits_and_finds_no_fault() {
     assert_eq!(listed, [format!("  atomic {}.0", new.id), format!("  atomic {}.0", old.id)]);
     assert_eq!(status.matches("origin refspec: atomic-host:test/x86_64/stable").count(), 2);
     ok(folder.path(), "ostree fsck --repo=ostree/repo");
-    // A change of the default, an undeployment and a prune work on it, and leave it whole.
-    ok(folder.path(), "ostree admin --sysroot=. set-default 1 && ostree admin --sysroot=. undeploy 1 && ostree fsck --repo=ostree/repo");
-    ok(folder.path(), "chattr -i ostree/deploy/atomic/deploy/*.0");
-    // And ostree would have complained about a changed file.
+    // ostree would have complained about a changed file.
     std::fs::write(folder.path().join(&at(old.id)[1..]).join("usr/bin/sudo"), "evil").unwrap();
     assert!(!run(folder.path(), "ostree fsck --repo=ostree/repo").status.success());
 }
