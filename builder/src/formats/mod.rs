@@ -5,3 +5,4 @@ pub mod fat;
 pub mod gpt;
 pub mod grub;
 pub mod mbr;
+pub mod qcow2;
