@@ -16,3 +16,4 @@ pub mod mbr;
 pub mod conf;
 pub mod deb;
 pub mod elf;
+pub mod qcow2;

@@ -41,7 +41,7 @@ fn fsck(path: &Path) -> (bool, String) {
 #[test]
 fn fsck_is_clean_for_every_size_and_complains_about_a_corrupted_twin() {
     let dir = tempfile::tempdir().unwrap();
-    for (mib, expected) in [(8, 16), (16, 16), (33, 16), (40, 32), (64, 32), (100, 32), (300, 32), (600, 32)] {
+    for (mib, expected) in [(8, 16), (16, 16), (32, 16), (34, 32), (40, 32), (64, 32), (100, 32), (300, 32), (600, 32)] {
         let path = dir.path().join(format!("{mib}.img"));
         let segments = plan(&sample(), &options(mib << 20)).unwrap();
         write(&segments, &path);

@@ -1,0 +1,25 @@
+//! QEMU's qcow2 disk images, version 3: QEMU's `docs/interop/qcow2.txt`.
+//!
+//! We write: 64 KiB clusters, every cluster with data compressed by zstd unless that gains nothing, all-zero clusters left out, 16-bit reference counts, no backing
+//! file, no snapshots, no encryption. We read the same, also with zlib and with other cluster sizes; everything else is refused.
+//!
+//! ```text
+//! header | data clusters and compressed data … | L2 tables | L1 table | refcount blocks | refcount table
+//! ```
+//!
+//! All numbers are big-endian.
+
+mod header;
+mod reader;
+mod tables;
+
+pub use header::{Compression, Header};
+pub use reader::Reader;
+pub use tables::{Placed, Tables};
+
+/// log2 of the cluster size that is written.
+pub const CLUSTER_BITS: u32 = 16;
+/// Bytes in a cluster that is written.
+pub const CLUSTER: u64 = 1 << CLUSTER_BITS;
+/// Entries of 8 bytes in an L2 table of one cluster: a table describes 512 MiB.
+pub const L2_ENTRIES: u64 = CLUSTER / 8;

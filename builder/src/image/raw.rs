@@ -1,0 +1,100 @@
+//! A raw disk image: the disk byte for byte, with holes where the plan is zero.
+
+use super::Artifact;
+use crate::base::{AtomicFile, Blob, Digest, Hasher, Progress, Result, ResultExt, Segment, Segments};
+use rayon::prelude::*;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Bytes that one task writes: enough to keep the cores busy, few enough to share the work evenly.
+const TASK: u64 = 8 << 20;
+/// Bytes hashed at a time.
+const WINDOW: usize = 1 << 20;
+
+/// Writes and hashes at the same time: the digest comes from the plan, so it need not wait for the file.
+pub fn write(disk: &Segments, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
+    progress.begin("raw image", disk.iter().map(|s| s.data.len()).sum(), "bytes");
+    let mut atomic = AtomicFile::create(out)?;
+    let file = &*atomic.file();
+    file.set_len(disk.size()).context(|| format!("make {} {} bytes long", out.display(), disk.size()))?;
+    let (written, digest) = std::thread::scope(|scope| {
+        let digest = scope.spawn(|| digest(disk));
+        let written = tasks(disk).and_then(|tasks| tasks.par_iter().try_for_each(|s| write_segment(s, file, out, progress)));
+        (written, digest.join())
+    });
+    written?;
+    let digest = digest.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let file = atomic.commit_unsynced()?;
+    Artifact::of("raw", out, &file, digest)
+}
+
+/// The segments, long ones cut into pieces.
+fn tasks(disk: &Segments) -> Result<Vec<Segment>> {
+    let mut out = Vec::new();
+    for s in disk.iter() {
+        if s.data.len() <= TASK {
+            out.push(s.clone());
+            continue;
+        }
+        let mut done = 0;
+        while done < s.data.len() {
+            let len = TASK.min(s.data.len() - done);
+            out.push(Segment { offset: s.offset + done, data: s.data.slice(done, len)? });
+            done += len;
+        }
+    }
+    Ok(out)
+}
+
+fn write_segment(segment: &Segment, file: &File, out: &Path, progress: &dyn Progress) -> Result<()> {
+    let mut done = copy_in_kernel(segment, file);
+    let rest = segment.data.slice(done, segment.data.len() - done)?;
+    rest.for_each_window(|bytes| {
+        file.write_all_at(bytes, segment.offset + done).context(|| format!("write {} at offset {}", out.display(), segment.offset + done))?;
+        done += bytes.len() as u64;
+        Ok(())
+    })?;
+    progress.advance(segment.data.len());
+    Ok(())
+}
+
+/// Lets the file system copy (or share) an extent; returns how much it did. Whatever it cannot do, across devices for one, is left to reading and writing,
+/// which also reports a real error.
+fn copy_in_kernel(segment: &Segment, file: &File) -> u64 {
+    let Blob::Extent { file: source, offset, len, .. } = &segment.data else { return 0 };
+    let mut done = 0;
+    while done < *len {
+        let (mut from, mut to) = (offset + done, segment.offset + done);
+        let want = usize::try_from(len - done).unwrap_or(1 << 30);
+        match rustix::fs::copy_file_range(source.as_ref(), Some(&mut from), file, Some(&mut to), want) {
+            Ok(n) if n > 0 => done += n as u64,
+            _ => break,
+        }
+    }
+    done
+}
+
+/// SHA-256 of the whole device, zeros included.
+pub fn digest(disk: &Segments) -> Result<Digest> {
+    let zeros = vec![0; WINDOW];
+    let mut hasher = Hasher::new();
+    let mut at = 0;
+    let skip_to = |hasher: &mut Hasher, at: &mut u64, end: u64| {
+        while *at < end {
+            let n = zeros.len().min((end - *at) as usize);
+            hasher.update(&zeros[..n]);
+            *at += n as u64;
+        }
+    };
+    for s in disk.iter() {
+        skip_to(&mut hasher, &mut at, s.offset);
+        s.data.for_each_window(|bytes| {
+            hasher.update(bytes);
+            Ok(())
+        })?;
+        at += s.data.len();
+    }
+    skip_to(&mut hasher, &mut at, disk.size());
+    Ok(hasher.finish())
+}
