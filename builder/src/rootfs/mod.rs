@@ -13,7 +13,10 @@ pub use sandbox::Checkout;
 pub mod accounts;
 pub mod alternatives;
 pub mod conf_files;
+pub mod maintainer_script;
 pub mod presets;
+pub mod scriptlets;
+pub mod shell;
 pub mod sysusers;
 pub mod tmpfiles;
 
