@@ -17,3 +17,4 @@ pub mod conf;
 pub mod deb;
 pub mod elf;
 pub mod qcow2;
+pub mod iso9660;

@@ -1,0 +1,175 @@
+//! The command line as types. Usage errors end with exit code 2.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Builds immutable appliance OS images: RPMs in, bootable disks out, without root.
+#[derive(Debug, Parser)]
+#[command(name = "atomic-image", version, max_term_width = 100)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Build a recipe's disk images: resolve, fetch, compose, commit, write
+    Build(BuildArguments),
+    /// Choose the packages and write the lockfile beside the recipe
+    Lock(LockArguments),
+    /// Download what the lockfile names, and nothing else
+    Fetch(LockArguments),
+    /// Say what is in a disk image
+    Inspect(InspectArguments),
+    /// Boot a disk image in QEMU, with its serial console here; the image stays as it is
+    Boot(BootArguments),
+    /// Write a NoCloud seed that cloud-init reads at first boot
+    Seed(SeedArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BuildArguments {
+    pub recipe: PathBuf,
+    #[command(flatten)]
+    pub sources: SourceArguments,
+    /// Where the artifacts go, in a folder of the recipe's name
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    pub out: PathBuf,
+    /// The tree store: an OSTree archive repository
+    #[arg(long, value_name = "DIR", default_value = "repo")]
+    pub repo: PathBuf,
+    /// Formats to write instead of the recipe's
+    #[arg(long, value_name = "FORMATS", value_delimiter = ',')]
+    pub format: Vec<Format>,
+    /// Threads [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Use the lockfile as it is; refuse to resolve
+    #[arg(long)]
+    pub locked: bool,
+    #[command(flatten)]
+    pub talk: TalkArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LockArguments {
+    pub recipe: PathBuf,
+    #[command(flatten)]
+    pub sources: SourceArguments,
+    #[command(flatten)]
+    pub talk: TalkArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SourceArguments {
+    /// Downloads and packs [default: atomic-image in XDG_CACHE_HOME or ~/.cache]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// The Debian mirror [default: the machine's apt sources]
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
+    /// Open no socket: all that is needed must be in the cache
+    #[arg(long)]
+    pub offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TalkArguments {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InspectArguments {
+    pub image: PathBuf,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BootArguments {
+    pub image: PathBuf,
+    #[arg(long, value_enum, default_value = "bios")]
+    pub firmware: FirmwareChoice,
+    /// A NoCloud seed: an ISO, or a folder with user-data and meta-data
+    #[arg(long, value_name = "DIR|ISO")]
+    pub seed: Option<PathBuf>,
+    /// A TCP port of this machine that leads to one of the guest's; repeatable
+    #[arg(long, value_name = "HOST:GUEST", value_parser = port_pair)]
+    pub forward: Vec<(u16, u16)>,
+    /// The guest's memory
+    #[arg(long, value_name = "MiB", default_value_t = 3072)]
+    pub memory: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SeedArguments {
+    #[arg(long, value_name = "FILE")]
+    pub user_data: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    pub meta_data: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    pub network_config: Option<PathBuf>,
+    /// The ISO to write
+    #[arg(long, short, value_name = "ISO")]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Format {
+    Raw,
+    Qcow2,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum FirmwareChoice {
+    Bios,
+    Uefi,
+}
+
+fn port_pair(text: &str) -> Result<(u16, u16), String> {
+    let port = |text: &str| text.parse::<u16>().ok().filter(|&port| port > 0).ok_or_else(|| format!("{text:?} is not a port"));
+    let (host, guest) = text.split_once(':').ok_or("two ports are needed, such as 2222:22")?;
+    Ok((port(host)?, port(guest)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_flags_that_scripts_rely_on_are_accepted_and_others_end_with_code_2() {
+        for (line, good) in [
+            (
+                "build r.toml --out o --cache c --repo s --format raw,qcow2 --jobs 1 --offline --locked --json --mirror http://m/debian --quiet",
+                true,
+            ),
+            ("lock r.toml --json --cache c --mirror http://m --offline", true),
+            ("inspect disk.raw --json", true),
+            ("boot disk.raw --firmware uefi --seed s.iso --forward 2222:22 --forward 9090:9090 --memory 2048", true),
+            ("seed --user-data u --meta-data m -o s.iso", true),
+            ("seed --user-data u --meta-data m --network-config n -o s.iso", true),
+            ("build", false),
+            ("build r.toml --format vhs", false),
+            ("build r.toml --jobs 0", false),
+            ("boot disk.raw --forward 22", false),
+            ("boot disk.raw --forward 0:22", false),
+            ("bake r.toml", false),
+        ] {
+            let parsed = Arguments::try_parse_from(std::iter::once("atomic-image").chain(line.split(' ')));
+            assert_eq!(parsed.is_ok(), good, "{line}");
+            assert!(parsed.err().is_none_or(|e| e.exit_code() == 2), "{line}");
+        }
+    }
+}

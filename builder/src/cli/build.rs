@@ -1,0 +1,53 @@
+//! `build`: a recipe to disk images.
+
+use super::args::{BuildArguments, Format};
+use super::{environment, render};
+use crate::base::Result;
+use crate::pipeline::{self, Report, Settings};
+use crate::recipe::{self, OutputFormat};
+
+pub(super) fn run(arguments: &BuildArguments) -> Result<()> {
+    let recipe = recipe::load(&arguments.recipe)?;
+    let shared = environment::settings(&arguments.sources)?;
+    let settings = Settings {
+        out: arguments.out.clone(),
+        repo: arguments.repo.clone(),
+        formats: formats(&arguments.format),
+        jobs: arguments.jobs.map_or(shared.jobs, usize::from),
+        locked: arguments.locked,
+        ..shared
+    };
+    let talk = render::Talk::new(arguments.talk.quiet);
+    let report = pipeline::build(&recipe, &settings, &talk)?;
+    talk.finish();
+    if arguments.talk.json { render::json(&report) } else { render::print(&text(&report)) }
+}
+
+fn formats(chosen: &[Format]) -> Vec<OutputFormat> {
+    let mut formats: Vec<OutputFormat> = chosen
+        .iter()
+        .map(|format| match format {
+            Format::Raw => OutputFormat::Raw,
+            Format::Qcow2 => OutputFormat::Qcow2,
+        })
+        .collect();
+    formats.sort();
+    formats.dedup();
+    formats
+}
+
+fn text(report: &Report) -> String {
+    let mut rows = vec![["artifact", "size", "sha256"].map(str::to_owned).to_vec()];
+    for artifact in &report.artifacts {
+        rows.push(vec![artifact.path.display().to_string(), artifact.size.to_string(), artifact.sha256.to_string()]);
+    }
+    let stages: Vec<String> = report.stages.iter().map(|stage| format!("{} {:.1}", stage.name, stage.seconds)).collect();
+    let total: f64 = report.stages.iter().map(|stage| stage.seconds).sum();
+    let facts = [
+        vec!["commit".to_owned(), report.commit.clone()],
+        vec!["packages".to_owned(), report.package_count.to_string()],
+        vec!["lockfile".to_owned(), report.lockfile.display().to_string()],
+        vec!["seconds".to_owned(), format!("{total:.1}: {}", stages.join(", "))],
+    ];
+    format!("{}\n{}", render::table(&rows), render::table(&facts))
+}

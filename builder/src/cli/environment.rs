@@ -1,0 +1,43 @@
+//! What the machine says: the cache's place, the time, the processors.
+
+use super::apt_sources;
+use super::args::SourceArguments;
+use crate::base::{Error, Result, SourceDateEpoch};
+use crate::pipeline::Settings;
+use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
+
+/// The settings that every command which reads repositories shares; the rest is as for `lock`.
+pub(super) fn settings(sources: &SourceArguments) -> Result<Settings> {
+    Ok(Settings {
+        out: PathBuf::from("out"),
+        repo: PathBuf::from("repo"),
+        formats: Vec::new(),
+        jobs: std::thread::available_parallelism().map_or(1, |n| n.get()),
+        locked: false,
+        cache: match &sources.cache {
+            Some(cache) => cache.clone(),
+            None => cache_folder()?,
+        },
+        mirror: sources.mirror.clone().or_else(apt_sources::machine_mirror),
+        offline: sources.offline,
+        now: now(),
+    })
+}
+
+/// Per the XDG base directory specification: a relative XDG_CACHE_HOME is ignored.
+fn cache_folder() -> Result<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "cli/ is where the environment is read")]
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    variable("XDG_CACHE_HOME")
+        .or_else(|| Some(variable("HOME")?.join(".cache")))
+        .map(|folder| folder.join("atomic-image"))
+        .ok_or_else(|| Error::internal("neither XDG_CACHE_HOME nor HOME names a folder for the cache").hint("give --cache DIR"))
+}
+
+fn now() -> SourceDateEpoch {
+    #[expect(clippy::disallowed_methods, reason = "cli/ is where the wall clock is read, to judge expiry only")]
+    let now = std::time::SystemTime::now();
+    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    SourceDateEpoch(u32::try_from(seconds).unwrap_or(u32::MAX))
+}

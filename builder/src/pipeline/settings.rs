@@ -1,0 +1,27 @@
+//! What the command line decides about a build, apart from the recipe.
+
+use crate::base::SourceDateEpoch;
+use crate::recipe::OutputFormat;
+use std::path::PathBuf;
+
+/// None of these may change a byte of an artifact, but `formats`, which chooses among them.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Artifacts go to `out/<recipe name>/`.
+    pub out: PathBuf,
+    pub cache: PathBuf,
+    /// The tree store.
+    pub repo: PathBuf,
+    /// Empty: the recipe's.
+    pub formats: Vec<OutputFormat>,
+    /// Threads, at least 1.
+    pub jobs: usize,
+    /// Open no socket.
+    pub offline: bool,
+    /// Refuse to resolve: the lockfile must be there and fit.
+    pub locked: bool,
+    /// The Debian mirror for `mirror = "apt"`: from `--mirror`, else from the machine's apt sources.
+    pub mirror: Option<String>,
+    /// The wall clock, only to judge expiry.
+    pub now: SourceDateEpoch,
+}

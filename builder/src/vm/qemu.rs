@@ -1,0 +1,185 @@
+//! One virtual machine as QEMU's arguments: q35, one processor, virtio disk with a throw-away layer, user network.
+
+use super::Console;
+use crate::base::{Error, Result, ResultExt};
+use crate::recipe::Firmware;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The program that must be installed.
+const QEMU: &str = "qemu-system-x86_64";
+
+/// OVMF's code and variable store, by the packages' various habits; the first pair that is there is taken.
+const OVMF: [(&str, &str); 4] = [
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
+    ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
+];
+
+pub struct Machine {
+    /// raw or qcow2, told apart by its first bytes.
+    pub image: PathBuf,
+    pub firmware: Firmware,
+    /// An ISO, attached as second disk.
+    pub seed: Option<PathBuf>,
+    /// TCP ports: this machine's, the guest's.
+    pub forward: Vec<(u16, u16)>,
+    pub memory_mib: u32,
+    pub serial: Serial,
+    /// An existing folder for the private copy of the UEFI variables.
+    pub scratch: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serial {
+    /// On this terminal; Ctrl-A X ends.
+    Terminal,
+    /// On pipes, for a [`Console`].
+    Pipes,
+}
+
+/// A file of ours that goes when the machine goes.
+pub(super) struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).ok();
+    }
+}
+
+impl Machine {
+    /// Runs until the guest powers off or the user ends it.
+    pub fn run(&self) -> Result<()> {
+        let (mut child, _variables) = self.spawn(Stdio::inherit(), Stdio::inherit())?;
+        let status = child.wait().context(|| format!("wait for {QEMU}"))?;
+        if status.success() { Ok(()) } else { Err(Error::tool(format!("{QEMU} ended with {status}"))) }
+    }
+
+    /// Starts with the serial console in the caller's hand.
+    pub fn console(&self) -> Result<Console> {
+        let (child, variables) = self.spawn(Stdio::piped(), Stdio::piped())?;
+        Console::attach(child, variables)
+    }
+
+    fn spawn(&self, input: Stdio, output: Stdio) -> Result<(Child, Option<Scratch>)> {
+        let firmware = match self.firmware {
+            Firmware::Bios => None,
+            Firmware::Uefi => Some(uefi_files(&self.scratch)?),
+        };
+        let arguments = self.arguments(firmware.as_ref().map(|(code, variables)| (code.as_path(), variables.0.as_path())))?;
+        let child = Command::new(QEMU).args(&arguments).stdin(input).stdout(output).spawn().map_err(|e| {
+            let absent = e.kind() == std::io::ErrorKind::NotFound;
+            let error = Error::tool(format!("cannot start {QEMU}")).source(e);
+            if absent { error.hint("install QEMU: package qemu-system-x86 (Debian) or qemu-system-x86-core (Fedora)") } else { error }
+        })?;
+        Ok((child, firmware.map(|(_, variables)| variables)))
+    }
+
+    fn arguments(&self, firmware: Option<(&Path, &Path)>) -> Result<Vec<OsString>> {
+        let format = image_format(&self.image)?;
+        let mut arguments: Vec<OsString> = Vec::new();
+        let mut push = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
+        // `max`: all that this QEMU can emulate, since a guest under KVM is not always to be had.
+        push(&["-nodefaults", "-no-user-config", "-machine", "q35", "-cpu", "max", "-smp", "1", "-m", &self.memory_mib.to_string()]);
+        push(&["-display", "none", "-vga", "std"]);
+        if self.serial == Serial::Pipes {
+            // A test sees a panic that reboots as the machine's end.
+            push(&["-no-reboot"]);
+        }
+        if self.kvm() {
+            push(&["-accel", "kvm", "-accel", "tcg"]);
+        }
+        let serial = match self.serial {
+            Serial::Terminal => "mon:stdio",
+            Serial::Pipes => "stdio",
+        };
+        push(&["-serial", serial, "-device", "virtio-rng-pci"]);
+        if let Some((code, variables)) = firmware {
+            push(&["-drive", &format!("if=pflash,format=raw,unit=0,readonly=on,file={}", escaped(code)?)]);
+            push(&["-drive", &format!("if=pflash,format=raw,unit=1,file={}", escaped(variables)?)]);
+        }
+        push(&["-drive", &format!("if=none,id=disk,format={format},snapshot=on,file={}", escaped(&self.image)?)]);
+        push(&["-device", "virtio-blk-pci,drive=disk,bootindex=1"]);
+        if let Some(seed) = &self.seed {
+            push(&["-drive", &format!("if=none,id=seed,format=raw,readonly=on,file={}", escaped(seed)?)]);
+            push(&["-device", "virtio-blk-pci,drive=seed"]);
+        }
+        let forward: String = self.forward.iter().map(|(host, guest)| format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}")).collect();
+        push(&["-netdev", &format!("user,id=net{forward}"), "-device", "virtio-net-pci,netdev=net"]);
+        Ok(arguments)
+    }
+
+    /// Only for a user who sits at the terminal: tests stay on the one accelerator that is everywhere.
+    fn kvm(&self) -> bool {
+        self.serial == Serial::Terminal && std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok()
+    }
+}
+
+/// A comma ends a value in QEMU's option syntax unless it is doubled.
+fn escaped(path: &Path) -> Result<String> {
+    let text = path.to_str().ok_or_else(|| Error::recipe(format!("path {} is not UTF-8", path.display())))?;
+    Ok(text.replace(',', ",,"))
+}
+
+/// QEMU's probing would let a guest that writes a qcow2 header read host files, so the format is always stated.
+fn image_format(image: &Path) -> Result<&'static str> {
+    use std::io::Read;
+    let mut magic = Vec::new();
+    std::fs::File::open(image).and_then(|file| file.take(4).read_to_end(&mut magic)).map_err(|e| {
+        Error::recipe(format!("cannot read image {}", image.display())).source(e).hint("build it first: atomic-image build RECIPE")
+    })?;
+    Ok(if magic == b"QFI\xfb" { "qcow2" } else { "raw" })
+}
+
+/// The code, and a private copy of the variables, since the firmware writes to them.
+fn uefi_files(scratch: &Path) -> Result<(PathBuf, Scratch)> {
+    let (code, variables) =
+        OVMF.iter().find(|(code, variables)| Path::new(code).exists() && Path::new(variables).exists()).ok_or_else(|| {
+            Error::tool("no UEFI firmware (OVMF) on this machine").hint("install the package ovmf (Debian) or edk2-ovmf (Fedora)")
+        })?;
+    let serial = SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let copy = scratch.join(format!("atomic-image-vars-{}-{serial}.fd", std::process::id()));
+    std::fs::copy(variables, &copy).context(|| format!("copy {variables} to {}", copy.display()))?;
+    Ok((PathBuf::from(code), Scratch(copy)))
+}
+
+/// Tells apart the copies of several machines of one process.
+static SERIAL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_state_the_format_and_never_write_to_the_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("a,b.qcow2");
+        std::fs::write(&image, b"QFI\xfb....").unwrap();
+        let machine = Machine {
+            image,
+            firmware: Firmware::Uefi,
+            seed: Some("seed.iso".into()),
+            forward: vec![(2222, 22), (9090, 9090)],
+            memory_mib: 2048,
+            serial: Serial::Pipes,
+            scratch: folder.path().to_path_buf(),
+        };
+        let arguments = machine.arguments(Some((Path::new("/c.fd"), Path::new("/v.fd")))).unwrap();
+        let line = arguments.iter().map(|a| a.to_str().unwrap()).collect::<Vec<_>>().join(" ");
+        for part in [
+            "-machine q35 -cpu max -smp 1 -m 2048 -display none",
+            "format=qcow2,snapshot=on,file=",
+            "a,,b.qcow2",
+            "id=seed,format=raw,readonly=on,file=seed.iso",
+            "user,id=net,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=tcp:127.0.0.1:9090-:9090",
+            "unit=0,readonly=on,file=/c.fd",
+            "unit=1,file=/v.fd",
+        ] {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+        let absent = Machine { image: "/nowhere".into(), ..machine };
+        assert!(absent.arguments(None).unwrap_err().to_string().contains("cannot read image /nowhere"));
+    }
+}
