@@ -20,19 +20,11 @@ pub struct Deployable<'a> {
 /// Plans the whole disk; `current` is the default menu entry, `rollback` the second.
 pub fn disk_of(recipe: &Recipe, current: &Deployable, rollback: &Deployable, boot_images: &BootImages, seed: &ImageSeed, epoch: SourceDateEpoch) -> Result<DiskImage> {
     let same = current.commit.id == rollback.commit.id;
-    let deployment = |d: &Deployable, serial| Deployment {
-        commit: d.commit,
-        tree: d.tree,
-        serial,
-        kargs: recipe.kernel.args.clone(),
-        title: recipe.title.clone(),
-        version: d.version.clone(),
-    };
     let mut sysroot = sysroot(&SysrootRequest {
         os: recipe.deployments.os.clone(),
         ref_name: recipe.reference.clone(),
         remote: Remote { name: recipe.deployments.os.clone(), url: "http://localhost/repo".into(), gpg_verify: false },
-        deployments: vec![deployment(current, 0), deployment(rollback, u32::from(same))],
+        deployments: vec![deployment(recipe, current, 0), deployment(recipe, rollback, u32::from(same))],
         epoch,
     })?;
     let grub_cfg = Inode::file(GRUB_CFG.as_bytes(), Attributes { mtime: i64::from(epoch.0), ..Attributes::root(0o644) });
@@ -51,6 +43,17 @@ pub fn disk_of(recipe: &Recipe, current: &Deployable, rollback: &Deployable, boo
         root,
     };
     disk::assemble(&parts, seed)
+}
+
+fn deployment<'a>(recipe: &Recipe, deployable: &Deployable<'a>, serial: u32) -> Deployment<'a> {
+    Deployment {
+        commit: deployable.commit,
+        tree: deployable.tree,
+        serial,
+        kargs: recipe.kernel.args.clone(),
+        title: recipe.title.clone(),
+        version: deployable.version.clone(),
+    }
 }
 
 /// What is left for the root on a disk of fixed size: all but the other partitions, 1 MiB in front and 1 MiB of backup table.

@@ -1,8 +1,10 @@
 //! The whole build: one function, one line per stage.
 
 mod build;
+mod disk_of;
 mod report;
 mod settings;
+mod stages;
 
 pub use build::{build, fetch, lock};
 pub use report::{Artifact, LockReport, LockedRow, Report, StageReport};

@@ -7,7 +7,7 @@ use crate::recipe::{InitramfsGenerator, Recipe};
 use crate::rootfs::accounts::{Accounts, Pinned, PinnedGroup, PinnedUser};
 use crate::rootfs::ledger::{Ledger, LedgerRow};
 use crate::rootfs::triggers::TriggerCache;
-use crate::rootfs::{alternatives, initramfs, normalize, overlay, presets, scriptlets, shape, sysusers, tmpfiles, triggers};
+use crate::rootfs::{initramfs, normalize, overlay, presets, scriptlets, shape, sysusers, tmpfiles, triggers};
 use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
 use std::collections::BTreeMap;
 
@@ -51,16 +51,8 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
     let (mut tree, owners) = payloads(packs, progress)?;
     let accounts = accounts_of(&mut tree, recipe, &owners)?;
 
-    let (actions, rows) = scriptlets::interpret(packs, &recipe.scriptlets)?;
-    ledger.extend(rows);
     adjust(&mut tree, recipe, &accounts)?;
-    let chosen: Vec<_> = actions.alternatives;
-    let written = alternatives::install(&mut tree, &chosen)?;
-    ledger.push(LedgerRow::stage("alternatives", written));
-    for scriptlet in &actions.sandboxed {
-        return Err(Error::recipe(format!("the recipe asks to run %{} of {} in the sandbox, which is not built yet", scriptlet.phase.name(), scriptlet.package))
-            .hint("use policy = \"native\" or \"skip\" and supply its effect in the overlay"));
-    }
+    scripts(&mut tree, packs, recipe, &mut ledger)?;
 
     for folder in &recipe.overlays {
         let written = overlay::apply(&mut tree, &folder.path, epoch)?;
@@ -154,7 +146,7 @@ fn place(tree: &mut FileTree, pack: &Pack, entry: &PackEntry, path: &ImagePath, 
     let kind = match &entry.kind {
         FileKind::Directory => NodeKind::Directory(BTreeMap::new()),
         FileKind::File => NodeKind::File(pack.blob(entry)),
-        FileKind::Symlink(target) => NodeKind::Symlink(target.as_slice().into()),
+        FileKind::Symlink { target } => NodeKind::Symlink(target.as_slice().into()),
         FileKind::CharDevice { major, minor } => NodeKind::CharDevice { major: *major, minor: *minor },
         FileKind::BlockDevice { major, minor } => NodeKind::BlockDevice { major: *major, minor: *minor },
         FileKind::Fifo => NodeKind::Fifo,
@@ -235,6 +227,55 @@ fn adjust(tree: &mut FileTree, recipe: &Recipe, accounts: &Accounts) -> Result<(
             attributes.gid = gid;
         }
     }
+    Ok(())
+}
+
+/// Every scriptlet of an installation is understood, or allowed by the recipe; removal's are of no use to an image.
+fn scripts(tree: &mut FileTree, packs: &[Pack], recipe: &Recipe, ledger: &mut Ledger) -> Result<()> {
+    use crate::formats::rpm::Phase as RpmPhase;
+    use crate::recipe::{Phase as RulePhase, Policy as RulePolicy};
+    use scriptlets::{Action, Handling, Phase, Policy, Scriptlet};
+    let mut list = Vec::new();
+    for pack in packs {
+        for scriptlet in pack.scriptlets() {
+            let phase = match scriptlet.phase {
+                RpmPhase::Pre => Phase::Pre,
+                RpmPhase::Post => Phase::Post,
+                RpmPhase::Pretrans => Phase::Pretrans,
+                RpmPhase::Posttrans => Phase::Posttrans,
+                RpmPhase::Preun | RpmPhase::Postun => continue,
+            };
+            let package = pack.metadata().nevra.name.clone();
+            list.push(Scriptlet { package, phase, interpreter: scriptlet.interpreter.join(" "), text: scriptlet.text.clone() });
+        }
+    }
+    let policies: Vec<Policy> = recipe
+        .scriptlets
+        .iter()
+        .map(|rule| Policy {
+            package: rule.package.clone(),
+            phase: rule.phase.map(|phase| match phase {
+                RulePhase::Pre => Phase::Pre,
+                RulePhase::Post => Phase::Post,
+                RulePhase::Pretrans => Phase::Pretrans,
+                RulePhase::Posttrans => Phase::Posttrans,
+            }),
+            digest: rule.digest.clone(),
+            handling: match rule.policy {
+                RulePolicy::Native => Handling::Native,
+                RulePolicy::Sandbox => Handling::Sandbox,
+                RulePolicy::Skip => Handling::Skip,
+            },
+            reason: rule.reason.clone(),
+        })
+        .collect();
+    let (actions, mut rows) = scriptlets::interpret(&list, &policies)?;
+    if let Some(Action::Sandbox { package, phase, .. }) = actions.iter().find(|action| matches!(action, Action::Sandbox { .. })) {
+        return Err(Error::recipe(format!("the recipe asks to run %{phase} of {package} in the sandbox, which cannot be done yet"))
+            .hint("use policy = \"native\" or \"skip\", and supply its effect in the overlay"));
+    }
+    scriptlets::apply_alternatives(tree, &actions, &mut rows)?;
+    ledger.extend(rows.into_iter().map(LedgerRow::scriptlet));
     Ok(())
 }
 

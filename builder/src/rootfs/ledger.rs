@@ -1,17 +1,18 @@
 //! Who changed what in the tree beside the payloads: a row for every scriptlet, trigger and stage, for the manifest.
 
-use crate::base::{Digest, ImagePath};
+use crate::base::ImagePath;
+use crate::rootfs::scriptlets;
 use serde::Serialize;
 
 #[derive(Debug, Clone, Serialize)]
 pub struct LedgerRow {
-    /// NEVRA of the package; absent for a stage of the builder.
+    /// Name of the package; absent for a stage of the builder.
     pub package: Option<String>,
     /// `pre`, `post`…, or the stage's or trigger's name.
     pub phase: String,
-    /// Of the scriptlet's text.
-    pub digest: Option<Digest>,
-    /// `native`, `sandbox`, `skip`, `trigger` or `stage`.
+    /// First 16 hex digits of the SHA-256 of the scriptlet's text.
+    pub digest: Option<String>,
+    /// `understood`, `native`, `skip`, `sandbox`, `trigger` or `stage`.
     pub handler: String,
     pub reason: Option<String>,
     /// Paths changed, sorted.
@@ -25,6 +26,10 @@ impl LedgerRow {
 
     pub fn trigger(name: &str, paths: Vec<ImagePath>) -> Self {
         Self::of(name, "trigger", paths)
+    }
+
+    pub(super) fn scriptlet(row: scriptlets::Row) -> Self {
+        LedgerRow { package: Some(row.package), phase: row.phase.to_string(), digest: Some(row.digest), handler: row.handler, reason: Some(row.reason), paths: row.paths }
     }
 
     fn of(name: &str, handler: &str, paths: Vec<ImagePath>) -> Self {

@@ -1,14 +1,19 @@
 //! Composes packages into one sealed `FileTree`: accounts, payloads, scriptlets, overlay, units, triggers, initramfs, OSTree shape.
 
 mod bootloader;
+mod compose;
 mod initramfs;
+mod ledger;
 mod normalize;
 mod overlay;
 mod sandbox;
 mod shape;
-mod triggers;
+pub mod triggers;
 
-pub use bootloader::{BootData, BootImages};
+pub use bootloader::{BootData, BootImages, build as boot_images};
+pub use compose::{Rootfs, compose, compose_tools};
+pub use ledger::{Ledger, LedgerRow};
+pub use triggers::TriggerCache;
 pub use sandbox::Checkout;
 pub mod accounts;
 pub mod alternatives;
