@@ -1,0 +1,20 @@
+# Runs in the guest as centos. NONCE is set in front. The last line is said only when all before held.
+set -u
+fail() { echo "FAILED: $*"; exit 1; }
+
+sudo -n true || fail "sudo asks for a password"
+timeout 400 cloud-init status --wait >/dev/null || [ $? = 2 ] || fail "cloud-init: $(cloud-init status --long)"
+timeout 400 systemctl is-system-running --wait >/dev/null
+failed=$(systemctl --failed --plain --no-legend)
+[ -z "$failed" ] || fail "failed units: $failed: $(sudo journalctl -b -p err --no-pager -n 30)"
+
+status=$(sudo ostree admin status) || fail "ostree admin status"
+deployments=$(printf '%s\n' "$status" | grep -Ec '[0-9a-f]{64}\.[0-9]+')
+[ "$deployments" = 2 ] || fail "expected two deployments, found $deployments: $status"
+
+if sudo touch /usr/x 2>/dev/null; then fail "/usr can be written to"; fi
+if sudo touch /x 2>/dev/null; then fail "/ can be written to"; fi
+sudo touch /var/x /etc/x && sudo rm /var/x /etc/x || fail "/var or /etc cannot be written to"
+findmnt -no OPTIONS -T /usr | grep -Eq '(^|,)ro(,|$)' || fail "/usr is not mounted read-only: $(findmnt -no OPTIONS -T /usr)"
+
+printf %s "$NONCE" | sha256sum

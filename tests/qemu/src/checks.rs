@@ -1,0 +1,120 @@
+//! What a guest must show. Every script ends with a digest of the run's number, which is said only when all checks before it held.
+
+use crate::guest::Guest;
+use crate::payload;
+use atomic_image::base::{Digest, Error, Kind, Result, ResultExt};
+use atomic_image::recipe::Firmware;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+#[derive(Debug, Clone, Copy)]
+pub enum Check {
+    /// Everything, booted by the menu's default.
+    Whole(Firmware),
+    /// The menu's second entry.
+    Rollback(Firmware),
+}
+
+const BASE: &str = include_str!("base.sh");
+const ROLES: &str = include_str!("roles.sh");
+
+pub fn run(image: &Path, check: Check, roles: bool) -> Result<()> {
+    match check {
+        Check::Whole(firmware) => whole(image, firmware, roles),
+        Check::Rollback(firmware) => rollback(image, firmware),
+    }
+}
+
+fn whole(image: &Path, firmware: Firmware, roles: bool) -> Result<()> {
+    let nonce = nonce()?;
+    let mut guest = Guest::start(image, firmware, &nonce)?;
+    guest.log_in()?;
+    on_serial(&mut guest, &nonce)?;
+    proven(&guest, BASE, &nonce, 1000).context(|| "base checks")?;
+    if roles {
+        guest.ssh("sudo docker import - tiny:1", &payload::tiny_tree()?, 400)?;
+        proven(&guest, ROLES, &nonce, 600).context(|| "role checks")?;
+        cockpit(&guest)?;
+    }
+    Ok(())
+}
+
+/// The serial console's shell computes the token too.
+fn on_serial(guest: &mut Guest, nonce: &str) -> Result<()> {
+    guest.console.send(&format!("echo \"$(id -un):$(printf %s {nonce} | sha256sum)\"\n"))?;
+    let token = Digest::of(nonce.as_bytes());
+    guest.console.expect(&format!("centos:{token}"), Duration::from_secs(120)).map(drop)
+}
+
+/// Runs a script over ssh and compares its last line with the token.
+fn proven(guest: &Guest, script: &str, nonce: &str, seconds: u64) -> Result<()> {
+    let said = guest.ssh("bash -s", format!("NONCE={nonce}\n{script}").as_bytes(), seconds)?;
+    let expected = Digest::of(nonce.as_bytes()).to_string();
+    let last = said.lines().last().unwrap_or_default();
+    if last.split_whitespace().next() == Some(expected.as_str()) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Verification, format!("expected the token {expected} as last line, found:\n{said}")))
+}
+
+fn cockpit(guest: &Guest) -> Result<()> {
+    let failed = |what: &str, found: String| Err(Error::new(Kind::Verification, format!("cockpit {what}, found {found}")));
+    let (status, _) = guest.cockpit("/", None)?;
+    if status != "200" {
+        return failed("must answer 200 on its page", status);
+    }
+    let (status, body) = guest.cockpit("/cockpit/login", Some(payload::PASSWORD))?;
+    if status != "200" || !body.contains("csrf-token") {
+        return failed("must log centos in", format!("{status} {body}"));
+    }
+    let (status, _) = guest.cockpit("/cockpit/login", Some("wrong"))?;
+    if status != "401" {
+        return failed("must refuse a wrong password with 401", status);
+    }
+    Ok(())
+}
+
+/// Takes the second entry of GRUB's menu on the serial console.
+fn rollback(image: &Path, firmware: Firmware) -> Result<()> {
+    let nonce = nonce()?;
+    let mut guest = Guest::start(image, firmware, &nonce)?;
+    guest.console.expect("highlighted", Duration::from_secs(180)).context(|| "GRUB's menu on the serial console")?;
+    // Ctrl-N: the next entry, in every terminal. Any key stops the countdown.
+    guest.console.send("\x0e")?;
+    std::thread::sleep(Duration::from_secs(1));
+    guest.console.send("\r")?;
+    guest.log_in()?;
+    let status = guest.ssh("sudo ostree admin status", b"", 300)?;
+    let booted = status.lines().filter(|line| has_deployment(line)).position(|line| line.trim_start().starts_with(['*', '●']));
+    if booted != Some(1) {
+        return Err(Error::new(Kind::Verification, format!("expected the second deployment to be booted, found:\n{status}")));
+    }
+    let arguments = guest.ssh("cat /proc/cmdline", b"", 300)?;
+    let entry = arguments.split_whitespace().find(|word| word.starts_with("ostree=")).unwrap_or_default().to_owned();
+    // The two deployments of one commit differ in the last number of their boot link alone.
+    if !entry.ends_with("/1") && status.lines().filter(|line| has_deployment(line)).all(|line| same_commit(line, &status)) {
+        return Err(Error::new(Kind::Verification, format!("expected the kernel's ostree= to end with /1, found {entry:?}")));
+    }
+    on_serial(&mut guest, &nonce)
+}
+
+/// `* atomic-host <commit>.<serial> …`
+fn deployed(line: &str) -> Option<&str> {
+    line.split_whitespace().find_map(|word| word.split_once('.').map(|(commit, _)| commit).filter(|commit| Digest::parse(commit).is_ok()))
+}
+
+fn has_deployment(line: &str) -> bool {
+    deployed(line).is_some()
+}
+
+fn same_commit(line: &str, status: &str) -> bool {
+    status.lines().filter_map(deployed).all(|commit| Some(commit) == deployed(line))
+}
+
+/// 128 bits that no earlier run can have said.
+fn nonce() -> Result<String> {
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).context(|| "read /dev/urandom")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

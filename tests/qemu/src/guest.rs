@@ -1,0 +1,142 @@
+//! A booted guest: logged in on the serial console, and reachable over ssh and https.
+
+use crate::payload;
+use atomic_image::base::{Error, Kind, Result, ResultExt};
+use atomic_image::recipe::Firmware;
+use atomic_image::vm::{Console, Machine, Serial};
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// From power-on to the login prompt, and from there to a shell (cloud-init sets the password meanwhile).
+const BOOT: Duration = Duration::from_secs(600);
+const LOGIN: Duration = Duration::from_secs(300);
+const COMMAND: Duration = Duration::from_secs(120);
+/// What the shell says once `PROMPT_SETTING` is expanded; the echo of the setting does not look like it.
+const PROMPT: &str = "READY-42> ";
+const PROMPT_SETTING: &str = "PS1='READY-$((40+2))> '";
+
+pub struct Guest {
+    pub console: Console,
+    ssh_port: u16,
+    cockpit_port: u16,
+    scratch: PathBuf,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.scratch).ok();
+    }
+}
+
+impl Guest {
+    /// Powers on; nothing is waited for yet.
+    pub fn start(image: &Path, firmware: Firmware, instance: &str) -> Result<Guest> {
+        let scratch = std::env::temp_dir().join(format!("atomic-image-boot-{}-{instance}", std::process::id()));
+        std::fs::create_dir_all(&scratch).context(|| format!("create {}", scratch.display()))?;
+        let seed = scratch.join("seed.iso");
+        std::fs::write(&seed, payload::seed(instance)?).context(|| format!("write {}", seed.display()))?;
+        let (ssh_port, cockpit_port) = free_ports()?;
+        let machine = Machine {
+            image: image.to_path_buf(),
+            firmware,
+            seed: Some(seed),
+            forward: vec![(ssh_port, 22), (cockpit_port, 9090)],
+            memory_mib: 3072,
+            serial: Serial::Pipes,
+            scratch: scratch.clone(),
+        };
+        let console = machine.console()?;
+        Ok(Guest { console, ssh_port, cockpit_port, scratch })
+    }
+
+    /// Waits for the prompt and logs in on the serial console; tries again while cloud-init has not set the password yet.
+    pub fn log_in(&mut self) -> Result<()> {
+        self.console.expect("login: ", BOOT)?;
+        let deadline = Instant::now() + LOGIN;
+        loop {
+            self.console.send("centos\n")?;
+            self.console.expect("Password: ", COMMAND)?;
+            self.console.send(&format!("{}\n", payload::PASSWORD))?;
+            let answer = self.console.expect(r"Last login|Login incorrect|login: |[$#] ", COMMAND)?;
+            if answer != "Login incorrect" && answer != "login: " {
+                break;
+            }
+            if Instant::now() > deadline {
+                return Err(Error::new(Kind::Verification, format!("no login as centos within {} s of the prompt", LOGIN.as_secs())));
+            }
+            if answer == "Login incorrect" {
+                self.console.expect("login: ", COMMAND)?;
+            }
+            std::thread::sleep(Duration::from_secs(5));
+        }
+        // Kernel messages and prompt decorations would tear lines apart.
+        self.console.send("exec env TERM=dumb bash --norc --noprofile\n")?;
+        self.console.send(&format!("{PROMPT_SETTING}\n"))?;
+        self.console.expect(PROMPT, COMMAND)?;
+        self.type_line("sudo dmesg -n1; stty cols 500")
+    }
+
+    /// Types a line and waits until the shell is ready again.
+    pub fn type_line(&mut self, line: &str) -> Result<()> {
+        self.console.send(&format!("{line}\n"))?;
+        self.console.expect(PROMPT, COMMAND).map(drop)
+    }
+
+    /// Runs `command` as centos over ssh with the password, `input` on its stdin; returns what it printed. Fails as it fails.
+    pub fn ssh(&self, command: &str, input: &[u8], seconds: u64) -> Result<String> {
+        let port = self.ssh_port.to_string();
+        let mut child = Command::new("timeout")
+            .args([&seconds.to_string(), "sshpass", "-p", payload::PASSWORD, "ssh", "-p", &port])
+            .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"])
+            .args(["-o", "PubkeyAuthentication=no", "-o", "ConnectTimeout=60", "-o", "ServerAliveInterval=30"])
+            .args(["centos@127.0.0.1", command])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context(|| "start timeout, sshpass and ssh")?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A guest that does not read says so by its exit.
+            stdin.write_all(input).ok();
+        }
+        let output = child.wait_with_output().context(|| "wait for ssh")?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            return Ok(text);
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        Err(Error::new(Kind::Verification, format!("ssh {:?} ended with {}:\n{text}{stderr}", shortened(command), output.status)))
+    }
+
+    /// (status, body) of a page of cockpit; with a password, as centos.
+    pub fn cockpit(&self, path: &str, password: Option<&str>) -> Result<(String, String)> {
+        let url = format!("https://127.0.0.1:{}{path}", self.cockpit_port);
+        let mut curl = Command::new("curl");
+        curl.args(["-k", "-s", "-S", "--max-time", "180", "--retry", "5", "--retry-all-errors", "-w", "\n%{http_code}", &url]);
+        if let Some(password) = password {
+            curl.args(["-u", &format!("centos:{password}")]);
+        }
+        let output = curl.output().context(|| "start curl")?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (body, status) = text.rsplit_once('\n').unwrap_or(("", ""));
+        if output.status.success() {
+            return Ok((status.to_owned(), body.to_owned()));
+        }
+        Err(Error::new(Kind::Verification, format!("cockpit {path}: {}", String::from_utf8_lossy(&output.stderr).trim())))
+    }
+}
+
+fn shortened(command: &str) -> String {
+    command.chars().take(80).collect()
+}
+
+/// Two ports that nobody listens on, held together so that they differ.
+fn free_ports() -> Result<(u16, u16)> {
+    let listen = || TcpListener::bind("127.0.0.1:0").context(|| "find a free port");
+    let (first, second) = (listen()?, listen()?);
+    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port()).context(|| "find a free port");
+    Ok((port(&first)?, port(&second)?))
+}
