@@ -18,3 +18,4 @@ pub mod deb;
 pub mod elf;
 pub mod qcow2;
 pub mod iso9660;
+pub mod rpmmd;

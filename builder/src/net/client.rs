@@ -61,6 +61,10 @@ impl Client {
         Client { agent: config.into(), offline, backoff }
     }
 
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
     /// The whole body, at most `max_bytes` of it.
     pub fn get(&self, url: &str, max_bytes: u64) -> Result<Vec<u8>> {
         self.retry(|| {

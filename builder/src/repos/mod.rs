@@ -1,6 +1,9 @@
 //! Repositories: their metadata, verified, as packages that the solver can read.
 
+#[cfg(test)]
+pub(crate) mod fixture;
 mod package;
+pub mod rpmmd;
 mod snapshot;
 
 pub use package::{Compare, Dep, PackageMeta};

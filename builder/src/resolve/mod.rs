@@ -1,1 +1,89 @@
 
+//! Which packages: dnf's own solver over what is reachable from the request, and sentences when there is no answer.
+//!
+//! ```text
+//! snapshots ─ reach (what could matter at all) ─> libsolv (the choice, in installation order) ─> Vec<Chosen>
+//!                                                      └─ explain (why there is none)
+//! ```
+
+mod explain;
+mod libsolv;
+mod reach;
+mod rich;
+
+pub use rich::{Expression, parse_rich};
+
+use crate::base::{Error, Kind, Result};
+use crate::repos::{Dep, PackageMeta, RepoSnapshot};
+use reach::Reach;
+use std::collections::BTreeSet;
+
+/// What the recipe asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Names, capabilities, absolute paths, `name >= 1.2`, or rich dependencies.
+    pub install: Vec<String>,
+    /// Globs over names: these packages do not exist.
+    pub exclude: Vec<String>,
+    /// Also what is recommended.
+    pub weak: bool,
+}
+
+/// A package by its place in the snapshots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Chosen {
+    pub repo: usize,
+    pub package: usize,
+}
+
+impl Chosen {
+    /// The snapshot and the package, of the snapshots that were resolved.
+    pub fn of<'a>(&self, repos: &'a [RepoSnapshot]) -> Option<(&'a RepoSnapshot, &'a PackageMeta)> {
+        let repo = repos.get(self.repo)?;
+        Some((repo, repo.packages.get(self.package)?))
+    }
+}
+
+/// The packages to install, each after what it needs where there is no cycle; or `Kind::Unresolvable` with the reasons.
+///
+/// The answer depends on the content of the snapshots and on the order of the repositories, not on the order of packages. Where a
+/// requirement reads `(a or b)`, the first that exists is favoured, as Debian means it.
+pub fn resolve(repos: &[RepoSnapshot], request: &Request) -> Result<Vec<Chosen>> {
+    let wanted = request.install.iter().map(|text| parse_wanted(text)).collect::<Result<Vec<_>>>()?;
+    let reach = Reach::of(repos, request, &wanted)?;
+    let unknown: Vec<String> = wanted.iter().filter_map(|expression| explain::unknown(&reach, expression)).collect();
+    if !unknown.is_empty() {
+        return Err(explain::error(unknown, &reach));
+    }
+    let mut pool = libsolv::Pool::new("x86_64");
+    for (repo, snapshot) in repos.iter().enumerate() {
+        let handle = pool.add_repo(&snapshot.id, snapshot.priority);
+        for package in reach.packages_of(repo) {
+            pool.add(handle, package, &reach.file_provides(package))?;
+        }
+    }
+    match pool.solve(&wanted, &reach.first_alternatives(), request.weak) {
+        Ok(ids) => ids.into_iter().map(|id| reach.chosen(id)).collect(),
+        Err(problems) => Err(explain::error(explain::sentences(&problems, &reach), &reach)),
+    }
+}
+
+/// Absolute paths that something reachable requires and no loaded list has: worth reading complete file lists for.
+pub fn missing_files(repos: &[RepoSnapshot], request: &Request) -> Result<BTreeSet<String>> {
+    let wanted = request.install.iter().map(|text| parse_wanted(text)).collect::<Result<Vec<_>>>()?;
+    Ok(Reach::of(repos, request, &wanted)?.missing_files())
+}
+
+/// `name`, `name >= 1`, or `(a or b)`.
+fn parse_wanted(text: &str) -> Result<Expression> {
+    let text = text.trim();
+    let wrong = |e: Error| Error::new(Kind::Recipe, format!("install {text:?}")).source(e);
+    if text.starts_with('(') { parse_rich(text).map_err(wrong) } else { rich::parse_simple(text).map(Expression::Dep).map_err(wrong) }
+}
+
+fn expression(dep: &Dep) -> Result<Expression> {
+    if dep.is_rich() { parse_rich(&dep.name) } else { Ok(Expression::Dep(dep.clone())) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! Pull parsing of the few things that rpm-md uses of XML, with the offset in every fault.
+
+use crate::base::{Error, Result};
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+use std::io::BufRead;
+
+pub(super) struct Xml<R: BufRead> {
+    reader: Reader<R>,
+    buffer: Vec<u8>,
+    /// What file this is, for messages.
+    what: &'static str,
+}
+
+impl<R: BufRead> Xml<R> {
+    pub(super) fn new(input: R, what: &'static str) -> Self {
+        Xml { reader: Reader::from_reader(input), buffer: Vec::new(), what }
+    }
+
+    pub(super) fn fault(&self, message: impl std::fmt::Display) -> Error {
+        Error::integrity(format!("{} at offset {}: {message}", self.what, self.reader.buffer_position()))
+    }
+
+    /// Hands each tag to `tag` with the text that stood right before it, until the document ends.
+    ///
+    /// The text is only collected while `tag` last returned true.
+    pub(super) fn each(&mut self, mut tag: impl FnMut(Tag<'_>, &str) -> Result<bool, String>) -> Result<()> {
+        let mut text = String::new();
+        let mut collect = false;
+        let mut depth = 0usize;
+        loop {
+            self.buffer.clear();
+            let event = match self.reader.read_event_into(&mut self.buffer) {
+                Ok(event) => event,
+                Err(error) => {
+                    return Err(Error::integrity(format!("{} at offset {}", self.what, self.reader.error_position())).source(error));
+                }
+            };
+            let result = match &event {
+                Event::Start(e) => {
+                    depth += 1;
+                    tag(Tag::Start(e), &text)
+                }
+                Event::Empty(e) => tag(Tag::Start(e), &text).and_then(|_| tag(Tag::End(e.local_name().as_ref()), "")),
+                Event::End(e) => {
+                    depth = depth.saturating_sub(1);
+                    tag(Tag::End(e.local_name().as_ref()), &text)
+                }
+                Event::Text(e) if collect => match e.decode() {
+                    Ok(part) => {
+                        text.push_str(&part);
+                        continue;
+                    }
+                    Err(error) => Err(error.to_string()),
+                },
+                Event::CData(e) if collect => match e.decode() {
+                    Ok(part) => {
+                        text.push_str(&part);
+                        continue;
+                    }
+                    Err(error) => Err(error.to_string()),
+                },
+                Event::GeneralRef(e) if collect => match reference(e) {
+                    Some(character) => {
+                        text.push(character);
+                        continue;
+                    }
+                    None => Err("an entity that XML does not define".into()),
+                },
+                Event::Eof if depth > 0 => Err("ends inside an element".into()),
+                Event::Eof => return Ok(()),
+                _ => continue,
+            };
+            collect = match result {
+                Ok(collect) => collect,
+                Err(message) => return Err(self.fault(message)),
+            };
+            text.clear();
+        }
+    }
+}
+
+fn reference(e: &quick_xml::events::BytesRef<'_>) -> Option<char> {
+    if let Some(character) = e.resolve_char_ref().ok()? {
+        return Some(character);
+    }
+    quick_xml::escape::resolve_predefined_entity(&e.decode().ok()?)?.chars().next()
+}
+
+pub(super) enum Tag<'a> {
+    Start(&'a BytesStart<'a>),
+    /// The local name.
+    End(&'a [u8]),
+}
+
+/// Calls `each` with every attribute's local name and value.
+pub(super) fn attributes(tag: &BytesStart<'_>, mut each: impl FnMut(&[u8], String) -> Result<(), String>) -> Result<(), String> {
+    for attribute in tag.attributes().with_checks(false) {
+        let attribute = attribute.map_err(|e| e.to_string())?;
+        let value = attribute.unescape_value().map_err(|e| e.to_string())?;
+        each(attribute.key.local_name().as_ref(), value.into_owned())?;
+    }
+    Ok(())
+}
+
+pub(super) fn number<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, String> {
+    text.trim().parse().map_err(|_| format!("expected a number as {name}, found {:?}", text.get(..40).unwrap_or(text)))
+}
