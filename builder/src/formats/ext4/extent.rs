@@ -5,13 +5,14 @@ use super::BLOCK;
 use super::allocate::Run;
 use super::checksum::Checksum;
 use super::inode::MAP_SIZE;
-use super::little_endian::{put_u16, put_u32};
+use super::little_endian::{get_u16, get_u32, put_u16, put_u32};
+use crate::base::{Error, Result};
 
-pub(super) const MAGIC: u16 = 0xf30a;
+const MAGIC: u16 = 0xf30a;
 /// EXT_INIT_MAX_LEN: longer means "allocated, not written".
 const MAX_LENGTH: u64 = 32_768;
-pub(super) const HEADER: usize = 12;
-pub(super) const ENTRY: usize = 12;
+const HEADER: usize = 12;
+const ENTRY: usize = 12;
 const PER_ROOT: usize = (MAP_SIZE - HEADER) / ENTRY;
 const PER_BLOCK: usize = (BLOCK - HEADER) / ENTRY;
 const TAIL: usize = HEADER + PER_BLOCK * ENTRY;
@@ -99,4 +100,42 @@ fn encode_index(logical: u32, block: u64) -> [u8; ENTRY] {
     put_u32(&mut b, 4, block as u32);
     put_u16(&mut b, 8, (block >> 32) as u16);
     b
+}
+
+/// One node of a tree as read.
+#[derive(Debug)]
+pub(super) enum Node {
+    /// Blocks of the next level.
+    Index(Vec<u64>),
+    /// (logical block, block on disk, length, true if it reads as zeros).
+    Leaf(Vec<(u64, u64, u64, bool)>),
+}
+
+/// Decodes a node that must lie `depth` levels above the leaves; `None` takes the root's own word, at most 5.
+pub(super) fn decode(b: &[u8], depth: Option<u16>) -> Result<(Node, u16)> {
+    let bad = |what: &str, found: u64| Error::integrity(format!("ext4 extent node: expected {what}, found {found:#x}"));
+    let (magic, count, found_depth) = (get_u16(b, 0), usize::from(get_u16(b, 2)), get_u16(b, 6));
+    if magic != MAGIC {
+        return Err(bad("magic 0xf30a", magic.into()));
+    }
+    // EXT4_MAX_EXTENT_DEPTH.
+    if found_depth > 5 || depth.is_some_and(|d| d != found_depth) {
+        return Err(bad("one level less than above, at most 5", found_depth.into()));
+    }
+    if HEADER + count * ENTRY > b.len() {
+        return Err(bad("entries that fit into the node", count as u64));
+    }
+    let entries = (0..count).map(|i| b.get(HEADER + i * ENTRY..).unwrap_or_default());
+    let node = if found_depth > 0 {
+        Node::Index(entries.map(|e| u64::from(get_u32(e, 4)) | u64::from(get_u16(e, 8)) << 32).collect())
+    } else {
+        let leaf = entries.map(|e| {
+            let length = u64::from(get_u16(e, 4));
+            let unwritten = length > MAX_LENGTH;
+            let length = if unwritten { length - MAX_LENGTH } else { length };
+            (u64::from(get_u32(e, 0)), u64::from(get_u32(e, 8)) | u64::from(get_u16(e, 6)) << 32, length, unwritten)
+        });
+        Node::Leaf(leaf.collect())
+    };
+    Ok((node, found_depth))
 }

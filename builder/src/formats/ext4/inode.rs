@@ -2,7 +2,7 @@
 
 use super::INODE_SIZE;
 use super::checksum::Checksum;
-use super::little_endian::{put_u16, put_u32};
+use super::little_endian::{get_u16, get_u32, put_u16, put_u32};
 use crate::base::{Error, Result};
 
 /// i_extra_isize: fields after the first 128 bytes, up to and with i_projid.
@@ -124,4 +124,33 @@ pub(super) fn device_map(major: u32, minor: u32) -> Result<[u8; MAP_SIZE]> {
         put_u32(&mut map, 4, (minor & 0xff) | major << 8 | (minor & !0xff) << 12);
     }
     Ok(map)
+}
+
+/// The fields that the reader uses of a record of any size from 128 bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Decoded {
+    pub(super) mode: u16,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) size: u64,
+    pub(super) mtime: i64,
+    pub(super) links: u16,
+    pub(super) flags: u32,
+    pub(super) map: [u8; MAP_SIZE],
+}
+
+pub(super) fn decode(b: &[u8]) -> Decoded {
+    let half = |lo: usize, hi: usize| u32::from(get_u16(b, lo)) | u32::from(get_u16(b, hi)) << 16;
+    // i_mtime_extra is there if i_extra_isize reaches past it.
+    let epoch = if b.len() > 128 && get_u16(b, 0x80) >= 12 { get_u32(b, 0x88) & 3 } else { 0 };
+    Decoded {
+        mode: get_u16(b, 0x00),
+        uid: half(0x02, 0x78),
+        gid: half(0x18, 0x7a),
+        size: u64::from(get_u32(b, 0x04)) | u64::from(get_u32(b, 0x6c)) << 32,
+        mtime: i64::from(get_u32(b, 0x10) as i32) + (i64::from(epoch) << 32),
+        links: get_u16(b, 0x1a),
+        flags: get_u32(b, 0x20),
+        map: std::array::from_fn(|i| b.get(0x28 + i).copied().unwrap_or(0)),
+    }
 }

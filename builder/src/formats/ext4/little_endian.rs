@@ -9,10 +9,6 @@ pub(super) fn put_u32(buffer: &mut [u8], offset: usize, value: u32) {
     buffer[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
 }
 
-pub(super) fn put_u64(buffer: &mut [u8], offset: usize, value: u64) {
-    buffer[offset..offset + 8].copy_from_slice(&value.to_le_bytes());
-}
-
 pub(super) fn get_u8(buffer: &[u8], offset: usize) -> u8 {
     buffer.get(offset).copied().unwrap_or(0)
 }

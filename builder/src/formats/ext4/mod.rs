@@ -33,7 +33,7 @@ mod xattr;
 mod tests;
 
 pub use plan::plan;
-pub use reader::{DirEntry, Reader};
+pub use reader::{DirEntry, Reader, Source, Stat};
 
 use crate::base::SourceDateEpoch;
 

@@ -198,3 +198,6 @@ fn big_directories_are_clean() {
     let (_, output) = run("debugfs", &["-R", "htree_dump /deep", image.to_str().unwrap()]);
     assert!(output.contains("Indirect levels: 1"), "{}", &output[..500.min(output.len())]);
 }
+
+mod proofs;
+mod reading;
