@@ -2,7 +2,7 @@
 
 use crate::base::{Blob, Digest, Error, Hasher, ImagePath, Result, ResultExt};
 use crate::formats::ostree::{ArchiveHeader, CommitObject, DirMeta, DirTree, FileHeader};
-use crate::ostree::store::{Store, corrupted};
+use crate::ostree::store::{IN_MEMORY, Store, corrupted};
 use crate::ostree::{CommitId, ObjectKind};
 use crate::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
 use rayon::prelude::*;
@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// Where a file's bytes start in the pack, in bytes: what a filesystem block holds, so that extents can be copied or reflinked.
 const ALIGN: u64 = 4096;
+/// Deflate cannot shrink bytes more than this many times (1032:1 by its format).
+const MAX_RATIO: u64 = 1032;
 
 #[derive(Debug, Clone)]
 pub struct LogEntry {
@@ -169,30 +171,47 @@ impl Store {
         Ok((file, header))
     }
 
+    /// Writes a content object's bytes to its place in the pack, and refuses an object whose name is not theirs.
     fn unpack(&self, digest: Digest, content: &Content, pack: &File, pack_path: &Path) -> Result<()> {
         let path = self.object_path(ObjectKind::ArchiveFile, digest);
         let (mut file, header) = self.open_content(digest)?;
+        let size = content.header.size;
         let mut hasher = Hasher::new();
         hasher.update(&header.file.encode());
         let mut done = 0u64;
+        let mut keep = |bytes: &[u8]| {
+            hasher.update(bytes);
+            if done + bytes.len() as u64 > size {
+                return Err(Error::integrity(format!("{}: expected {size} bytes, found more", path.display())));
+            }
+            pack.write_all_at(bytes, content.offset + done).context(|| format!("write {}", pack_path.display()))?;
+            done += bytes.len() as u64;
+            Ok(())
+        };
         if !header.file.is_symlink() {
             file.seek(SeekFrom::Start(header.length)).context(|| format!("read {}", path.display()))?;
-            // One byte more than promised would be noticed, and no more than that is ever unpacked.
-            let mut unpacked = flate2::read::DeflateDecoder::new(std::io::BufReader::new(file)).take(content.header.size.saturating_add(1));
-            let mut window = vec![0; content.header.size.clamp(1, 1 << 20) as usize];
-            loop {
-                let n = unpacked.read(&mut window).map_err(|e| Error::integrity(format!("unpack {}", path.display())).source(e))?;
-                let Some(bytes) = window.get(..n).filter(|b| !b.is_empty()) else { break };
-                hasher.update(bytes);
-                if done + n as u64 > content.header.size {
-                    return Err(Error::integrity(format!("{}: expected {} bytes, found more", path.display(), content.header.size)));
+            let broken = |e: &dyn std::fmt::Display| Error::integrity(format!("unpack {}: {e}", path.display()));
+            let packed_len = file.metadata().context(|| format!("read {}", path.display()))?.len();
+            // The size is only a claim: no more is set aside than the packed bytes can hold.
+            if size <= IN_MEMORY && size <= packed_len.saturating_mul(MAX_RATIO) {
+                let mut packed = Vec::new();
+                file.read_to_end(&mut packed).context(|| format!("read {}", path.display()))?;
+                let mut bytes = vec![0; size as usize];
+                let length = libdeflater::Decompressor::new().deflate_decompress(&packed, &mut bytes).map_err(|e| broken(&e))?;
+                keep(bytes.get(..length).unwrap_or_default())?;
+            } else {
+                // One byte more than promised would be noticed, and no more than that is ever unpacked.
+                let mut unpacked = flate2::read::DeflateDecoder::new(std::io::BufReader::new(file)).take(size.saturating_add(1));
+                let mut window = vec![0; 1 << 20];
+                loop {
+                    let n = unpacked.read(&mut window).map_err(|e| broken(&e))?;
+                    let Some(bytes) = window.get(..n).filter(|b| !b.is_empty()) else { break };
+                    keep(bytes)?;
                 }
-                pack.write_all_at(bytes, content.offset + done).context(|| format!("write {}", pack_path.display()))?;
-                done += n as u64;
             }
         }
         let found = hasher.finish();
-        if done != content.header.size || found != digest {
+        if done != size || found != digest {
             return Err(corrupted(&path, digest, found));
         }
         Ok(())
