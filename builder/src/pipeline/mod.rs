@@ -2,6 +2,9 @@
 
 mod build;
 mod disk_of;
+mod locking;
+mod manifest;
+mod packs;
 mod report;
 mod settings;
 mod stages;

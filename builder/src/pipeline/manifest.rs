@@ -1,0 +1,77 @@
+//! manifest.json: every input and output digest of a build, and what the builder did to the tree beside unpacking. Same inputs, same bytes.
+
+use super::Artifact;
+use crate::base::{AtomicFile, Digest, Error, ImageSeed, Result};
+use crate::lock::Lockfile;
+use crate::ostree::CommitId;
+use crate::recipe::Recipe;
+use crate::rootfs::{Ledger, LedgerRow};
+use serde::Serialize;
+use std::path::Path;
+
+#[derive(Serialize)]
+struct Manifest<'a> {
+    schema: u32,
+    name: &'a str,
+    #[serde(rename = "ref")]
+    reference: &'a str,
+    version: &'a str,
+    commit: String,
+    /// Seconds since 1970 UTC.
+    epoch: u32,
+    recipe: Digest,
+    lockfile: Digest,
+    seed: String,
+    packages: Vec<Package>,
+    tools: Vec<Package>,
+    ledger: &'a [LedgerRow],
+    artifacts: Vec<Output<'a>>,
+}
+
+#[derive(Serialize)]
+struct Package {
+    nevra: String,
+    sha256: Option<Digest>,
+    source_sha256: Option<Digest>,
+}
+
+#[derive(Serialize)]
+struct Output<'a> {
+    format: &'a str,
+    file: String,
+    size: u64,
+    sha256: Digest,
+}
+
+#[expect(clippy::too_many_arguments, reason = "one value for each section of the manifest")]
+pub fn write(path: &Path, recipe: &Recipe, lock: &Lockfile, seed: &ImageSeed, commit: CommitId, version: &str, ledger: &Ledger, artifacts: &[Artifact]) -> Result<()> {
+    let packages = |list: &[crate::lock::LockedPackage]| {
+        list.iter().map(|p| Package { nevra: p.nevra(), sha256: p.sha256, source_sha256: p.source_sha256 }).collect()
+    };
+    let manifest = Manifest {
+        schema: 1,
+        name: &recipe.name,
+        reference: &recipe.reference,
+        version,
+        commit: commit.to_string(),
+        epoch: lock.epoch.0,
+        recipe: recipe.digest(),
+        lockfile: Digest::of(lock.text()?.as_bytes()),
+        seed: seed.to_string(),
+        packages: packages(&lock.packages),
+        tools: packages(&lock.tools),
+        ledger,
+        artifacts: artifacts
+            .iter()
+            .map(|a| Output {
+                format: &a.format,
+                file: a.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+                size: a.size.0,
+                sha256: a.sha256,
+            })
+            .collect(),
+    };
+    let mut bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| Error::internal("encode the manifest").source(e))?;
+    bytes.push(b'\n');
+    AtomicFile::write(path, &bytes)
+}

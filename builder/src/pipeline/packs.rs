@@ -1,0 +1,118 @@
+//! From a lockfile to packs: what is absent is fetched (and for a Debian archive repackaged), everything is verified, new packages are imported.
+
+use super::{Settings, locking};
+use crate::base::{Error, Progress, Result, ResultExt};
+use crate::fetch::{self, Keyring, Pack, Trust, verify};
+use crate::lock::LockedPackage;
+use crate::net::Client;
+use crate::recipe::{self, Recipe, RepoKind};
+use crate::repos::{PackageMeta, deb};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Brings the packages' files into the cache, each under the digest that the lockfile names. Returns them in the order of `packages`.
+pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, progress: &dyn Progress) -> Result<Vec<PathBuf>> {
+    let client = Client::new(settings.offline);
+    let mut files: BTreeMap<usize, PathBuf> = BTreeMap::new();
+    for repo in &recipe.repos {
+        let here: Vec<(usize, &LockedPackage)> = packages.iter().enumerate().filter(|(_, p)| p.repo == repo.id).collect();
+        if here.is_empty() {
+            continue;
+        }
+        let brought: Vec<PathBuf> = match repo.kind {
+            RepoKind::Deb { .. } => {
+                let metas: Vec<PackageMeta> = here.iter().map(|(_, p)| source_meta(p)).collect();
+                // A package that is in the cache needs no mirror.
+                let url = locking::base_url(repo, settings).unwrap_or_default();
+                let converted = deb::fetch_and_convert(&client, &url, &metas.iter().collect::<Vec<_>>(), &settings.cache, progress)?;
+                for ((_, locked), rpm) in here.iter().zip(&converted) {
+                    if locked.sha256 != Some(rpm.sha256) {
+                        let expected = locked.sha256.map(|d| d.to_string()).unwrap_or_default();
+                        return Err(Error::integrity(format!("package {}: the lockfile names sha256 {expected}, repackaging gives {}", locked.nevra(), rpm.sha256))
+                            .hint(format!("another version of this program made the lockfile: run `atomic-image lock {}`", recipe.path.display())));
+                    }
+                }
+                converted.into_iter().map(|rpm| rpm.path).collect()
+            }
+            RepoKind::RpmMd => {
+                let url = locking::base_url(repo, settings)?;
+                let list: Vec<LockedPackage> = here.iter().map(|(_, p)| (*p).clone()).collect();
+                fetch::download::download(&client, &list, &|id| (id == repo.id).then(|| url.clone()), &settings.cache, progress)?
+            }
+        };
+        files.extend(here.iter().map(|(index, _)| *index).zip(brought));
+    }
+    if let Some((_, orphan)) = packages.iter().enumerate().find(|(index, _)| !files.contains_key(index)) {
+        return Err(Error::recipe(format!("package {} is locked to the repository {:?}, which the recipe does not name", orphan.nevra(), orphan.repo))
+            .hint(format!("run `atomic-image lock {}`", recipe.path.display())));
+    }
+    Ok(files.into_values().collect())
+}
+
+/// Opens the pack of every package, importing those that have none.
+pub fn open(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, progress: &dyn Progress) -> Result<Vec<Pack>> {
+    let folder = settings.cache.join("packs");
+    let known: Vec<Option<Pack>> =
+        packages.par_iter().map(|p| p.sha256.map_or(Ok(None), |digest| Pack::open(&folder, &digest))).collect::<Result<_>>()?;
+    let absent: Vec<LockedPackage> = packages.iter().zip(&known).filter(|(_, pack)| pack.is_none()).map(|(p, _)| p.clone()).collect();
+    if absent.is_empty() {
+        return Ok(known.into_iter().flatten().collect());
+    }
+    let files = bring(recipe, &absent, settings, progress)?;
+    let keyrings = keyrings(recipe)?;
+    progress.begin("import", absent.len() as u64, "packages");
+    let mut work: Vec<(usize, &LockedPackage, &PathBuf)> = absent.iter().zip(&files).enumerate().map(|(i, (p, f))| (i, p, f)).collect();
+    // Biggest first, so that no core is left alone with a big one at the end.
+    work.sort_by_key(|(_, p, _)| std::cmp::Reverse(p.size));
+    let mut imported: Vec<(usize, Pack)> = work
+        .par_iter()
+        .with_max_len(1)
+        .map(|(index, locked, file)| {
+            let digest = locked.sha256.ok_or_else(|| Error::integrity(format!("package {}: the lockfile has no digest of it", locked.nevra())))?;
+            let trust = match keyrings.get(locked.repo.as_str()) {
+                Some(keyring) => Trust::Keys(keyring),
+                None => Trust::Unsigned,
+            };
+            let verified = verify(file, &digest, locked.size, trust).context(|| format!("package {}", locked.nevra()))?;
+            let pack = Pack::import(&folder, &verified)?;
+            progress.advance(1);
+            Ok((*index, pack))
+        })
+        .collect::<Result<_>>()?;
+    imported.sort_by_key(|(index, _)| *index);
+    let mut imported = imported.into_iter().map(|(_, pack)| pack);
+    Ok(known.into_iter().map(|pack| pack.or_else(|| imported.next())).collect::<Option<Vec<_>>>().unwrap_or_default())
+}
+
+/// By repository; one that is unsigned by the recipe's word has none.
+fn keyrings(recipe: &Recipe) -> Result<BTreeMap<&str, Keyring>> {
+    let mut out = BTreeMap::new();
+    for repo in &recipe.repos {
+        match (&repo.kind, &repo.trust) {
+            (RepoKind::Deb { .. }, _) => {
+                out.insert(repo.id.as_str(), Keyring::from_bytes("the repackager's key", deb::public_key()?.as_bytes())?);
+            }
+            (RepoKind::RpmMd, recipe::Trust::Keys(files)) => {
+                out.insert(repo.id.as_str(), Keyring::load(&files.iter().map(|f| f.path.clone()).collect::<Vec<_>>())?);
+            }
+            (RepoKind::RpmMd, recipe::Trust::Unsigned) => {}
+        }
+    }
+    Ok(out)
+}
+
+/// What the repackager needs to know of a deb, from the lockfile alone.
+fn source_meta(locked: &LockedPackage) -> PackageMeta {
+    PackageMeta {
+        name: locked.name.clone(),
+        epoch: locked.epoch,
+        version: locked.version.clone(),
+        release: locked.release.clone(),
+        arch: locked.arch.clone(),
+        location: locked.source_location.clone().unwrap_or_default(),
+        size: locked.source_size.unwrap_or(0),
+        source_digest: locked.source_sha256,
+        ..PackageMeta::default()
+    }
+}
