@@ -1,0 +1,3 @@
+//! Exactly the locked packages, into the cache.
+
+pub mod download;

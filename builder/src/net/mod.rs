@@ -2,5 +2,7 @@
 
 mod client;
 mod partial;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use client::{Client, shown};
