@@ -226,8 +226,13 @@ mod tests {
             source_location: Some("pool/z.deb".into()),
             ..package("z", "9")
         };
-        Lockfile::new(SourceDateEpoch(1_700_000_000), Digest::of(b"r"), vec![deb, package("b", "1"), package("a", "2")], vec![package("t", "1")])
-            .unwrap()
+        Lockfile::new(
+            SourceDateEpoch(1_700_000_000),
+            Digest::of(b"r"),
+            vec![deb, package("b", "1"), package("a", "2")],
+            vec![package("t", "1")],
+        )
+        .unwrap()
     }
 
     #[test]
@@ -241,7 +246,10 @@ mod tests {
         reversed.reverse();
         assert_eq!(Lockfile::new(lock.epoch, lock.recipe, reversed, lock.tools.clone()).unwrap().text().unwrap(), text);
         let line = text.lines().find(|l| l.contains("\"a\"")).unwrap();
-        assert!(line.starts_with("  { name = \"a\", version = \"2\", release = \"1\", arch = \"x86_64\", repo = \"base\", sha256 = "), "{line}");
+        assert!(
+            line.starts_with("  { name = \"a\", version = \"2\", release = \"1\", arch = \"x86_64\", repo = \"base\", sha256 = "),
+            "{line}"
+        );
     }
 
     #[test]
@@ -268,11 +276,7 @@ mod tests {
         let changes = Lockfile::compare(&old, &new);
         assert_eq!(
             changes,
-            [
-                Change::Changed(package("b", "1"), package("b", "2")),
-                Change::Removed(package("c", "1")),
-                Change::Added(package("d", "1"))
-            ]
+            [Change::Changed(package("b", "1"), package("b", "2")), Change::Removed(package("c", "1")), Change::Added(package("d", "1"))]
         );
     }
 }

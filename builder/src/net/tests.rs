@@ -206,7 +206,9 @@ fn offline_opens_no_connection_but_reads_files() {
 
 #[test]
 fn a_password_in_a_url_is_never_shown() {
-    for (url, expected) in [("https://user:secret@host/a@b", "https://host/a@b"), ("http://host/x@y", "http://host/x@y"), ("file:///a@b", "file:///a@b")] {
+    for (url, expected) in
+        [("https://user:secret@host/a@b", "https://host/a@b"), ("http://host/x@y", "http://host/x@y"), ("file:///a@b", "file:///a@b")]
+    {
         assert_eq!(super::shown(url), expected);
     }
 }
