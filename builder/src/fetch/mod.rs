@@ -10,3 +10,6 @@ pub use pack::Pack;
 pub use pack_index::PackEntry;
 pub use verify::{Trust, VerifiedPackage, verify};
 
+//! Exactly the locked packages, into the cache.
+
+pub mod download;

@@ -1,1 +1,6 @@
 
+//! The lockfile: exactly which packages an image is made of, reviewed like code.
+
+mod lockfile;
+
+pub use lockfile::{Change, LockedPackage, Lockfile, lock_path};

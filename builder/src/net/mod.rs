@@ -2,6 +2,8 @@
 
 mod client;
 mod partial;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use client::{Client, shown};
 

@@ -168,7 +168,8 @@ fn package_meta(package: Package) -> Result<PackageMeta> {
     } else {
         format!("{}/{}", package.base.trim_end_matches('/'), package.location)
     };
-    let deps = |relations: Vec<Relation>| relations.into_iter().map(|r| dep(r).map_err(|e| e.context(&nevra))).collect::<Result<Vec<Dep>>>();
+    let deps =
+        |relations: Vec<Relation>| relations.into_iter().map(|r| dep(r).map_err(|e| e.context(&nevra))).collect::<Result<Vec<Dep>>>();
     // The same requirement stands once with `pre` and once without: installation order needs to know, the solver does not.
     let mut requires_pre = Vec::new();
     let mut requires: Vec<Dep> = Vec::with_capacity(package.requires.len());
@@ -215,8 +216,9 @@ fn dep(relation: Relation) -> Result<Dep> {
     if relation.flags.is_empty() {
         return Ok(Dep::any(relation.name));
     }
-    let compare = Compare::from_rpmmd(&relation.flags)
-        .ok_or_else(|| Error::integrity(format!("dependency {}: expected EQ, LT, LE, GT or GE, found {:?}", relation.name, relation.flags)))?;
+    let compare = Compare::from_rpmmd(&relation.flags).ok_or_else(|| {
+        Error::integrity(format!("dependency {}: expected EQ, LT, LE, GT or GE, found {:?}", relation.name, relation.flags))
+    })?;
     Ok(Dep { name: relation.name, compare: Some(compare), epoch: relation.epoch, version: relation.version, release: relation.release })
 }
 
@@ -284,7 +286,7 @@ mod tests {
         }
         let url = format!("file://{}", folder.path().display());
         let refused: &dyn Fn(&[u8], &[u8]) -> Result<()> = &|_, _| Err(Error::integrity("not by a key of the recipe"));
-        for (trust, expected) in [(Trust::Unsigned, "expected sha256 0744"), (Trust::Signed(refused), "not by a key of the recipe")] {
+        for (trust, expected) in [(Trust::Unsigned, "expected sha256 f406"), (Trust::Signed(refused), "not by a key of the recipe")] {
             let source = Source { id: "x", url: &url, priority: 99, visible: &[], trust };
             let error = load(&Client::new(false), &source, &folder.path().join("cache"), &Silent).unwrap_err();
             assert_eq!(error.kind(), Kind::Integrity);
@@ -294,7 +296,8 @@ mod tests {
 
     #[test]
     fn a_location_outside_of_the_repository_is_refused() {
-        for (location, inside) in [("Packages/a.rpm", true), ("../a.rpm", false), ("/etc/passwd", false), ("a/../../b", false), ("", false)] {
+        for (location, inside) in [("Packages/a.rpm", true), ("../a.rpm", false), ("/etc/passwd", false), ("a/../../b", false), ("", false)]
+        {
             assert_eq!(contained(location).is_some(), inside, "{location}");
         }
     }

@@ -91,7 +91,9 @@ fn sentence(reason: &Reason, problem: &Problem, reach: &Reach<'_>) -> Option<Str
             name(*other),
             because(*other, problem, reach)
         ),
-        Reason::NotInstallable { package } => format!("{} cannot be installed on x86_64{}", name(*package), because(*package, problem, reach)),
+        Reason::NotInstallable { package } => {
+            format!("{} cannot be installed on x86_64{}", name(*package), because(*package, problem, reach))
+        }
         Reason::InferiorArch { package } => format!("{} is of a lesser architecture than another of its name", name(*package)),
         Reason::Other(text) => text.clone(),
     })

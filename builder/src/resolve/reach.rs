@@ -174,7 +174,9 @@ impl<'a> Reach<'a> {
 
     pub(super) fn chosen(&self, position: usize) -> Result<Chosen> {
         let number = self.selected.get(position).and_then(|n| self.all.get(*n));
-        number.map(|(chosen, _)| *chosen).ok_or_else(|| Error::internal(format!("the solver chose package {position}, which does not exist")))
+        number
+            .map(|(chosen, _)| *chosen)
+            .ok_or_else(|| Error::internal(format!("the solver chose package {position}, which does not exist")))
     }
 
     pub(super) fn package(&self, position: usize) -> Option<&'a PackageMeta> {

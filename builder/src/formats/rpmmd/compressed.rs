@@ -24,10 +24,9 @@ struct Limited<R> {
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let read = self.inner.read(buffer)?;
-        self.left = self
-            .left
-            .checked_sub(read as u64)
-            .ok_or_else(|| Error::new(ErrorKind::InvalidData, format!("expected at most {} bytes of plain text, found more", self.limit)))?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidData, format!("expected at most {} bytes of plain text, found more", self.limit))
+        })?;
         Ok(read)
     }
 }

@@ -1,0 +1,172 @@
+//! The locked packages' files, several at a time, each under its digest. `verify` checks what is in them.
+
+use crate::base::{Digest, Error, Progress, Result};
+use crate::lock::LockedPackage;
+use crate::net::Client;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Enough to hide latency, few enough to be a polite guest of a mirror.
+const AT_ONCE: usize = 4;
+
+/// Where a package's file is kept.
+pub fn rpm_path(cache: &Path, digest: &Digest) -> PathBuf {
+    cache.join("rpms").join(format!("{digest}.rpm"))
+}
+
+/// Where the deb is kept that a package is made from.
+pub fn deb_path(cache: &Path, digest: &Digest) -> PathBuf {
+    cache.join("debs").join(format!("{digest}.deb"))
+}
+
+/// Brings what is absent; returns each package's file in the packages' order: its .rpm, or its .deb if the .rpm is yet to be made.
+///
+/// `base_url` tells a repository's URL by its id. The error is that of the first package in order that failed.
+pub fn download(
+    client: &Client,
+    packages: &[LockedPackage],
+    base_url: &(dyn Fn(&str) -> Option<String> + Sync),
+    cache: &Path,
+    progress: &dyn Progress,
+) -> Result<Vec<PathBuf>> {
+    let jobs = packages.iter().map(|package| Job::of(package, base_url, cache)).collect::<Result<Vec<_>>>()?;
+    progress.begin("download", jobs.iter().map(|job| job.size).sum(), "bytes");
+    let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
+    let errors: Mutex<Vec<(usize, Error)>> = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE.min(jobs.len()) {
+            scope.spawn(|| {
+                while !failed.load(Ordering::Relaxed) {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(job) = jobs.get(number) else { break };
+                    if let Err(error) = client.download(&job.url, &job.path, job.size, &job.digest, progress) {
+                        failed.store(true, Ordering::Relaxed);
+                        let mut errors = errors.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                        errors.push((number, error.context(format_args!("package {}", job.nevra))));
+                    }
+                }
+            });
+        }
+    });
+    let mut errors = errors.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    errors.sort_by_key(|(number, _)| *number);
+    match errors.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(jobs.into_iter().map(|job| job.path).collect()),
+    }
+}
+
+struct Job {
+    nevra: String,
+    url: String,
+    path: PathBuf,
+    size: u64,
+    digest: Digest,
+}
+
+impl Job {
+    fn of(package: &LockedPackage, base_url: &(dyn Fn(&str) -> Option<String> + Sync), cache: &Path) -> Result<Self> {
+        let nevra = package.nevra();
+        let rpm = package.sha256.map(|digest| (rpm_path(cache, &digest), package.size, digest, package.location.as_str()));
+        let deb = match (package.source_sha256, package.source_size, package.source_location.as_deref()) {
+            (Some(digest), Some(size), Some(location)) => Some((deb_path(cache, &digest), size, digest, location)),
+            _ => None,
+        };
+        // A converted package is in no repository: either it was made here before, or its deb is needed again.
+        let made = rpm.as_ref().is_some_and(|(path, ..)| path.exists());
+        let (path, size, digest, location) = match (rpm, deb) {
+            (Some(rpm), None) => rpm,
+            (Some(rpm), Some(_)) if made => rpm,
+            (_, Some(deb)) => deb,
+            (None, None) => return Err(Error::integrity(format!("package {nevra}: the lockfile has no digest of it"))),
+        };
+        let url = if location.contains("://") {
+            location.to_owned()
+        } else {
+            let base = base_url(&package.repo).ok_or_else(|| {
+                Error::recipe(format!("package {nevra}: the recipe has no repository {:?}, which the lockfile names", package.repo))
+                    .hint("lock again")
+            })?;
+            format!("{}/{}", base.trim_end_matches('/'), encode(location))
+        };
+        // A made package is whole by construction; its size is whatever it is.
+        let size = if made { std::fs::metadata(&path).map_or(size, |m| m.len()) } else { size };
+        Ok(Job { nevra, url, path, size, digest })
+    }
+}
+
+/// Locations are file names: what a URL cannot hold is percent-encoded; what is encoded already, or legal, stays.
+fn encode(location: &str) -> String {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(location.len());
+    for byte in location.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' | b'%' | b'+' | b':' | b'@' | b'=' | b',' => {
+                text.push(char::from(byte))
+            }
+            _ => {
+                let _ = write!(text, "%{byte:02X}");
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Kind, Silent};
+    use crate::net::tests::{Server, ok, status};
+    use std::time::Duration;
+
+    fn package(name: &str) -> LockedPackage {
+        LockedPackage {
+            name: name.into(),
+            epoch: 0,
+            version: "1".into(),
+            release: "1".into(),
+            arch: "noarch".into(),
+            repo: "r".into(),
+            sha256: Some(Digest::of(name.as_bytes())),
+            size: name.len() as u64,
+            location: format!("p/{name}"),
+            source_sha256: None,
+            source_size: None,
+            source_location: None,
+        }
+    }
+
+    fn run(server: &Server, packages: &[LockedPackage], cache: &Path) -> Result<Vec<PathBuf>> {
+        let base = server.url("base");
+        let client = Client::with_backoff(false, Duration::from_millis(1));
+        download(&client, packages, &|id| (id == "r").then(|| base.clone()), cache, &Silent)
+    }
+
+    #[test]
+    fn every_package_comes_once_under_its_digest() {
+        let server = Server::start(|_, path, range| ok(path.trim_start_matches("base/p/").as_bytes(), range));
+        let cache = tempfile::tempdir().unwrap();
+        let packages: Vec<_> = (0..20).map(|i| package(&format!("package{i}"))).collect();
+        for _ in 0..2 {
+            let paths = run(&server, &packages, cache.path()).unwrap();
+            for (path, package) in paths.iter().zip(&packages) {
+                assert_eq!(*path, rpm_path(cache.path(), &package.sha256.unwrap()));
+                assert_eq!(std::fs::read(path).unwrap(), package.name.as_bytes());
+            }
+        }
+        assert_eq!(server.seen.lock().unwrap().len(), 20, "the second run asks for nothing");
+    }
+
+    #[test]
+    fn a_package_that_is_gone_is_named() {
+        let server = Server::start(|_, _, _| status("404 Not Found"));
+        let cache = tempfile::tempdir().unwrap();
+        let error = run(&server, &[package("lost")], cache.path()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Network);
+        assert!(error.to_string().starts_with("package lost-1-1.noarch: "), "{error}");
+        let stranger = LockedPackage { repo: "other".into(), ..package("x") };
+        assert_eq!(run(&server, &[stranger], cache.path()).unwrap_err().kind(), Kind::Recipe);
+    }
+}
