@@ -25,15 +25,16 @@ pub struct DiskImage {
 pub fn assemble(parts: &DiskParts, seed: &ImageSeed) -> Result<DiskImage> {
     let layout = layout(&PartSizes { esp: parts.esp.size(), boot: parts.boot.size(), root: parts.root.size() }, seed)?;
     let mut list = layout.table.encode(&parts.boot_sector)?;
-    let placed = [
-        (&parts.bios_boot, layout.bios_boot()),
-        (&parts.esp, layout.esp()),
-        (&parts.boot, layout.boot()),
-        (&parts.root, layout.root()),
-    ];
+    let placed =
+        [(&parts.bios_boot, layout.bios_boot()), (&parts.esp, layout.esp()), (&parts.boot, layout.boot()), (&parts.root, layout.root())];
     for (volume, partition) in placed {
         if volume.size() > partition.size() {
-            return Err(Error::internal(format!("{} bytes do not fit into partition {} of {} bytes", volume.size(), partition.name, partition.size())));
+            return Err(Error::internal(format!(
+                "{} bytes do not fit into partition {} of {} bytes",
+                volume.size(),
+                partition.name,
+                partition.size()
+            )));
         }
         list.extend(volume.shifted(partition.offset()));
     }

@@ -118,7 +118,10 @@ impl Table {
         let mut out = Vec::with_capacity((ENTRY * ENTRIES) as usize);
         for p in &self.partitions {
             if p.first.0 < end || p.last < p.first || p.last.0 > self.last_usable() {
-                return Err(Error::internal(format!("partition {:?} at sectors {} to {} does not fit after sector {end}", p.name, p.first.0, p.last.0)));
+                return Err(Error::internal(format!(
+                    "partition {:?} at sectors {} to {} does not fit after sector {end}",
+                    p.name, p.first.0, p.last.0
+                )));
             }
             end = p.last.0 + 1;
             let name: Vec<u16> = p.name.encode_utf16().collect();
@@ -260,7 +263,10 @@ mod tests {
         let said = sgdisk(&path, &["-v"]);
         assert!(said.contains("No problems found"), "{said}");
         let said = sgdisk(&path, &["-i", "2"]);
-        assert!(said.contains("'zwei ü'") && said.contains("0FC63DAF-8483-4772-8E79-3D69D8477DE4") && said.contains("First sector: 4096"), "{said}");
+        assert!(
+            said.contains("'zwei ü'") && said.contains("0FC63DAF-8483-4772-8E79-3D69D8477DE4") && said.contains("First sector: 4096"),
+            "{said}"
+        );
         assert!(sgdisk(&path, &["-p"]).contains("01234567-89AB-CDEF-8123-456789ABCDEF"));
         file.write_all_at(&[1], 1024 + 40).unwrap();
         let said = sgdisk(&path, &["-v"]);

@@ -51,7 +51,8 @@ fn write_segment(segment: &Segment, file: &File, out: &Path, progress: &dyn Prog
     let mut done = copy_in_kernel(segment, file);
     let rest = segment.data.slice(done, segment.data.len() - done)?;
     rest.for_each_window(|bytes| {
-        file.write_all_at(bytes, segment.offset + done).context(|| format!("write {} at offset {}", out.display(), segment.offset + done))?;
+        file.write_all_at(bytes, segment.offset + done)
+            .context(|| format!("write {} at offset {}", out.display(), segment.offset + done))?;
         done += bytes.len() as u64;
         Ok(())
     })?;

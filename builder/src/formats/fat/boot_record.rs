@@ -48,9 +48,11 @@ impl Geometry {
             return Err(Error::recipe(format!("a FAT volume is a multiple of 512 bytes below 2 TiB, not {size} bytes")));
         }
         // Clusters of up to 4 KiB while that leaves enough of them for FAT32, bigger ones only where the 28-bit limit wants it.
-        let wide = [8, 4, 2, 1].map(|n| Self::with(Width::Fat32, sectors, n)).into_iter().flatten().find(|g| {
-            g.clusters >= MIN_CLUSTERS_32 + MARGIN && g.clusters <= MAX_CLUSTERS_32
-        });
+        let wide = [8, 4, 2, 1]
+            .map(|n| Self::with(Width::Fat32, sectors, n))
+            .into_iter()
+            .flatten()
+            .find(|g| g.clusters >= MIN_CLUSTERS_32 + MARGIN && g.clusters <= MAX_CLUSTERS_32);
         let narrow = || {
             [1, 2, 4, 8, 16, 32, 64]
                 .map(|n| Self::with(Width::Fat16, sectors, n))
@@ -59,7 +61,8 @@ impl Geometry {
                 .find(|g| g.clusters >= MIN_CLUSTERS_16 + MARGIN && g.clusters + MARGIN < MIN_CLUSTERS_32)
         };
         wide.or_else(narrow).ok_or_else(|| {
-            Error::recipe(format!("{size} bytes are too few or too many for a FAT16 or FAT32 volume")).hint("an ESP of 64 MiB suits every firmware")
+            Error::recipe(format!("{size} bytes are too few or too many for a FAT16 or FAT32 volume"))
+                .hint("an ESP of 64 MiB suits every firmware")
         })
     }
 

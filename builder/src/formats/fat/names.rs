@@ -116,9 +116,18 @@ mod tests {
     #[test]
     fn short_names_follow_from_the_set_of_names() {
         let names = ["BOOTX64.EFI", "LONGFI~1.TXT", "grub.cfg", "longfilename.txt", "longfilenames.txt", ".hidden", "a.b.c", "ü.txt"];
-        let shorts: Vec<String> = short_names(&names).unwrap().iter().map(|(s, long)| format!("{}{}", short_text(s), if *long { " long" } else { "" })).collect();
-        let expected =
-            ["BOOTX64.EFI", "LONGFI~1.TXT", "GRUB.CFG long", "LONGFI~2.TXT long", "LONGFI~3.TXT long", "HIDDEN~1 long", "AB~1.C long", "_~1.TXT long"];
+        let shorts: Vec<String> =
+            short_names(&names).unwrap().iter().map(|(s, long)| format!("{}{}", short_text(s), if *long { " long" } else { "" })).collect();
+        let expected = [
+            "BOOTX64.EFI",
+            "LONGFI~1.TXT",
+            "GRUB.CFG long",
+            "LONGFI~2.TXT long",
+            "LONGFI~3.TXT long",
+            "HIDDEN~1 long",
+            "AB~1.C long",
+            "_~1.TXT long",
+        ];
         assert_eq!(shorts, expected);
         assert!(short_names(&["A", "a"]).is_err());
         for bad in [&b"a:b"[..], b"x.", b"\xff", b"", &[b'x'; 256]] {

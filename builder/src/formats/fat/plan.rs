@@ -1,9 +1,9 @@
 //! From a tree to the segments of a volume: sizes first, then cluster numbers, then bytes.
 
+use super::SECTOR;
 use super::boot_record::{self, Geometry, Width};
 use super::directory::{self, ATTR_ARCHIVE, ATTR_DIRECTORY, ATTR_VOLUME_ID, ENTRY, Stamp};
 use super::names::{self, ShortName};
-use super::SECTOR;
 use crate::base::{Blob, Error, Result, Segment, Segments, SourceDateEpoch};
 use crate::tree::{FileTree, InodeId, NodeKind};
 
@@ -70,7 +70,8 @@ fn segment(offset: u64, bytes: Vec<u8>) -> Segment {
 
 /// Parents before children; the root is node 0.
 fn collect(tree: &FileTree) -> Result<Vec<Node<'_>>> {
-    let root = Node { parent: 0, name: vec![], short: [b' '; 11], needs_long: false, content: None, children: vec![], first: 0, clusters: 0 };
+    let root =
+        Node { parent: 0, name: vec![], short: [b' '; 11], needs_long: false, content: None, children: vec![], first: 0, clusters: 0 };
     let mut nodes = vec![root];
     let mut queue: Vec<(usize, InodeId)> = vec![(0, FileTree::ROOT)];
     let mut next = 0;
@@ -79,7 +80,9 @@ fn collect(tree: &FileTree) -> Result<Vec<Node<'_>>> {
         let children: Vec<(&[u8], InodeId)> = tree.children(id).collect();
         let longs = children.iter().map(|(name, _)| names::long_name(name)).collect::<Result<Vec<_>>>()?;
         let texts: Vec<&str> = children.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok()).collect();
-        for (((name, (short, needs_long)), text), (_, child)) in longs.into_iter().zip(names::short_names(&texts)?).zip(&texts).zip(&children) {
+        for (((name, (short, needs_long)), text), (_, child)) in
+            longs.into_iter().zip(names::short_names(&texts)?).zip(&texts).zip(&children)
+        {
             let index = nodes.len();
             let content = match &tree.inode(*child).kind {
                 NodeKind::Directory(_) => {
@@ -87,7 +90,9 @@ fn collect(tree: &FileTree) -> Result<Vec<Node<'_>>> {
                     None
                 }
                 NodeKind::File(blob) if blob.len() <= u64::from(u32::MAX) => Some(blob),
-                NodeKind::File(blob) => return Err(Error::recipe(format!("{text:?} has {} bytes, more than a FAT volume can hold in a file", blob.len()))),
+                NodeKind::File(blob) => {
+                    return Err(Error::recipe(format!("{text:?} has {} bytes, more than a FAT volume can hold in a file", blob.len())));
+                }
                 other => return Err(Error::recipe(format!("{text:?} is a {}, which a FAT volume cannot hold", other.name()))),
             };
             nodes[parent].children.push(index);
@@ -123,8 +128,11 @@ fn place(nodes: &mut [Node], geometry: &Geometry) -> Result<u64> {
         let clusters = bytes.div_ceil(geometry.cluster_bytes());
         if clusters > geometry.clusters - used {
             let need: u64 = nodes.iter().filter_map(|n| n.content).map(Blob::len).sum();
-            return Err(Error::recipe(format!("{need} bytes of files do not fit into a FAT volume of {} bytes", geometry.sectors * SECTOR))
-                .hint("make disk.esp bigger in the recipe"));
+            return Err(Error::recipe(format!(
+                "{need} bytes of files do not fit into a FAT volume of {} bytes",
+                geometry.sectors * SECTOR
+            ))
+            .hint("make disk.esp bigger in the recipe"));
         }
         nodes[index].first = if clusters == 0 { 0 } else { used as u32 + 2 };
         nodes[index].clusters = clusters;
@@ -164,7 +172,9 @@ fn encode_directory(nodes: &[Node], index: usize, label: &ShortName, stamp: Stam
             out.extend(directory::long(&node.name, &node.short));
         }
         let (attributes, size) = match node.content {
-            Some(blob) => (ATTR_ARCHIVE, u32::try_from(blob.len()).map_err(|_| Error::internal("a file grew while a FAT volume was planned"))?),
+            Some(blob) => {
+                (ATTR_ARCHIVE, u32::try_from(blob.len()).map_err(|_| Error::internal("a file grew while a FAT volume was planned"))?)
+            }
             None => (ATTR_DIRECTORY, 0),
         };
         out.extend(directory::short(&node.short, attributes, node.first, size, stamp));

@@ -1,8 +1,8 @@
 //! Lists and reads a FAT16 or FAT32 volume of any writer, trusting nothing.
 
+use super::SECTOR;
 use super::boot_record::{Geometry, Width};
 use super::directory::{self, ATTR_DIRECTORY, ENTRY};
-use super::SECTOR;
 use crate::base::{Error, Result};
 use std::collections::BTreeSet;
 
@@ -46,7 +46,12 @@ impl<'a> Reader<'a> {
             }
             let mut below = Vec::new();
             for e in directory::decode(&self.directory(cluster)?) {
-                let entry = Entry { path: format!("{path}/{}", e.name), is_directory: e.attributes & ATTR_DIRECTORY != 0, size: e.size, cluster: e.cluster };
+                let entry = Entry {
+                    path: format!("{path}/{}", e.name),
+                    is_directory: e.attributes & ATTR_DIRECTORY != 0,
+                    size: e.size,
+                    cluster: e.cluster,
+                };
                 if entry.is_directory {
                     below.push((entry.path.clone(), entry.cluster));
                 }
@@ -96,7 +101,10 @@ impl<'a> Reader<'a> {
         let (mut at, mut out) = (first, Vec::new());
         while (out.len() as u64) < limit {
             if !self.geometry.is_cluster(at) {
-                return Err(Error::integrity(format!("FAT cluster chain from {first}: expected a cluster below {}, found {at}", self.geometry.clusters + 2)));
+                return Err(Error::integrity(format!(
+                    "FAT cluster chain from {first}: expected a cluster below {}, found {at}",
+                    self.geometry.clusters + 2
+                )));
             }
             let done = out.len();
             out.resize(done + self.geometry.cluster_bytes() as usize, 0);

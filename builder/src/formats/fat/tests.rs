@@ -64,8 +64,20 @@ fn mtools_read_back_what_was_planned() {
     for mib in [16, 64] {
         let (path, out) = (dir.path().join("esp.img"), dir.path().join("out"));
         write(&plan(&sample(), &options(mib << 20)).unwrap(), &path);
-        for name in ["EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/a long name with spaces and ünïcode.conf", "EFI/many/entry number 0299.conf", "exactly thirteen.x"] {
-            let got = Command::new("mcopy").env("LC_ALL", "C.UTF-8").args(["-n", "-i"]).arg(&path).arg(format!("::{name}")).arg(&out).output().unwrap();
+        for name in [
+            "EFI/BOOT/BOOTX64.EFI",
+            "EFI/BOOT/a long name with spaces and ünïcode.conf",
+            "EFI/many/entry number 0299.conf",
+            "exactly thirteen.x",
+        ] {
+            let got = Command::new("mcopy")
+                .env("LC_ALL", "C.UTF-8")
+                .args(["-n", "-i"])
+                .arg(&path)
+                .arg(format!("::{name}"))
+                .arg(&out)
+                .output()
+                .unwrap();
             assert!(got.status.success(), "{name}: {}", String::from_utf8_lossy(&got.stderr));
             assert!(std::fs::read(&out).unwrap() == sample().read(&format!("/{name}")).unwrap().unwrap(), "{name}");
             std::fs::remove_file(&out).unwrap();
@@ -99,7 +111,10 @@ fn the_reader_finds_every_name_and_byte_and_never_panics_on_noise() {
                 segments.read_at(buffer, offset)?;
                 for (n, b) in buffer.iter_mut().enumerate() {
                     let at = offset + n as u64;
-                    if at.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(salt.wrapping_mul(0x1234_5678_9abc_def1)) >> 57 == 0 && !(510..512).contains(&at) && (at > 64 || salt > 100) {
+                    if at.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(salt.wrapping_mul(0x1234_5678_9abc_def1)) >> 57 == 0
+                        && !(510..512).contains(&at)
+                        && (at > 64 || salt > 100)
+                    {
                         *b ^= 0x55;
                     }
                 }

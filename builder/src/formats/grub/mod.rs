@@ -20,7 +20,10 @@ const CORE_MAX: usize = 0xa_0000 - 0x8200 + 512;
 /// The boot code of LBA 0, which loads the core image from `core_at`.
 pub fn boot_sector(boot_img: &[u8], core_at: Lba) -> Result<[u8; mbr::CODE]> {
     if boot_img.len() != 512 || boot_img[510..] != [0x55, 0xaa] || boot_img[0] != 0xeb {
-        return Err(Error::integrity(format!("expected GRUB's boot.img of 512 bytes with a boot signature, found {} bytes", boot_img.len())));
+        return Err(Error::integrity(format!(
+            "expected GRUB's boot.img of 512 bytes with a boot signature, found {} bytes",
+            boot_img.len()
+        )));
     }
     let mut code = [0; mbr::CODE];
     code.copy_from_slice(&boot_img[..mbr::CODE]);

@@ -42,7 +42,10 @@ impl<'a> Reader<'a> {
         let header = Header::decode(&bytes)?;
         let l1_bytes = u64::from(header.l1_entries) * 8;
         if header.l1_entries > L1_MAX || header.l1_offset.checked_add(l1_bytes).is_none_or(|end| end > length) {
-            return Err(Error::integrity(format!("qcow2: L1 table of {} entries at {} leaves a file of {length} bytes", header.l1_entries, header.l1_offset)));
+            return Err(Error::integrity(format!(
+                "qcow2: L1 table of {} entries at {} leaves a file of {length} bytes",
+                header.l1_entries, header.l1_offset
+            )));
         }
         let mut table = vec![0; l1_bytes as usize];
         file(header.l1_offset, &mut table)?;
@@ -58,7 +61,11 @@ impl<'a> Reader<'a> {
     /// Fills `buffer` from a byte offset of the disk; an error past its end.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.size()) {
-            return Err(Error::integrity(format!("read of {} bytes at {offset} past the end of a disk of {} bytes", buffer.len(), self.size())));
+            return Err(Error::integrity(format!(
+                "read of {} bytes at {offset} past the end of a disk of {} bytes",
+                buffer.len(),
+                self.size()
+            )));
         }
         let cluster = 1u64 << self.header.cluster_bits;
         let mut recent = self.recent.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -125,7 +132,9 @@ impl<'a> Reader<'a> {
         let mut out = vec![0; 1 << self.header.cluster_bits];
         match self.header.compression {
             Compression::Zlib => flate2::read::DeflateDecoder::new(bytes.as_slice()).read_exact(&mut out),
-            Compression::Zstd => zstd::stream::read::Decoder::with_buffer(bytes.as_slice()).and_then(|d| d.single_frame().read_exact(&mut out)),
+            Compression::Zstd => {
+                zstd::stream::read::Decoder::with_buffer(bytes.as_slice()).and_then(|d| d.single_frame().read_exact(&mut out))
+            }
         }
         .map_err(|e| Error::integrity(format!("qcow2: compressed cluster {guest} at offset {at} does not decompress")).source(e))?;
         Ok(out)

@@ -67,7 +67,18 @@ fn qemu_finds_both_formats_identical_and_complains_about_a_corrupted_twin() {
 
     let Some((clean, said)) = qemu_img(&["check".as_ref(), path.as_os_str()]) else { return };
     assert!(clean && said.contains("No errors"), "{said}");
-    let compare = || qemu_img(&["compare".as_ref(), "-f".as_ref(), "raw".as_ref(), "-F".as_ref(), "qcow2".as_ref(), raw_path.as_os_str(), path.as_os_str()]).unwrap();
+    let compare = || {
+        qemu_img(&[
+            "compare".as_ref(),
+            "-f".as_ref(),
+            "raw".as_ref(),
+            "-F".as_ref(),
+            "qcow2".as_ref(),
+            raw_path.as_os_str(),
+            path.as_os_str(),
+        ])
+        .unwrap()
+    };
     let (same, said) = compare();
     assert!(same, "{said}");
 
@@ -120,8 +131,16 @@ fn the_reader_returns_our_disk_and_qemus_own_zlib_image_of_it() {
     write(&disk, &path, &Silent).unwrap();
     reads_the_same(&disk, &path);
     let zlib = folder.path().join("zlib.qcow2");
-    let convert: [&std::ffi::OsStr; 8] =
-        ["convert".as_ref(), "-c".as_ref(), "-O".as_ref(), "qcow2".as_ref(), "-o".as_ref(), "cluster_size=32k".as_ref(), path.as_os_str(), zlib.as_os_str()];
+    let convert: [&std::ffi::OsStr; 8] = [
+        "convert".as_ref(),
+        "-c".as_ref(),
+        "-O".as_ref(),
+        "qcow2".as_ref(),
+        "-o".as_ref(),
+        "cluster_size=32k".as_ref(),
+        path.as_os_str(),
+        zlib.as_os_str(),
+    ];
     let Some((done, said)) = qemu_img(&convert) else { return };
     assert!(done, "{said}");
     reads_the_same(&disk, &zlib);
