@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What libostree writes for `ostree init --mode=archive`.
 const CONFIG: &str = "[core]\nrepo_version=1\nmode=archive-z2\n";
 /// Files up to this many bytes are compressed in memory, in one piece.
-pub(in crate::ostree) const IN_MEMORY: u64 = 64 << 20;
+/// Less in tests, so that they stream too.
+pub(in crate::ostree) const IN_MEMORY: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
