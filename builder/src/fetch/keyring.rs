@@ -91,7 +91,8 @@ impl Keyring {
                 (None, Some(id)) => format!("key {id}"),
                 (None, None) => "a key that it does not name".into(),
             };
-            Error::integrity(format!("the signature is by {issuer}, which is not among the repository's keys")).hint("add its key file to the repository's `keys`")
+            Error::integrity(format!("the signature is by {issuer}, which is not among the repository's keys"))
+                .hint("add its key file to the repository's `keys`")
         }))
     }
 }
@@ -108,7 +109,8 @@ fn blocks(bytes: &[u8]) -> Vec<&[u8]> {
 
 fn check_algorithms(signature: &Signature) -> Result<()> {
     match signature.hash_alg() {
-        Some(HashAlgorithm::Sha256 | HashAlgorithm::Sha384 | HashAlgorithm::Sha512 | HashAlgorithm::Sha3_256 | HashAlgorithm::Sha3_512) => {}
+        Some(HashAlgorithm::Sha256 | HashAlgorithm::Sha384 | HashAlgorithm::Sha512 | HashAlgorithm::Sha3_256 | HashAlgorithm::Sha3_512) => {
+        }
         Some(weak) => return Err(Error::integrity(format!("the signature rests on {weak}, expected SHA-256 or stronger"))),
         None => return Err(Error::integrity("the signature is of an unknown version")),
     }

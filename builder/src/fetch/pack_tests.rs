@@ -26,13 +26,18 @@ fn hex_digest(algorithm: u32, bytes: &[u8]) -> String {
 fn every_package_imports_with_the_contents_that_its_header_promises() {
     let Some(folder) = fixtures::folder() else { return };
     let packs = tempfile::tempdir().unwrap();
-    let (mut imported, mut files, mut links, mut faults) = (0, 0, 0, Vec::new());
+    let (mut imported, mut refused, mut files, mut links, mut faults) = (0, 0, 0, 0, Vec::new());
     for path in fixtures::packages(&folder.join("rpms")) {
         let package = verified(&path).unwrap();
         let pack = match Pack::import(packs.path(), &package) {
             Ok(pack) => pack,
             Err(e) => {
-                faults.push(format!("{}: {e}", path.display()));
+                // A truncated payload among the fixtures: refused only where rpm finds fault too.
+                let rpm = std::process::Command::new("rpm").args(["-K", "--nosignature"]).arg(&path).output();
+                if !rpm.is_ok_and(|output| !output.status.success()) {
+                    faults.push(format!("{}: {e}", path.display()));
+                }
+                refused += 1;
                 continue;
             }
         };
@@ -58,7 +63,8 @@ fn every_package_imports_with_the_contents_that_its_header_promises() {
             links += u32::from(entry.link_group.is_some());
         }
     }
-    println!("imported {imported} packages, {files} files, {links} of them hard links; {} refused", faults.len());
+    println!("imported {imported} packages, {files} files, {links} of them hard links; {refused} refused, as by rpm");
+    assert!(refused <= 1);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 

@@ -23,6 +23,10 @@ fn run(program: &str, args: &[&str]) -> Option<Vec<u8>> {
 
 /// Key `kind` (as gpg's batch files say it), made in 2020 and living so long, signs `source` on the given day with `hash`.
 fn sign(source: &Path, kind: &str, expiry: &str, signed_on: &str, hash: &str) -> Option<Signed> {
+    sign_with(source, kind, expiry, signed_on, hash, "--addsign")
+}
+
+fn sign_with(source: &Path, kind: &str, expiry: &str, signed_on: &str, hash: &str, how: &str) -> Option<Signed> {
     let folder = tempfile::Builder::new().prefix("g").tempdir().unwrap();
     let home = folder.path().to_str().unwrap();
     let batch = folder.path().join("batch");
@@ -36,7 +40,22 @@ fn sign(source: &Path, kind: &str, expiry: &str, signed_on: &str, hash: &str) ->
         "__gpg_sign_cmd %{{__gpg}} gpg --homedir {home} --batch --no-verbose --no-armor --faked-system-time {signed_on} \
          --ignore-time-conflict --ignore-valid-from --allow-weak-digest-algos --digest-algo {hash} -u test -sbo %{{__signature_filename}} -- %{{__plaintext_filename}}"
     );
-    run("rpmsign", &["--define", "_gpg_name test", "--define", "__gpg /usr/bin/gpg", "--define", &format!("_gpg_path {home}"), "--define", &command, "--addsign", copy.to_str().unwrap()])?;
+    run(
+        "rpmsign",
+        &[
+            "--define",
+            "_gpg_name test",
+            "--define",
+            "__gpg /usr/bin/gpg",
+            "--define",
+            &format!("_gpg_path {home}"),
+            "--define",
+            &command,
+            "--addsign",
+            how,
+            copy.to_str().unwrap(),
+        ],
+    )?;
     Some(Signed { key: Keyring::from_bytes("test key", &public).unwrap(), folder })
 }
 
@@ -66,7 +85,9 @@ fn signatures_of_rpmsign_are_accepted_and_weak_ones_refused_with_a_reason() {
         match (outcome, expected) {
             (Ok(package), None) => assert!(package.signer().is_some()),
             (Err(e), Some(reason)) => assert!(e.to_string().contains(reason), "{e}"),
-            (outcome, expected) => panic!("{kind} {hash}: expected {expected:?}, found {:?}", outcome.map(|p| p.signer).map_err(|e| e.to_string())),
+            (outcome, expected) => {
+                panic!("{kind} {hash}: expected {expected:?}, found {:?}", outcome.map(|p| p.signer).map_err(|e| e.to_string()))
+            }
         }
     }
 }
@@ -91,6 +112,21 @@ fn a_changed_header_or_a_foreign_key_is_refused() {
     let unsigned = folder.join("rpms/awkward/rpm-rs/tests_assets_RPMS_v4_rpm-basic-2.3.4-5.el9.noarch.rpm");
     let error = check(&unsigned, &signed.key).unwrap_err().to_string();
     assert!(error.contains("not signed"), "{error}");
+}
+
+#[test]
+fn a_package_without_sha256_of_its_contents_needs_a_signature_over_the_payload() {
+    let Some(folder) = fixtures::folder() else { return };
+    // Built by an rpm that knew only MD5.
+    let old = folder.join("rpms/awkward/go-rpmutils/testdata_simple-1.0.1-1.i386.rpm");
+    let Some(signed) = sign_with(&old, RSA, "0", "20210101T000000", "SHA256", "--rpmv3") else { return };
+    let path = signed.folder.path().join("signed.rpm");
+    check(&path, &signed.key).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let error = check(&path, &signed.key).unwrap_err().to_string();
+    assert!(error.contains("does not match"), "{error}");
 }
 
 #[test]

@@ -103,7 +103,10 @@ mod tests {
             assert!(out == text, "{compression:?}");
             if compression != Compression::None {
                 let cut = &packed[..packed.len() / 2];
-                assert!(compression.decoder(cut).unwrap().read_to_end(&mut Vec::new()).is_err(), "{compression:?} cut in half was accepted");
+                assert!(
+                    compression.decoder(cut).unwrap().read_to_end(&mut Vec::new()).is_err(),
+                    "{compression:?} cut in half was accepted"
+                );
             }
         }
     }

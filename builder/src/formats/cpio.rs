@@ -94,7 +94,9 @@ impl<R: Read> CpioReader<R> {
         }
         let [ino, mode, uid, gid, nlink, mtime, size, dev_major, dev_minor, rdev_major, rdev_minor, name_size, _check] = fields;
         if name_size == 0 || name_size > NAME_MAX {
-            return Err(Error::integrity(format!("expected a name of 1 to {NAME_MAX} bytes in the cpio entry at offset {start}, found {name_size}")));
+            return Err(Error::integrity(format!(
+                "expected a name of 1 to {NAME_MAX} bytes in the cpio entry at offset {start}, found {name_size}"
+            )));
         }
         let mut name = vec![0; name_size as usize];
         self.fill(&mut name, "a name")?;
@@ -133,7 +135,9 @@ impl<R: Read> CpioReader<R> {
 
     fn skip_data(&mut self) -> Result<()> {
         if self.remaining > 0 {
-            std::io::copy(&mut CpioData(self), &mut std::io::sink()).context(|| "skip an entry of the cpio archive").map_err(as_integrity)?;
+            std::io::copy(&mut CpioData(self), &mut std::io::sink())
+                .context(|| "skip an entry of the cpio archive")
+                .map_err(as_integrity)?;
         }
         Ok(())
     }
@@ -144,7 +148,10 @@ impl<R: Read> CpioReader<R> {
     }
 
     fn fill(&mut self, buffer: &mut [u8], what: &str) -> Result<()> {
-        self.inner.read_exact(buffer).context(|| format!("read {what} at offset {} of the cpio archive", self.position)).map_err(as_integrity)?;
+        self.inner
+            .read_exact(buffer)
+            .context(|| format!("read {what} at offset {} of the cpio archive", self.position))
+            .map_err(as_integrity)?;
         self.position += buffer.len() as u64;
         Ok(())
     }
@@ -156,10 +163,9 @@ fn as_integrity(error: Error) -> Error {
 }
 
 fn hex_field(digits: &[u8; 8], start: u64) -> Result<u32> {
-    digits
-        .iter()
-        .try_fold(0, |value: u32, &digit| Some(value << 4 | char::from(digit).to_digit(16)?))
-        .ok_or_else(|| Error::integrity(format!("expected 8 hex digits in the cpio header at offset {start}, found {:?}", String::from_utf8_lossy(digits))))
+    digits.iter().try_fold(0, |value: u32, &digit| Some(value << 4 | char::from(digit).to_digit(16)?)).ok_or_else(|| {
+        Error::integrity(format!("expected 8 hex digits in the cpio header at offset {start}, found {:?}", String::from_utf8_lossy(digits)))
+    })
 }
 
 /// One entry's data as a reader. An archive that ends within it is an error of kind `UnexpectedEof`.

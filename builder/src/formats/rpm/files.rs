@@ -63,7 +63,10 @@ impl FileKind {
 pub enum FileDigest {
     Sha256(Digest),
     /// `algorithm` is OpenPGP's number: 1 MD5, 2 SHA-1, 9 SHA-384, 10 SHA-512, 11 SHA-224.
-    Other { algorithm: u32, hex: String },
+    Other {
+        algorithm: u32,
+        hex: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

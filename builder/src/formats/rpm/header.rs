@@ -90,7 +90,10 @@ impl Header {
         let mut bytes = Vec::with_capacity(INTRO_SIZE);
         take(reader, INTRO_SIZE, &mut bytes, what)?;
         if bytes[..4] != MAGIC {
-            return Err(Error::integrity(format!("expected the magic 8eade801 at the start of the {what}, found {}", hex::encode(&bytes[..4]))));
+            return Err(Error::integrity(format!(
+                "expected the magic 8eade801 at the start of the {what}, found {}",
+                hex::encode(&bytes[..4])
+            )));
         }
         let (count, data_len) = (be32(&bytes, 8), be32(&bytes, 12));
         let (count_max, data_max) = header_kind.limits();
@@ -170,9 +173,9 @@ impl Header {
                 kind::STRING | kind::STRING_ARRAY | kind::I18N_STRING => strings_len(data, number),
                 _ => return Err(bad(format!("unknown type {kind}"))),
             };
-            let len = len.filter(|&len| len > 0 && len <= data.len()).ok_or_else(|| {
-                bad(format!("{number} values of type {kind} at offset {offset} do not fit the data of {data_len} bytes"))
-            })?;
+            let len = len
+                .filter(|&len| len > 0 && len <= data.len())
+                .ok_or_else(|| bad(format!("{number} values of type {kind} at offset {offset} do not fit the data of {data_len} bytes")))?;
             end = offset + len;
             entries.push(Entry { tag, kind, offset, len, count: number });
         }
@@ -216,15 +219,21 @@ impl Header {
     }
 
     pub fn u16s(&self, tag: u32) -> Result<Option<Vec<u16>>> {
-        Ok(self.typed(tag, &[kind::INT16], "16-bit integers")?.map(|(_, data)| data.as_chunks().0.iter().map(|&b| u16::from_be_bytes(b)).collect()))
+        Ok(self
+            .typed(tag, &[kind::INT16], "16-bit integers")?
+            .map(|(_, data)| data.as_chunks().0.iter().map(|&b| u16::from_be_bytes(b)).collect()))
     }
 
     pub fn u32s(&self, tag: u32) -> Result<Option<Vec<u32>>> {
-        Ok(self.typed(tag, &[kind::INT32], "32-bit integers")?.map(|(_, data)| data.as_chunks().0.iter().map(|&b| u32::from_be_bytes(b)).collect()))
+        Ok(self
+            .typed(tag, &[kind::INT32], "32-bit integers")?
+            .map(|(_, data)| data.as_chunks().0.iter().map(|&b| u32::from_be_bytes(b)).collect()))
     }
 
     pub fn u64s(&self, tag: u32) -> Result<Option<Vec<u64>>> {
-        Ok(self.typed(tag, &[kind::INT64], "64-bit integers")?.map(|(_, data)| data.as_chunks().0.iter().map(|&b| u64::from_be_bytes(b)).collect()))
+        Ok(self
+            .typed(tag, &[kind::INT64], "64-bit integers")?
+            .map(|(_, data)| data.as_chunks().0.iter().map(|&b| u64::from_be_bytes(b)).collect()))
     }
 
     /// The first of the integers of an entry.

@@ -40,7 +40,8 @@ fn ours(path: &Path) -> Result<String, Error> {
         let shown = f.path.to_string();
         let shown = if m.is_source { shown.trim_start_matches('/') } else { &shown };
         let mode = f.kind.type_bits() | u32::from(f.mode);
-        out += &format!("F\t{shown}\t{}\t{}\t{digest}\t{mode:o}\t{}\t{}\t{}\t{rdev}\t{target}\n", f.size, f.mtime, f.user, f.group, f.flags.0);
+        out +=
+            &format!("F\t{shown}\t{}\t{}\t{digest}\t{mode:o}\t{}\t{}\t{}\t{rdev}\t{target}\n", f.size, f.mtime, f.user, f.group, f.flags.0);
     }
     Ok(out)
 }

@@ -124,7 +124,10 @@ fn metadata(header: &Header) -> Result<Metadata> {
         let text = header.text(tag)?.unwrap_or_default();
         // What ends up in file names and in NEVRAs must not be able to break out of them.
         if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic() && b != b'/') {
-            return Err(Error::integrity(format!("expected a package {what} of printable ASCII, found {:?}", text.chars().take(80).collect::<String>())));
+            return Err(Error::integrity(format!(
+                "expected a package {what} of printable ASCII, found {:?}",
+                text.chars().take(80).collect::<String>()
+            )));
         }
         Ok(text)
     };
@@ -184,7 +187,8 @@ fn dependencies(header: &Header, [names, flags, versions]: [u32; 3]) -> Result<V
 fn compression(header: &Header) -> Result<Compression> {
     let format = header.text(tags::PAYLOAD_FORMAT)?;
     if let Some(format) = format.filter(|f| f != "cpio") {
-        return Err(Error::integrity(format!("expected a cpio payload, found {format:?}")).hint("delta and other special packages cannot be installed"));
+        return Err(Error::integrity(format!("expected a cpio payload, found {format:?}"))
+            .hint("delta and other special packages cannot be installed"));
     }
     match header.text(tags::PAYLOAD_COMPRESSOR)? {
         // rpm's own default.

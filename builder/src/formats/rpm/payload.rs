@@ -20,7 +20,11 @@ pub struct PayloadFile<'a> {
 
 /// Decompresses `payload` and calls `each` for every file in it. A file that is not in the header, occurs twice, or is bigger than the header
 /// says is an error, and so is one of the header's that is missing, unless it is a ghost or may be missing. Memory does not grow with the payload.
-pub fn read_payload(package: &Package, mut payload: impl BufRead + Send, mut each: impl FnMut(PayloadFile<'_>) -> Result<()>) -> Result<()> {
+pub fn read_payload(
+    package: &Package,
+    mut payload: impl BufRead + Send,
+    mut each: impl FnMut(PayloadFile<'_>) -> Result<()>,
+) -> Result<()> {
     let files = &package.files;
     let start = payload.fill_buf().context(|| "read the payload")?;
     let compression = match package.compression {
@@ -66,7 +70,10 @@ pub fn read_payload(package: &Package, mut payload: impl BufRead + Send, mut eac
             }
             CpioEntry::Named(header) => {
                 if header.mode & 0o170_000 != file.kind.type_bits() {
-                    return Err(Error::integrity(format!("{}: the payload's mode is {:o}, the header says otherwise", file.path, header.mode)));
+                    return Err(Error::integrity(format!(
+                        "{}: the payload's mode is {:o}, the header says otherwise",
+                        file.path, header.mode
+                    )));
                 }
                 u64::from(header.size)
             }
@@ -83,7 +90,10 @@ pub fn read_payload(package: &Package, mut payload: impl BufRead + Send, mut eac
                     return Err(Error::integrity(format!("{}: a link target of {in_archive} bytes", file.path)));
                 }
                 let mut found = Vec::new();
-                archive.data().read_to_end(&mut found).map_err(|e| Error::integrity(format!("read the target of {}", file.path)).source(e))?;
+                archive
+                    .data()
+                    .read_to_end(&mut found)
+                    .map_err(|e| Error::integrity(format!("read the target of {}", file.path)).source(e))?;
                 if found != *target {
                     return Err(Error::integrity(format!(
                         "{}: expected the link target {:?}, found {:?} in the payload",
