@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod deb;
 mod package;
 pub mod rpmmd;
 mod snapshot;

@@ -78,7 +78,7 @@ pub fn decompress<'a>(name: &str, data: &'a [u8]) -> Result<Box<dyn Read + 'a>> 
         }
         "zst" => Box::new(zstd::stream::read::Decoder::with_buffer(data).context(|| "zstd decoder")?),
         "gz" => Box::new(flate2::read::MultiGzDecoder::new(data)),
-        "tar" | "Packages" => Box::new(data),
+        "tar" | "" => Box::new(data),
         other => return Err(Error::integrity(format!("{name}: expected compression gz, xz, zst or none, found {other:?}"))),
     })
 }

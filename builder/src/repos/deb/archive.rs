@@ -1,0 +1,107 @@
+//! Loads an archive: InRelease by signature, then the indexes by digest; both stay in the cache under their digests.
+
+use crate::base::{AtomicFile, Digest, Error, Result, ResultExt, Silent, SourceDateEpoch};
+use crate::formats::deb::control::Stanza;
+use crate::net::Client;
+use crate::repos::PackageMeta;
+use std::path::Path;
+
+use super::in_release::Release;
+use super::packages::Packages;
+
+/// Bytes of an InRelease; Debian's are 150 to 300 KB.
+const MAX_RELEASE: u64 = 8 << 20;
+
+/// What the recipe and the machine say about one archive.
+#[derive(Debug, Clone)]
+pub struct DebSource<'a> {
+    /// URL above `dists/`, with or without a final slash.
+    pub mirror: &'a str,
+    pub suite: &'a str,
+    /// For example `main`.
+    pub components: &'a [String],
+    /// Debian's name: `amd64`.
+    pub arch: &'a str,
+    /// Armored public keys.
+    pub keys: &'a [Vec<u8>],
+    pub allow_expired: bool,
+    /// Against which Valid-Until and the keys' expiry are checked.
+    pub now: SourceDateEpoch,
+    /// The InRelease that a lockfile names: taken from the cache without asking the mirror, and refused if the mirror has another.
+    pub pinned: Option<Digest>,
+}
+
+/// A verified archive's packages.
+pub struct DebArchive {
+    pub release: Release,
+    /// In the order of the indexes.
+    pub packages: Vec<PackageMeta>,
+    /// Each index with the number of its first package.
+    indexes: Vec<(usize, Packages)>,
+}
+
+impl DebArchive {
+    /// The Debian stanza behind `packages[index]`.
+    pub fn stanza(&self, index: usize) -> Result<Stanza<'_>> {
+        let at = self.indexes.partition_point(|(start, _)| *start <= index);
+        let (start, packages) = at.checked_sub(1).and_then(|at| self.indexes.get(at)).ok_or_else(|| Error::internal(format!("no package {index} in the archive")))?;
+        packages.stanza(index - start)
+    }
+
+    /// Checks that dpkg and rpm agree on every comparison that the chosen packages (by index) rest on.
+    pub fn check_order(&self, chosen: &[usize]) -> Result<()> {
+        super::check_order(&chosen.iter().map(|&index| self.stanza(index)).collect::<Result<Vec<_>>>()?)
+    }
+}
+
+/// Brings and verifies InRelease and the `Packages` of every component. `cache` is this machine's cache folder.
+pub fn load(client: &Client, cache: &Path, source: &DebSource<'_>) -> Result<DebArchive> {
+    let folder = cache.join("deb");
+    let dists = format!("{}/dists/{}", source.mirror.trim_end_matches('/'), source.suite);
+    let bytes = in_release(client, &folder, &dists, source.pinned)?;
+    let release = Release::verify(&bytes, source.keys, source.now, source.allow_expired).context(|| format!("suite {}", source.suite))?;
+    if release.suite != source.suite && release.codename != source.suite {
+        return Err(Error::integrity(format!("expected the suite {:?}, found an InRelease of {:?} ({:?})", source.suite, release.codename, release.suite)));
+    }
+    AtomicFile::write(&folder.join(format!("{}.InRelease", release.digest)), &bytes)?;
+    let mut archive = DebArchive { release, packages: Vec::new(), indexes: Vec::new() };
+    for component in source.components {
+        let stem = format!("{component}/binary-{}", source.arch);
+        let name = format!("{stem}/Packages.xz");
+        let (digest, size) = archive
+            .release
+            .file(&name)
+            .ok_or_else(|| Error::integrity(format!("suite {}: InRelease lists no {name}", source.suite)).hint("check `components` and `arch` of the [[repo]]"))?;
+        let path = folder.join(format!("{digest}.Packages.xz"));
+        // By digest first: the plain name changes under a reader's feet while a mirror is updated.
+        let by_hash = format!("{dists}/{stem}/by-hash/SHA256/{digest}");
+        if client.download(&by_hash, &path, size, &digest, &Silent).is_err() {
+            client.download(&format!("{dists}/{name}"), &path, size, &digest, &Silent)?;
+        }
+        let compressed = std::fs::read(&path).context(|| format!("read {}", path.display()))?;
+        if Digest::of(&compressed) != digest {
+            return Err(Error::integrity(format!("{}: expected sha256 {digest}, found {}", path.display(), Digest::of(&compressed))));
+        }
+        let plain = archive.release.file(&format!("{stem}/Packages")).map(|(_, size)| size);
+        let (index, packages) = Packages::parse(&name, &compressed, plain)?;
+        archive.indexes.push((archive.packages.len(), index));
+        archive.packages.extend(packages);
+    }
+    Ok(archive)
+}
+
+fn in_release(client: &Client, folder: &Path, dists: &str, pinned: Option<Digest>) -> Result<Vec<u8>> {
+    if let Some(digest) = pinned
+        && let Ok(bytes) = std::fs::read(folder.join(format!("{digest}.InRelease")))
+        && Digest::of(&bytes) == digest
+    {
+        return Ok(bytes);
+    }
+    let bytes = client.get(&format!("{dists}/InRelease"), MAX_RELEASE)?;
+    match pinned {
+        Some(digest) if Digest::of(&bytes) != digest => {
+            Err(Error::integrity(format!("InRelease: expected sha256 {digest}, found {}", Digest::of(&bytes))).hint("the archive has moved on since the lock; `lock` reads it anew"))
+        }
+        _ => Ok(bytes),
+    }
+}
