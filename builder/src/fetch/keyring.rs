@@ -56,6 +56,14 @@ impl Keyring {
         self.keys.is_empty()
     }
 
+    /// The same for an ASCII-armoured signature, such as repomd.xml.asc.
+    pub fn check_armored<R: Read>(&self, signature: &[u8], data: impl FnMut() -> Result<R>) -> Result<String> {
+        let (parsed, _) = DetachedSignature::from_armor_single(signature)
+            .map_err(|e| Error::integrity("the signature is not an armoured OpenPGP signature").source(e))?;
+        let bytes = parsed.to_bytes().map_err(|e| Error::internal("encode a signature").source(e))?;
+        self.check(&bytes, data)
+    }
+
     /// Checks one detached signature (a binary OpenPGP packet) over what `data` yields, which may be asked for several times.
     /// Returns the signing key's fingerprint in hex.
     pub fn check<R: Read>(&self, signature: &[u8], mut data: impl FnMut() -> Result<R>) -> Result<String> {

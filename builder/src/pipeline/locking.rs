@@ -69,9 +69,9 @@ pub fn lock(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Re
         sources.into_iter().partition(is_tool_only)
     };
     progress.begin("resolve", 0, "");
-    let packages = resolved(&image_sources, &recipe.packages.set, settings, &client, progress)?;
+    let packages = resolved(&image_sources, &recipe.packages, settings, &client, progress)?;
     let tools_from = if tool_sources.is_empty() { &image_sources } else { &tool_sources };
-    let tools = if recipe.tools.set.install.is_empty() { Vec::new() } else { resolved(tools_from, &recipe.tools.set, settings, &client, progress).context(|| "[tools]")? };
+    let tools = if recipe.tools.install.is_empty() { Vec::new() } else { resolved(tools_from, &recipe.tools, settings, &client, progress).context(|| "[tools]")? };
     let newest = image_sources.iter().chain(&tool_sources).map(|s| s.snapshot.time.0).max().unwrap_or(0);
     let epoch = recipe.epoch.unwrap_or(SourceDateEpoch(newest));
     let lock = Lockfile::new(epoch, input_digest(recipe)?, packages, tools)?;

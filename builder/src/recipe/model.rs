@@ -112,6 +112,8 @@ pub struct PackageSet {
     pub exclude: Vec<String>,
     /// Weak dependencies (Recommends) are followed.
     pub weak: bool,
+    /// Repositories that serve this set alone; empty: it takes from all that no other set claims.
+    pub repos: Vec<String>,
 }
 
 /// What may happen with a package's scriptlet.

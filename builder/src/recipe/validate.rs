@@ -21,8 +21,8 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
     let version = top.text("version").map(|version| version.value);
     let epoch = top.number("epoch").map(SourceDateEpoch);
     let repos = repos(&mut top, &folder, faults);
-    let packages = package_set(top.section("packages"));
-    let tools = package_set(top.section("tools"));
+    let packages = package_set(top.section("packages"), false);
+    let tools = package_set(top.section("tools"), true);
     if packages.install.is_empty() {
         top.missing("packages.install", Some("name at least one package to install".into()));
     }
@@ -231,7 +231,7 @@ fn deb_kind(row: &mut Reader<'_>, deb: bool, faults: &Faults) -> Option<RepoKind
     Some(RepoKind::RpmMd)
 }
 
-fn package_set(mut section: Reader<'_>) -> PackageSet {
+fn package_set(mut section: Reader<'_>, claims_repos: bool) -> PackageSet {
     let mut install = section.plain_texts("install");
     let mut exclude = section.plain_texts("exclude");
     for list in [&mut install, &mut exclude] {
@@ -239,8 +239,9 @@ fn package_set(mut section: Reader<'_>) -> PackageSet {
         list.dedup();
     }
     let weak = section.flag("weak", false);
+    let repos = if claims_repos { section.plain_texts("repos") } else { Vec::new() };
     section.finish();
-    PackageSet { install, exclude, weak }
+    PackageSet { install, exclude, weak, repos }
 }
 
 fn scriptlet(mut row: Reader<'_>) -> Option<ScriptletRule> {
