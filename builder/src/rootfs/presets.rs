@@ -360,7 +360,12 @@ mod tests {
         };
         apply(&mut tree, &units).unwrap();
         let links = links(&tree).join("\n");
-        for present in ["multi-user.target.wants/off.service", "wants/t@x.service -> /usr/lib/systemd/system/t@.service", "static.service -> /dev/null", "default.target -> /usr"] {
+        for present in [
+            "multi-user.target.wants/off.service",
+            "wants/t@x.service -> /usr/lib/systemd/system/t@.service",
+            "static.service -> /dev/null",
+            "default.target -> /usr",
+        ] {
             assert!(links.contains(present), "{present}\n{links}");
         }
         assert!(!links.contains("/c.service") && !links.contains("getty"), "{links}");
