@@ -128,9 +128,13 @@ impl Accounts {
         }
         let shadow = self.gid("shadow").unwrap_or(0);
         let mut written = Vec::new();
-        for (path, text, mode, gid) in
-            [("/etc/passwd", 0, 0o644, 0), ("/etc/group", 1, 0o644, 0), ("/etc/shadow", 2, 0o640, shadow), ("/etc/gshadow", 3, 0o640, shadow)]
-                .map(|(path, at, mode, gid)| (path, text[at].clone(), mode, gid))
+        for (path, text, mode, gid) in [
+            ("/etc/passwd", 0, 0o644, 0),
+            ("/etc/group", 1, 0o644, 0),
+            ("/etc/shadow", 2, 0o640, shadow),
+            ("/etc/gshadow", 3, 0o640, shadow),
+        ]
+        .map(|(path, at, mode, gid)| (path, text[at].clone(), mode, gid))
         {
             let path = ImagePath::parse(path)?;
             tree.insert(&path, Inode::file(text.into_bytes(), Attributes { gid, ..Attributes::root(mode) }), Edit::Replace)?;

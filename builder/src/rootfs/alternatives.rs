@@ -123,7 +123,9 @@ mod tests {
         }
         tree.insert(&ImagePath::parse("/bin").unwrap(), Inode::symlink("usr/bin"), Edit::Create).unwrap();
         let all = [
-            alternative("--install /bin/x x /usr/bin/b 5 --slave /usr/share/man/x.1 x.1 /usr/share/man/b.1 --slave /usr/share/man/y.1 y.1 /none"),
+            alternative(
+                "--install /bin/x x /usr/bin/b 5 --slave /usr/share/man/x.1 x.1 /usr/share/man/b.1 --slave /usr/share/man/y.1 y.1 /none",
+            ),
             alternative("--quiet --install /bin/x x /usr/bin/low 1"),
             alternative("--install /bin/x x /usr/bin/gone 9"),
         ];

@@ -219,7 +219,9 @@ impl Reader<'_> {
             }
             return Walk { left, ends: false };
         };
-        let matches = |pattern: &str| pattern.split('|').map(|p| p.trim().trim_matches(['"', '\''])).any(|p| crate::formats::conf::preset::glob_matches(p, &value));
+        let matches = |pattern: &str| {
+            pattern.split('|').map(|p| p.trim().trim_matches(['"', '\''])).any(|p| crate::formats::conf::preset::glob_matches(p, &value))
+        };
         match arms.iter().find(|(pattern, _)| matches(pattern)) {
             Some((_, body)) => self.block(body, certain),
             None => Walk::default(),
@@ -325,7 +327,9 @@ impl Reader<'_> {
         };
         let value = |word: &str| self.substitute(word);
         match inner {
-            ["!", rest @ ..] => self.truth(&format!("[ {} ]", rest.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(" "))).map(|t| !t),
+            ["!", rest @ ..] => {
+                self.truth(&format!("[ {} ]", rest.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(" "))).map(|t| !t)
+            }
             ["-n", word] => value(word).map(|v| !v.is_empty()),
             ["-z", word] => value(word).map(|v| v.is_empty()),
             ["-d", "/run/systemd/system"] => Some(false),

@@ -132,6 +132,8 @@ fn preset_all(tree: &mut FileTree, scope: &Scope) -> Result<Vec<ImagePath>> {
 struct Unit {
     name: String,
     path: String,
+    /// A link to a file outside the unit directories (dracut's): enabling puts a link of the same name into the configuration.
+    outside: bool,
     install: Install,
 }
 
@@ -173,8 +175,11 @@ fn find(tree: &FileTree, scope: &Scope, name: &str) -> Result<Option<Unit>> {
                 install.merge(&drop_in);
             }
             let real = target.rsplit('/').next().filter(|t| !t.is_empty() && *t != candidate);
-            let unit = Unit { name: real.unwrap_or(name).to_owned(), path, install };
-            return Ok(Some(unit));
+            let name = real.unwrap_or(name).to_owned();
+            let file = tree.resolve(&ImagePath::parse(&path)?).map_or_else(|| path.clone(), |(file, _)| file.to_string());
+            let outside = real.is_none() && !target.is_empty() && ![scope.config, scope.vendor].iter().any(|d| file.starts_with(d));
+            let path = if outside { file } else { path };
+            return Ok(Some(Unit { name, path, outside, install }));
         }
     }
     Ok(None)
@@ -217,6 +222,9 @@ fn enable(tree: &mut FileTree, scope: &Scope, name: &str, done: &mut BTreeSet<St
                 }
             }
         }
+    }
+    if unit.outside {
+        links.insert(as_enabled.instance.map_or_else(|| name.to_owned(), |_| as_enabled.with_instance("")), ());
     }
     let mut made = Vec::new();
     for link in links.keys() {
@@ -287,11 +295,13 @@ mod tests {
             put(format!("/usr/lib/systemd/system/{name}"), text);
         }
         put("/usr/lib/systemd/system-preset/90-x.preset".into(), PRESET);
+        put("/usr/lib/far/far.service".into(), "[Install]\nWantedBy=multi-user.target\n");
         let mut link = |path: &str, target: &str| {
             tree.insert(&ImagePath::parse(path).unwrap(), Inode::symlink(target), Edit::Create).unwrap();
         };
         link("/usr/lib/systemd/system/dbus-c.service", "c.service");
         link("/etc/systemd/system/masked.service", "/dev/null");
+        link("/usr/lib/systemd/system/far.service", "../../far/far.service");
         link("/etc/systemd/system/multi-user.target.wants/off.service", "/usr/lib/systemd/system/off.service");
         tree
     }
@@ -329,7 +339,7 @@ mod tests {
                 let listed = Command::new("find").args(find).current_dir(host.path()).output().unwrap();
                 let listed = String::from_utf8(listed.stdout).unwrap();
                 // A split-usr systemd looks the same unit up under /lib.
-                let mut expected: Vec<String> = listed.lines().map(|l| l.replace("-> /lib/", "-> /usr/lib/")).collect();
+                let mut expected: Vec<String> = listed.lines().map(|l| l.replace("-> /lib/systemd", "-> /usr/lib/systemd")).collect();
                 expected.sort();
                 let mut ours = links(&tree);
                 ours.sort();
@@ -350,7 +360,12 @@ mod tests {
         };
         apply(&mut tree, &units).unwrap();
         let links = links(&tree).join("\n");
-        for present in ["multi-user.target.wants/off.service", "wants/t@x.service -> /usr/lib/systemd/system/t@.service", "static.service -> /dev/null", "default.target -> /usr"] {
+        for present in [
+            "multi-user.target.wants/off.service",
+            "wants/t@x.service -> /usr/lib/systemd/system/t@.service",
+            "static.service -> /dev/null",
+            "default.target -> /usr",
+        ] {
             assert!(links.contains(present), "{present}\n{links}");
         }
         assert!(!links.contains("/c.service") && !links.contains("getty"), "{links}");

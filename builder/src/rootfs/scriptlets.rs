@@ -97,7 +97,9 @@ pub fn interpret(scriptlets: &[Scriptlet], policies: &[Policy]) -> Result<(Vec<A
         };
         let reading = read(scriptlet);
         let alternatives = |actions: &mut Vec<Action>| {
-            actions.extend(reading.alternatives.iter().map(|a| Action::Alternative { package: scriptlet.package.clone(), alternative: a.clone() }));
+            actions.extend(
+                reading.alternatives.iter().map(|a| Action::Alternative { package: scriptlet.package.clone(), alternative: a.clone() }),
+            );
         };
         let applies = |policy: &&Policy| {
             policy.package == scriptlet.package
@@ -147,7 +149,8 @@ pub fn apply_alternatives(tree: &mut FileTree, actions: &[Action], ledger: &mut 
     let written = alternatives::install(tree, &owned.iter().map(|(_, a)| (*a).clone()).collect::<Vec<_>>())?;
     for (package, alternative) in owned {
         let middle = format!("/etc/alternatives/{}", alternative.name);
-        let won = tree.at(&middle).is_some_and(|i| matches!(&i.kind, crate::tree::NodeKind::Symlink(t) if **t == *alternative.path.as_bytes()));
+        let won =
+            tree.at(&middle).is_some_and(|i| matches!(&i.kind, crate::tree::NodeKind::Symlink(t) if **t == *alternative.path.as_bytes()));
         if let Some(row) = ledger.iter_mut().find(|row| row.package == package && row.phase == Phase::Post)
             && won
         {
@@ -222,7 +225,8 @@ mod tests {
     #[test]
     fn a_policy_holds_for_its_digest_only() {
         let one = scriptlet("a", "touch /x");
-        let (actions, ledger) = interpret(std::slice::from_ref(&one), &[policy("a", Some(short_digest("touch /x")), Handling::Sandbox)]).unwrap();
+        let (actions, ledger) =
+            interpret(std::slice::from_ref(&one), &[policy("a", Some(short_digest("touch /x")), Handling::Sandbox)]).unwrap();
         assert_eq!((actions.len(), ledger[0].handler.as_str()), (1, "sandbox"));
         assert!(interpret(&[one], &[policy("a", Some(short_digest("touch /y")), Handling::Sandbox)]).is_err());
         let lua = Scriptlet { interpreter: "<lua>".into(), ..scriptlet("a", "posix.mkdir('/x')") };

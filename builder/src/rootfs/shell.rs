@@ -131,7 +131,10 @@ fn flush(current: &mut String, out: &mut Vec<String>) {
         return;
     }
     let mut rest = text.trim();
-    while let Some(keyword) = ["then", "else", "do", "{"].iter().find(|k| rest.strip_prefix(**k).is_some_and(|r| r.is_empty() || r.starts_with(' ') || r.starts_with('\t'))) {
+    while let Some(keyword) = ["then", "else", "do", "{"]
+        .iter()
+        .find(|k| rest.strip_prefix(**k).is_some_and(|r| r.is_empty() || r.starts_with(' ') || r.starts_with('\t')))
+    {
         out.push((*keyword).to_owned());
         rest = rest[keyword.len()..].trim();
     }

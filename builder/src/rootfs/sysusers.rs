@@ -33,16 +33,8 @@ pub fn static_lines(accounts: &Accounts) -> String {
         let _ = writeln!(out, "g {} {}", group.name, group.gid);
     }
     for user in accounts.users() {
-        let _ = writeln!(
-            out,
-            "u {} {}:{} {} {} {}",
-            user.name,
-            user.uid,
-            user.gid,
-            field(&user.gecos),
-            field(&user.home),
-            field(&user.shell)
-        );
+        let _ =
+            writeln!(out, "u {} {}:{} {} {} {}", user.name, user.uid, user.gid, field(&user.gecos), field(&user.home), field(&user.shell));
     }
     for group in accounts.groups() {
         for member in &group.members {

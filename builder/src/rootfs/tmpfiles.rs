@@ -74,7 +74,11 @@ fn apply_line(tree: &mut FileTree, accounts: &Accounts, line: &tmpfiles::Line, p
             let target = line.argument.clone().unwrap_or_else(|| format!("{FACTORY}{path}"));
             // `L?`: only if the target exists.
             if line.modifiers.contains('?') {
-                let full = if target.starts_with('/') { target.clone() } else { format!("{}/{target}", path.parent().unwrap_or_else(ImagePath::root)) };
+                let full = if target.starts_with('/') {
+                    target.clone()
+                } else {
+                    format!("{}/{target}", path.parent().unwrap_or_else(ImagePath::root))
+                };
                 if ImagePath::parse(&full).ok().and_then(|full| tree.resolve(&full)).is_none() {
                     return Ok(false);
                 }
@@ -123,8 +127,11 @@ pub fn var_lines(tree: &FileTree, accounts: &Accounts) -> Result<String> {
 /// The lines, and the files that must be copied below /usr/share/factory.
 fn plan_var(tree: &FileTree, accounts: &Accounts) -> Result<(String, Vec<(ImagePath, InodeId)>)> {
     let var = ImagePath::parse("/var")?;
-    let declared: BTreeSet<String> =
-        lines(tree)?.into_iter().filter(|l| !l.boot_only() && "dDvqQLfFC".contains(l.kind)).map(|l| l.path.trim_end_matches('/').to_owned()).collect();
+    let declared: BTreeSet<String> = lines(tree)?
+        .into_iter()
+        .filter(|l| !l.boot_only() && "dDvqQLfFC".contains(l.kind))
+        .map(|l| l.path.trim_end_matches('/').to_owned())
+        .collect();
     let transient = TRANSIENT.map(ImagePath::parse).into_iter().collect::<Result<Vec<_>>>()?;
     let mut out = String::from("# Contents of /var in the packages; /var itself starts empty.\n");
     let mut copies = Vec::new();

@@ -6,10 +6,27 @@ use crate::formats::conf::split;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
     /// `u`, with `u!` locked.
-    User { name: String, uid: Option<u32>, group: PrimaryGroup, gecos: Option<String>, home: Option<String>, shell: Option<String>, locked: bool },
-    Group { name: String, gid: Option<u32> },
-    Member { user: String, group: String },
-    Range { low: u32, high: u32 },
+    User {
+        name: String,
+        uid: Option<u32>,
+        group: PrimaryGroup,
+        gecos: Option<String>,
+        home: Option<String>,
+        shell: Option<String>,
+        locked: bool,
+    },
+    Group {
+        name: String,
+        gid: Option<u32>,
+    },
+    Member {
+        user: String,
+        group: String,
+    },
+    Range {
+        low: u32,
+        high: u32,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +92,15 @@ mod tests {
 
     #[test]
     fn each_type_of_line_is_read() {
-        let lines = parse("x.conf", "# c\nu! etcd - \"etcd server\" /var/lib/etcd\nu a 5:wheel\ng docker 120\nm a docker\nr - 500-900\nu b /etc/x\n").unwrap();
+        let lines = parse(
+            "x.conf",
+            "# c\nu! etcd - \"etcd server\" /var/lib/etcd\nu a 5:wheel\ng docker 120\nm a docker\nr - 500-900\nu b /etc/x\n",
+        )
+        .unwrap();
         assert_eq!(lines.len(), 6);
-        assert!(matches!(&lines[0], Line::User { name, uid: None, locked: true, gecos: Some(g), .. } if name == "etcd" && g == "etcd server"));
+        assert!(
+            matches!(&lines[0], Line::User { name, uid: None, locked: true, gecos: Some(g), .. } if name == "etcd" && g == "etcd server")
+        );
         assert!(matches!(&lines[1], Line::User { uid: Some(5), group: PrimaryGroup::Named(g), .. } if g == "wheel"));
         assert_eq!(lines[4], Line::Range { low: 500, high: 900 });
         for bad in ["q x", "u", "g x yes", "m x", "r - 9-1"] {

@@ -125,7 +125,9 @@ mod tests {
 
     #[test]
     fn only_the_install_section_counts_and_an_empty_value_resets() {
-        let install = Install::parse("[Unit]\nAlias=no.service\n[Install]\n# c\nWantedBy=a.target \\\n b.target\nAlias=x.service\nAlias=\nAlso=y.socket\nDefaultInstance=tty1\n");
+        let install = Install::parse(
+            "[Unit]\nAlias=no.service\n[Install]\n# c\nWantedBy=a.target \\\n b.target\nAlias=x.service\nAlias=\nAlso=y.socket\nDefaultInstance=tty1\n",
+        );
         assert_eq!(install.wanted_by, ["a.target", "b.target"]);
         assert!(install.alias.is_empty());
         assert_eq!((install.also[0].as_str(), install.default_instance.as_deref()), ("y.socket", Some("tty1")));
