@@ -25,7 +25,9 @@ impl Pieces {
         let mut joined: Vec<(u64, Vec<u8>)> = Vec::new();
         for (offset, bytes) in self.0 {
             match joined.last_mut() {
-                Some((start, last)) if *start + last.len() as u64 == offset && last.len() + bytes.len() <= Self::LONGEST => last.extend(bytes),
+                Some((start, last)) if *start + last.len() as u64 == offset && last.len() + bytes.len() <= Self::LONGEST => {
+                    last.extend(bytes)
+                }
                 _ => joined.push((offset, bytes)),
             }
         }

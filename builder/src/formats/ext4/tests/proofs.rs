@@ -43,8 +43,22 @@ fn debugfs_gives_every_field_back() {
             assert!(output.contains(e), "{command}: expected {e:?} in\n{output}");
         }
     };
-    check("stat /d/file", &["Mode:  04751", "Flags: 0x80010", "User: 70001", "Group: 65537", "Links: 2", "Size: 10000", "0x2a05f200:00000001 -- Fri Jun 11 08:53:20 2128"]);
-    check("ea_list /d/file", &["security.selinux (26) = \"system_u:object_r:bin_t:s0\"", "user.long (200)", "system.posix_acl_access (28) = 01 00 00 00"]);
+    check(
+        "stat /d/file",
+        &[
+            "Mode:  04751",
+            "Flags: 0x80010",
+            "User: 70001",
+            "Group: 65537",
+            "Links: 2",
+            "Size: 10000",
+            "0x2a05f200:00000001 -- Fri Jun 11 08:53:20 2128",
+        ],
+    );
+    check(
+        "ea_list /d/file",
+        &["security.selinux (26) = \"system_u:object_r:bin_t:s0\"", "user.long (200)", "system.posix_acl_access (28) = 01 00 00 00"],
+    );
     check("ea_get /d/shares1 user.long", &[&"0123456789".repeat(20)]);
     check("ea_list /d/shares2", &["user.long (200)"]);
     check("stat /d/short", &["Fast link dest: \"xxxxx"]);
@@ -54,7 +68,14 @@ fn debugfs_gives_every_field_back() {
     check("imap /", &["Inode 2 is part of block group 0"]);
 
     let (_, output) = run("dumpe2fs", &["-h", image.to_str().unwrap()]);
-    for e in ["volume name:   root", "resize_inode", "metadata_csum_seed", "Journal start:            0", "Group descriptor size:    64", "state:         clean"] {
+    for e in [
+        "volume name:   root",
+        "resize_inode",
+        "metadata_csum_seed",
+        "Journal start:            0",
+        "Group descriptor size:    64",
+        "state:         clean",
+    ] {
         assert!(output.contains(e), "expected {e:?} in\n{output}");
     }
 }
@@ -154,7 +175,12 @@ fn e2fsck_notices_one_wrong_byte() {
     };
     let directory: u64 = debugfs(&image, "blocks /big").split_whitespace().find_map(|w| w.parse().ok().filter(|&n: &u64| n > 9)).unwrap();
     let (inodes, blocks) = (number("Inode table at "), number("Block bitmap at "));
-    for (what, at) in [("an inode", inodes * 4096 + 11 * 256 + 4), ("a bitmap", blocks * 4096 + 8), ("a descriptor", 4096 + 12), ("a hash tree", directory * 4096 + 40)] {
+    for (what, at) in [
+        ("an inode", inodes * 4096 + 11 * 256 + 4),
+        ("a bitmap", blocks * 4096 + 8),
+        ("a descriptor", 4096 + 12),
+        ("a hash tree", directory * 4096 + 40),
+    ] {
         write(&segments, &image);
         let file = File::options().read(true).write(true).open(&image).unwrap();
         let mut byte = [0];
@@ -183,7 +209,10 @@ fn a_size_is_kept_or_refused_with_numbers() {
     assert_eq!(plan(&tree, &Options { size: Some(512 << 20), ..options() }).unwrap().size(), 512 << 20);
     let error = plan(&tree, &Options { size: Some(16 << 20), ..options() }).unwrap_err();
     assert_eq!(error.kind(), Kind::Recipe);
-    assert!(error.to_string().starts_with("ext4 filesystem \"root\" of 16.0 MiB is too small: contents need 20.0 MiB in blocks and 12 inodes"), "{error}");
+    assert!(
+        error.to_string().starts_with("ext4 filesystem \"root\" of 16.0 MiB is too small: contents need 20.0 MiB in blocks and 12 inodes"),
+        "{error}"
+    );
     let hint = error.hint_text().unwrap().to_string();
     let smallest: f64 = hint.split(' ').nth(4).unwrap().parse().unwrap();
     assert!(smallest > 20.0 && smallest < 30.0, "{hint}");
