@@ -182,6 +182,7 @@ fn e2fsck_notices_one_wrong_byte() {
         ("a hash tree", directory * 4096 + 40),
     ] {
         write(&segments, &image);
+        assert_clean(&image);
         let file = File::options().read(true).write(true).open(&image).unwrap();
         let mut byte = [0];
         file.read_exact_at(&mut byte, at).unwrap();
@@ -262,4 +263,49 @@ fn many_small_files_get_enough_inodes() {
     }
     write(&plan(&tree, &Options { reserve: 0, ..options() }).unwrap(), &image);
     assert_clean(&image);
+}
+
+#[test]
+fn the_reserved_blocks_are_those_that_mke2fs_reserves() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
+    for size in [300 << 20, 2 << 30, 40 << 30] {
+        write(&plan(&FileTree::new(), &Options { size: Some(size), ..options() }).unwrap(), &ours);
+        File::create(&theirs).unwrap().set_len(size).unwrap();
+        let (code, output) = run("mke2fs", &["-q", "-t", "ext4", "-b", "4096", theirs.to_str().unwrap()]);
+        assert_eq!(code, 0, "{output}");
+        // The first block listed is the map itself, which may lie anywhere.
+        let reserved = |image: &Path| -> Vec<u64> {
+            let mut blocks: Vec<u64> = debugfs(image, "blocks <7>").split_whitespace().filter_map(|w| w.parse().ok()).skip(1).collect();
+            blocks.sort();
+            blocks
+        };
+        let (a, b) = (reserved(&ours), reserved(&theirs));
+        assert!(a.len() > 30 && a == b, "{size}: {} and {} blocks", a.len(), b.len());
+        let fields = |image: &Path| {
+            let text = debugfs(image, "stat <7>");
+            let lines = text.lines().filter(|l| ["Size:", "Blockcount:", "Mode:"].iter().any(|w| l.contains(w)));
+            lines.map(|l| l.split("Project").next().unwrap_or(l).split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+        };
+        assert_eq!(fields(&ours), fields(&theirs));
+    }
+}
+
+#[test]
+fn equal_attributes_share_blocks_of_at_most_1024_references() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("fs");
+    let mut a = Attributes::root(0o644);
+    a.xattrs.insert((*b"user.same").into(), vec![7; 500].into());
+    let mut tree = FileTree::new();
+    for i in 0..2500 {
+        tree.insert(&path(&format!("/{i}")), Inode::file(vec![], a.clone()), Edit::Create).unwrap();
+    }
+    write(&plan(&tree, &options()).unwrap(), &image);
+    assert_clean(&image);
+    let blocks: std::collections::BTreeSet<String> = [0, 1100, 2499]
+        .iter()
+        .map(|i| debugfs(&image, &format!("stat /{i}")).lines().find(|l| l.starts_with("File ACL:")).unwrap_or_default().to_owned())
+        .collect();
+    assert!(!blocks.contains("") && blocks.len() <= 3 && blocks.len() >= 2, "{blocks:?}");
 }
