@@ -116,11 +116,9 @@ impl Geometry {
         for first in (0..self.groups).step_by(GROUPS_PER_FLEX as usize) {
             let groups = first..(first + GROUPS_PER_FLEX).min(self.groups);
             cursor = self.group_range(first).start.max(cursor);
-            for (list, length) in [
-                (&mut layout.block_bitmaps, 1),
-                (&mut layout.inode_bitmaps, 1),
-                (&mut layout.inode_tables, self.inode_table_blocks),
-            ] {
+            for (list, length) in
+                [(&mut layout.block_bitmaps, 1), (&mut layout.inode_bitmaps, 1), (&mut layout.inode_tables, self.inode_table_blocks)]
+            {
                 for _ in groups.clone() {
                     let start = self.place(cursor, length);
                     cursor = start + length;

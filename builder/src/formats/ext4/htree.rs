@@ -42,7 +42,11 @@ pub(super) fn encode(names: &[Name], dots: &[Name; 2], hash: DirectoryHash, seed
     let node_count = if leaves.len() <= ROOT_LIMIT { 0 } else { leaves.len().div_ceil(NODE_LIMIT) };
     if node_count > ROOT_LIMIT {
         let most = ROOT_LIMIT * NODE_LIMIT;
-        return Err(Error::recipe(format!("ext4: a directory of {} names needs {} blocks, more than the {most} that two levels reach", names.len(), leaves.len())));
+        return Err(Error::recipe(format!(
+            "ext4: a directory of {} names needs {} blocks, more than the {most} that two levels reach",
+            names.len(),
+            leaves.len()
+        )));
     }
     let first_leaf = 1 + node_count as u32;
     let entries: Vec<(u32, u32)> = starts.into_iter().zip(first_leaf..).collect();

@@ -137,6 +137,10 @@ pub(super) struct Decoded {
     pub(super) links: u16,
     pub(super) flags: u32,
     pub(super) map: [u8; MAP_SIZE],
+    /// The block of extended attributes, or 0.
+    pub(super) xattr_block: u64,
+    /// What follows the fields: in-inode extended attributes.
+    pub(super) xattrs: Vec<u8>,
 }
 
 pub(super) fn decode(b: &[u8]) -> Decoded {
@@ -152,5 +156,7 @@ pub(super) fn decode(b: &[u8]) -> Decoded {
         links: get_u16(b, 0x1a),
         flags: get_u32(b, 0x20),
         map: std::array::from_fn(|i| b.get(0x28 + i).copied().unwrap_or(0)),
+        xattr_block: u64::from(get_u32(b, 0x68)) | u64::from(get_u16(b, 0x76)) << 32,
+        xattrs: b.get(128 + usize::from(get_u16(b, 0x80))..).filter(|_| b.len() > 128).unwrap_or_default().to_vec(),
     }
 }

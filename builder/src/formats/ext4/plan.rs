@@ -9,7 +9,7 @@ use super::inode::{self, InodeRecord, LINK_MAX, MAP_SIZE, Time};
 use super::numbering::{LOST_AND_FOUND, Numbered, Numbering};
 use super::superblock::Superblock;
 use super::tables::{InodeTable, Pieces, Tables};
-use super::{BLOCK, FIRST_INODE, JOURNAL_INODE, Options, RESIZE_INODE, ROOT_INODE};
+use super::{BLOCK, BLOCKS_PER_GROUP, FIRST_INODE, JOURNAL_INODE, Options, RESIZE_INODE, ROOT_INODE};
 use super::{extent, journal, resize, xattr};
 use crate::base::{Blob, ByteSize, Error, Result, Segment, Segments};
 use crate::tree::{FileTree, NodeKind};
@@ -61,10 +61,10 @@ pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
         table: InodeTable::new(contents.last_inode),
         seed,
     };
-    let last_inode_time = Time::new(options.epoch.0.into())?;
-    writer.resize_inode(&geometry, last_inode_time)?;
+    let now = Time::new(options.epoch.0.into())?;
+    writer.resize_inode(&geometry, now)?;
     let journal = match journal::blocks(geometry.blocks).filter(|_| options.journal) {
-        Some(blocks) => Some(writer.journal_inode(blocks, last_inode_time)?),
+        Some(blocks) => Some(writer.journal_inode(blocks, now)?),
         None => None,
     };
     writer.contents(contents)?;
@@ -122,11 +122,18 @@ fn path_for_message(tree: &FileTree, item: &Numbered) -> String {
     format!("ext4: {}", found.map_or_else(|| format!("inode {}", item.number), |e| e.path.to_string()))
 }
 
-fn measure_inode<'a>(tree: &'a FileTree, item: &Numbered, numbering: &Numbering, hash: DirectoryHash, seed: Checksum) -> Result<Pending<'a>> {
+fn measure_inode<'a>(
+    tree: &'a FileTree,
+    item: &Numbered,
+    numbering: &Numbering,
+    hash: DirectoryHash,
+    seed: Checksum,
+) -> Result<Pending<'a>> {
     let node = tree.inode(item.id);
     let a = &node.attributes;
     let mut links = numbering.links[item.id.index()];
-    let mut record = InodeRecord { mode: node.st_mode() as u16, uid: a.uid, gid: a.gid, time: Time::new(a.mtime)?, ..InodeRecord::default() };
+    let mut record =
+        InodeRecord { mode: node.st_mode() as u16, uid: a.uid, gid: a.gid, time: Time::new(a.mtime)?, ..InodeRecord::default() };
     if a.immutable {
         if !matches!(node.kind, NodeKind::Directory(_) | NodeKind::File(_)) {
             return Err(Error::integrity(format!("a {} cannot be immutable", node.kind.name())));
@@ -206,7 +213,7 @@ fn blocks_needed(contents: &Contents) -> u64 {
         Body::File(blob) => {
             let blocks = blob.len().div_ceil(BLOCK as u64);
             // A run ends at a group's metadata at the latest every 32768 blocks, an extent there and in between.
-            let extents = 2 * blocks.div_ceil(super::BLOCKS_PER_GROUP) + 2;
+            let extents = 2 * blocks.div_ceil(BLOCKS_PER_GROUP) + 2;
             blocks + if extents <= 4 { 0 } else { extent::tree_blocks(extents as usize) as u64 }
         }
     });
@@ -229,7 +236,9 @@ fn choose_geometry(contents: &Contents, options: &Options) -> Result<(Geometry, 
     };
     let block = BLOCK as u64;
     let fit = |reserve: u64| {
-        let mut blocks = need + reserve + 256;
+        // One bitmap block limits the inodes of a group, so many small files need many groups.
+        let groups = inodes_wanted.div_ceil(BLOCKS_PER_GROUP);
+        let mut blocks = (need + reserve + 256).max((groups - 1) * BLOCKS_PER_GROUP);
         // Metadata grows by a small part of what is added, so this ends after a few rounds.
         for _ in 0..4096 {
             let missing = match attempt(blocks) {
@@ -250,6 +259,9 @@ fn choose_geometry(contents: &Contents, options: &Options) -> Result<(Geometry, 
         let size = geometry.blocks * block;
         return Ok((geometry, layout, size));
     };
+    if size / block > u64::from(u32::MAX) {
+        return Err(Error::recipe(format!("ext4 filesystem {:?} of {}: expected less than 16 TiB", options.label, ByteSize(size))));
+    }
     let found = attempt(size / block);
     let metadata = found.as_ref().map_or(0, |(_, _, metadata)| *metadata);
     match found {

@@ -4,9 +4,9 @@
 use super::extent::{self, Node};
 use super::inode::{self, Decoded, MAP_SIZE};
 use super::little_endian::{get_u8, get_u16, get_u32};
-use super::superblock;
+use super::{superblock, xattr};
 use crate::base::{Error, ImagePath, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest file or directory read into memory, in bytes.
 const MAX_READ: u64 = 1 << 30;
@@ -125,6 +125,19 @@ impl<'a> Reader<'a> {
         self.contents(number, &inode)
     }
 
+    /// The extended attributes at `path` by full name, as getxattr gives them.
+    pub fn xattrs(&self, path: &ImagePath) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+        let (number, inode) = self.find(path)?.ok_or_else(|| Error::integrity(format!("ext4: {path}: no such file")))?;
+        let mut out = BTreeMap::new();
+        xattr::decode(&inode.xattrs, false, &mut out).map_err(|e| e.context(format!("ext4 inode {number}")))?;
+        if inode.xattr_block != 0 {
+            let mut block = vec![0; self.superblock.block_size as usize];
+            (self.source)(self.block_offset(inode.xattr_block)?, &mut block)?;
+            xattr::decode(&block, true, &mut out).map_err(|e| e.context(format!("ext4 block {}", inode.xattr_block)))?;
+        }
+        Ok(out)
+    }
+
     fn find(&self, path: &ImagePath) -> Result<Option<(u32, Decoded)>> {
         let mut number = super::ROOT_INODE;
         let mut inode = self.inode(number)?;
@@ -190,7 +203,8 @@ impl<'a> Reader<'a> {
                     let offset = self.block_offset(first)?;
                     let mut bytes = vec![0; self.superblock.block_size as usize];
                     (self.source)(offset, &mut bytes)?;
-                    let (child, depth) = extent::decode(&bytes, depth.checked_sub(1)).map_err(|e| e.context(format!("ext4 block {first}")))?;
+                    let (child, depth) =
+                        extent::decode(&bytes, depth.checked_sub(1)).map_err(|e| e.context(format!("ext4 block {first}")))?;
                     if matches!(&child, Node::Index(c) if c.is_empty()) || matches!(&child, Node::Leaf(c) if c.is_empty()) {
                         return Err(Error::integrity(format!("ext4 inode {number}: empty extent node in block {first}")));
                     }
@@ -216,7 +230,11 @@ impl<'a> Reader<'a> {
 
     fn contents(&self, number: u32, inode: &Decoded) -> Result<Vec<u8>> {
         if inode.size > MAX_READ.min(self.size()) {
-            return Err(Error::integrity(format!("ext4 inode {number}: {} bytes: expected at most {}", inode.size, MAX_READ.min(self.size()))));
+            return Err(Error::integrity(format!(
+                "ext4 inode {number}: {} bytes: expected at most {}",
+                inode.size,
+                MAX_READ.min(self.size())
+            )));
         }
         let mut out = Vec::new();
         let block_size = self.superblock.block_size;
@@ -252,7 +270,9 @@ impl<'a> Reader<'a> {
                 };
                 let name = entry.get(8..8 + usize::from(get_u8(entry, 6)));
                 let (Some(name), true) = (name, length >= 8 && length.is_multiple_of(4) && length <= entry.len()) else {
-                    return Err(Error::integrity(format!("ext4 directory inode {number}, block {index}, byte {at}: entry of {length} bytes does not fit")));
+                    return Err(Error::integrity(format!(
+                        "ext4 directory inode {number}, block {index}, byte {at}: entry of {length} bytes does not fit"
+                    )));
                 };
                 let target = get_u32(entry, 0);
                 if target != 0 && name != b"." && name != b".." {

@@ -4,7 +4,7 @@ use super::checksum::Checksum;
 use super::geometry::{Geometry, Layout};
 use super::group::{GroupDescriptor, flags};
 use super::superblock::{self, Superblock};
-use super::{BLOCK, BLOCKS_PER_GROUP, FIRST_INODE, INODE_SIZE};
+use super::{BLOCK, BLOCKS_PER_GROUP, INODE_SIZE};
 use crate::base::{Blob, Segment};
 use std::ops::Range;
 
@@ -25,7 +25,9 @@ impl Pieces {
         let mut joined: Vec<(u64, Vec<u8>)> = Vec::new();
         for (offset, bytes) in self.0 {
             match joined.last_mut() {
-                Some((start, last)) if *start + last.len() as u64 == offset && last.len() + bytes.len() <= Self::LONGEST => last.extend(bytes),
+                Some((start, last)) if *start + last.len() as u64 == offset && last.len() + bytes.len() <= Self::LONGEST => {
+                    last.extend(bytes)
+                }
                 _ => joined.push((offset, bytes)),
             }
         }
@@ -51,7 +53,7 @@ impl InodeTable {
     }
 }
 
-/// Writes everything but the superblock's own fields; returns free blocks and free inodes.
+/// What the tables are made from.
 pub(super) struct Tables<'a> {
     pub(super) geometry: &'a Geometry,
     pub(super) layout: &'a Layout,
@@ -62,6 +64,7 @@ pub(super) struct Tables<'a> {
 }
 
 impl Tables<'_> {
+    /// Adds the tables to `pieces`, and what is free to the superblock.
     pub(super) fn emit(&self, pieces: &mut Pieces, superblock: &mut Superblock) {
         let mut descriptors = Vec::new();
         for group in 0..self.geometry.groups {
@@ -146,6 +149,3 @@ fn set_bits(bitmap: &mut [u8], range: Range<u64>) {
         }
     }
 }
-
-/// Reserved inodes exist whether or not anything is in them.
-const _: () = assert!(FIRST_INODE == 11);

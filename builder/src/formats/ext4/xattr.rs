@@ -4,7 +4,7 @@
 use super::BLOCK;
 use super::checksum::Checksum;
 use super::inode::XATTR_SIZE;
-use super::little_endian::{get_u16, get_u32, put_u16, put_u32};
+use super::little_endian::{get_u8, get_u16, get_u32, put_u16, put_u32};
 use crate::base::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -126,7 +126,10 @@ pub(super) fn finish_block(block: &mut [u8], references: u32, number: u64, seed:
 fn acl_to_disk(value: &[u8]) -> Result<Vec<u8>> {
     let (version, entries) = (get_u32(value, 0), value.get(4..).unwrap_or_default());
     if version != 2 || entries.len() % 8 != 0 {
-        return Err(Error::integrity(format!("expected an ACL of version 2 with entries of 8 bytes, found version {version}, {} bytes", value.len())));
+        return Err(Error::integrity(format!(
+            "expected an ACL of version 2 with entries of 8 bytes, found version {version}, {} bytes",
+            value.len()
+        )));
     }
     let mut out = 1u32.to_le_bytes().to_vec();
     for entry in entries.chunks(8) {
@@ -134,6 +137,41 @@ fn acl_to_disk(value: &[u8]) -> Result<Vec<u8>> {
         out.extend_from_slice(&entry[..if has_id { 8 } else { 4 }]);
     }
     Ok(out)
+}
+
+/// Adds the attributes of an inode's rest or of a block, under their full names and in the form of getxattr; no magic, no attributes.
+pub(super) fn decode(bytes: &[u8], is_block: bool, into: &mut BTreeMap<Vec<u8>, Vec<u8>>) -> Result<()> {
+    if get_u32(bytes, 0) != MAGIC {
+        return Ok(());
+    }
+    let (mut at, base) = if is_block { (BLOCK_HEADER, 0) } else { (INODE_HEADER, INODE_HEADER) };
+    // Four zero bytes, or the end, end the entries.
+    while get_u32(bytes, at) != 0 {
+        let bad = || Error::integrity(format!("extended attribute at byte {at} does not fit, or is of a kind that is not read"));
+        let (name_length, index) = (usize::from(get_u8(bytes, at)), get_u8(bytes, at + 1));
+        let prefix = PREFIXES.iter().find(|(_, i)| *i == index).map(|(prefix, _)| *prefix).ok_or_else(bad)?;
+        let name = bytes.get(at + ENTRY..at + ENTRY + name_length).ok_or_else(bad)?;
+        let length = get_u32(bytes, at + 8) as usize;
+        let start = if length == 0 { 0 } else { base + usize::from(get_u16(bytes, at + 2)) };
+        let is_elsewhere = get_u32(bytes, at + 4) != 0;
+        let value = bytes.get(start..start.saturating_add(length)).filter(|_| !is_elsewhere).ok_or_else(bad)?;
+        let value = if index == 2 || index == 3 { acl_from_disk(value) } else { value.to_vec() };
+        into.insert([prefix, name].concat(), value);
+        at += ENTRY + name_length.next_multiple_of(4);
+    }
+    Ok(())
+}
+
+fn acl_from_disk(value: &[u8]) -> Vec<u8> {
+    let mut out = 2u32.to_le_bytes().to_vec();
+    let mut rest = value.get(4..).unwrap_or_default();
+    while rest.len() >= 4 {
+        let has_id = matches!(get_u16(rest, 0), ACL_USER | ACL_GROUP) && rest.len() >= 8;
+        out.extend_from_slice(&rest[..4]);
+        out.extend_from_slice(&if has_id { get_u32(rest, 4) } else { u32::MAX }.to_le_bytes());
+        rest = &rest[if has_id { 8 } else { 4 }..];
+    }
+    out
 }
 
 /// e_tag of entries that name somebody.

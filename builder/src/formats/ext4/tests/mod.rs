@@ -58,7 +58,7 @@ pub(super) fn assert_clean(image: &Path) {
 fn an_empty_tree_is_clean() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("fs");
-    for size in [None, Some(6 << 20), Some(64 << 20), Some(2 << 30), Some(8 << 30), Some(20 << 30)] {
+    for size in [None, Some(6 << 20), Some(64 << 20), Some(2 << 30), Some(8 << 30), Some(20 << 30), Some(300 << 30)] {
         for journal in [false, true] {
             let segments = plan(&FileTree::new(), &Options { size, journal, ..options() }).unwrap();
             write(&segments, &image);
@@ -133,7 +133,10 @@ pub(super) fn random_tree(seed: u64, count: usize) -> FileTree {
             0..=3 => Inode::directory(a.clone()),
             4 => Inode::symlink(random.name(59)),
             5 => Inode::symlink(format!("/{}", "long/".repeat(12 + random.below(700) as usize))),
-            6 => Inode { kind: NodeKind::CharDevice { major: random.below(300) as u32, minor: random.below(70_000) as u32 }, attributes: a.clone() },
+            6 => Inode {
+                kind: NodeKind::CharDevice { major: random.below(300) as u32, minor: random.below(70_000) as u32 },
+                attributes: a.clone(),
+            },
             7 => Inode { kind: NodeKind::BlockDevice { major: 8, minor: random.below(300) as u32 }, attributes: a.clone() },
             8 => Inode { kind: NodeKind::Fifo, attributes: a.clone() },
             9 => Inode { kind: NodeKind::Socket, attributes: a.clone() },

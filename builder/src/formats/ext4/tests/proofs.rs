@@ -43,8 +43,22 @@ fn debugfs_gives_every_field_back() {
             assert!(output.contains(e), "{command}: expected {e:?} in\n{output}");
         }
     };
-    check("stat /d/file", &["Mode:  04751", "Flags: 0x80010", "User: 70001", "Group: 65537", "Links: 2", "Size: 10000", "0x2a05f200:00000001 -- Fri Jun 11 08:53:20 2128"]);
-    check("ea_list /d/file", &["security.selinux (26) = \"system_u:object_r:bin_t:s0\"", "user.long (200)", "system.posix_acl_access (28) = 01 00 00 00"]);
+    check(
+        "stat /d/file",
+        &[
+            "Mode:  04751",
+            "Flags: 0x80010",
+            "User: 70001",
+            "Group: 65537",
+            "Links: 2",
+            "Size: 10000",
+            "0x2a05f200:00000001 -- Fri Jun 11 08:53:20 2128",
+        ],
+    );
+    check(
+        "ea_list /d/file",
+        &["security.selinux (26) = \"system_u:object_r:bin_t:s0\"", "user.long (200)", "system.posix_acl_access (28) = 01 00 00 00"],
+    );
     check("ea_get /d/shares1 user.long", &[&"0123456789".repeat(20)]);
     check("ea_list /d/shares2", &["user.long (200)"]);
     check("stat /d/short", &["Fast link dest: \"xxxxx"]);
@@ -54,7 +68,14 @@ fn debugfs_gives_every_field_back() {
     check("imap /", &["Inode 2 is part of block group 0"]);
 
     let (_, output) = run("dumpe2fs", &["-h", image.to_str().unwrap()]);
-    for e in ["volume name:   root", "resize_inode", "metadata_csum_seed", "Journal start:            0", "Group descriptor size:    64", "state:         clean"] {
+    for e in [
+        "volume name:   root",
+        "resize_inode",
+        "metadata_csum_seed",
+        "Journal start:            0",
+        "Group descriptor size:    64",
+        "state:         clean",
+    ] {
         assert!(output.contains(e), "expected {e:?} in\n{output}");
     }
 }
@@ -154,8 +175,14 @@ fn e2fsck_notices_one_wrong_byte() {
     };
     let directory: u64 = debugfs(&image, "blocks /big").split_whitespace().find_map(|w| w.parse().ok().filter(|&n: &u64| n > 9)).unwrap();
     let (inodes, blocks) = (number("Inode table at "), number("Block bitmap at "));
-    for (what, at) in [("an inode", inodes * 4096 + 11 * 256 + 4), ("a bitmap", blocks * 4096 + 8), ("a descriptor", 4096 + 12), ("a hash tree", directory * 4096 + 40)] {
+    for (what, at) in [
+        ("an inode", inodes * 4096 + 11 * 256 + 4),
+        ("a bitmap", blocks * 4096 + 8),
+        ("a descriptor", 4096 + 12),
+        ("a hash tree", directory * 4096 + 40),
+    ] {
         write(&segments, &image);
+        assert_clean(&image);
         let file = File::options().read(true).write(true).open(&image).unwrap();
         let mut byte = [0];
         file.read_exact_at(&mut byte, at).unwrap();
@@ -183,7 +210,10 @@ fn a_size_is_kept_or_refused_with_numbers() {
     assert_eq!(plan(&tree, &Options { size: Some(512 << 20), ..options() }).unwrap().size(), 512 << 20);
     let error = plan(&tree, &Options { size: Some(16 << 20), ..options() }).unwrap_err();
     assert_eq!(error.kind(), Kind::Recipe);
-    assert!(error.to_string().starts_with("ext4 filesystem \"root\" of 16.0 MiB is too small: contents need 20.0 MiB in blocks and 12 inodes"), "{error}");
+    assert!(
+        error.to_string().starts_with("ext4 filesystem \"root\" of 16.0 MiB is too small: contents need 20.0 MiB in blocks and 12 inodes"),
+        "{error}"
+    );
     let hint = error.hint_text().unwrap().to_string();
     let smallest: f64 = hint.split(' ').nth(4).unwrap().parse().unwrap();
     assert!(smallest > 20.0 && smallest < 30.0, "{hint}");
@@ -233,4 +263,49 @@ fn many_small_files_get_enough_inodes() {
     }
     write(&plan(&tree, &Options { reserve: 0, ..options() }).unwrap(), &image);
     assert_clean(&image);
+}
+
+#[test]
+fn the_reserved_blocks_are_those_that_mke2fs_reserves() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
+    for size in [300 << 20, 2 << 30, 40 << 30] {
+        write(&plan(&FileTree::new(), &Options { size: Some(size), ..options() }).unwrap(), &ours);
+        File::create(&theirs).unwrap().set_len(size).unwrap();
+        let (code, output) = run("mke2fs", &["-q", "-t", "ext4", "-b", "4096", theirs.to_str().unwrap()]);
+        assert_eq!(code, 0, "{output}");
+        // The first block listed is the map itself, which may lie anywhere.
+        let reserved = |image: &Path| -> Vec<u64> {
+            let mut blocks: Vec<u64> = debugfs(image, "blocks <7>").split_whitespace().filter_map(|w| w.parse().ok()).skip(1).collect();
+            blocks.sort();
+            blocks
+        };
+        let (a, b) = (reserved(&ours), reserved(&theirs));
+        assert!(a.len() > 30 && a == b, "{size}: {} and {} blocks", a.len(), b.len());
+        let fields = |image: &Path| {
+            let text = debugfs(image, "stat <7>");
+            let lines = text.lines().filter(|l| ["Size:", "Blockcount:", "Mode:"].iter().any(|w| l.contains(w)));
+            lines.map(|l| l.split("Project").next().unwrap_or(l).split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+        };
+        assert_eq!(fields(&ours), fields(&theirs));
+    }
+}
+
+#[test]
+fn equal_attributes_share_blocks_of_at_most_1024_references() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("fs");
+    let mut a = Attributes::root(0o644);
+    a.xattrs.insert((*b"user.same").into(), vec![7; 500].into());
+    let mut tree = FileTree::new();
+    for i in 0..2500 {
+        tree.insert(&path(&format!("/{i}")), Inode::file(vec![], a.clone()), Edit::Create).unwrap();
+    }
+    write(&plan(&tree, &options()).unwrap(), &image);
+    assert_clean(&image);
+    let blocks: std::collections::BTreeSet<String> = [0, 1100, 2499]
+        .iter()
+        .map(|i| debugfs(&image, &format!("stat /{i}")).lines().find(|l| l.starts_with("File ACL:")).unwrap_or_default().to_owned())
+        .collect();
+    assert!(!blocks.contains("") && blocks.len() <= 3 && blocks.len() >= 2, "{blocks:?}");
 }

@@ -25,6 +25,8 @@ fn the_reader_gives_the_tree_back() {
         assert_eq!(&expected.path, found);
         let fields = (u32::from(stat.mode), stat.uid, stat.gid, stat.mtime, stat.immutable);
         assert_eq!(fields, (inode.st_mode(), a.uid, a.gid, a.mtime, a.immutable), "{found}");
+        let xattrs: Vec<_> = a.xattrs.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        assert_eq!(reader.xattrs(found).unwrap().into_iter().collect::<Vec<_>>(), xattrs, "{found}");
         match &inode.kind {
             NodeKind::File(blob) => assert!(reader.read_file(found).unwrap() == blob.to_vec().unwrap(), "{found}"),
             NodeKind::Symlink(target) => assert_eq!(reader.read_link(found).unwrap(), target.to_vec(), "{found}"),
@@ -48,7 +50,8 @@ fn the_reader_reads_what_mke2fs_wrote() {
     }
     for arguments in [vec!["-b", "4096"], vec!["-b", "1024"], vec!["-O", "^64bit,^metadata_csum"], vec!["-O", "metadata_csum_seed"]] {
         File::create(&image).unwrap().set_len(64 << 20).unwrap();
-        let all = [&["-q", "-t", "ext4", "-L", "mine", "-d", from.to_str().unwrap()], arguments.as_slice(), &[image.to_str().unwrap()]].concat();
+        let all =
+            [&["-q", "-t", "ext4", "-L", "mine", "-d", from.to_str().unwrap()], arguments.as_slice(), &[image.to_str().unwrap()]].concat();
         let (code, output) = run("mke2fs", &all);
         assert_eq!(code, 0, "{output}");
         let bytes = std::fs::read(&image).unwrap();
@@ -73,6 +76,7 @@ fn a_hostile_image_is_an_error_or_another_tree() {
         let mut total = 0;
         for (path, stat) in reader.entries()? {
             // Errors of one file do not hide the others'.
+            total += reader.xattrs(&path).map_or(0, |x| x.len());
             total += if stat.is_file() { reader.read_file(&path).map_or(0, |b| b.len()) } else { 0 };
             total += if stat.is_symlink() { reader.read_link(&path).map_or(0, |b| b.len()) } else { 0 };
         }
