@@ -24,4 +24,5 @@ pub use convert::{CONVERTER_VERSION, ConvertedRpm, convert, fetch_and_convert};
 pub use in_release::Release;
 pub use metadata::meta;
 pub use order::check_order;
+pub use repository::write_repository;
 pub use signing::{public_key, sign_detached};
