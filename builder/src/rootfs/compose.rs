@@ -7,7 +7,7 @@ use crate::recipe::{InitramfsGenerator, Recipe};
 use crate::rootfs::accounts::{Accounts, Pinned, PinnedGroup, PinnedUser};
 use crate::rootfs::ledger::{Ledger, LedgerRow};
 use crate::rootfs::triggers::TriggerCache;
-use crate::rootfs::{initramfs, normalize, overlay, presets, scriptlets, shape, sysusers, tmpfiles, triggers};
+use crate::rootfs::{ca_certificates, initramfs, normalize, overlay, presets, scriptlets, shape, sysusers, tmpfiles, triggers};
 use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
 use std::collections::BTreeMap;
 
@@ -71,6 +71,8 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
         default: Some(recipe.units.default.clone()),
     };
     ledger.push(LedgerRow::stage("presets", presets::apply(&mut tree, &units)?));
+
+    ledger.push(LedgerRow::stage("certificates", ca_certificates::update(&mut tree)?));
 
     let kernel_version = initramfs::kernel_version(&tree)?;
     if let Some(version) = &kernel_version {

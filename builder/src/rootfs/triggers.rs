@@ -71,18 +71,6 @@ pub fn standard(kernel_version: Option<&str>) -> Vec<Trigger> {
             inputs: |p| below(p, &["/usr/share/glib-2.0/schemas/"]) || programs(p),
             outputs: vec!["/usr/share/glib-2.0/schemas/gschemas.compiled".into()],
         },
-        Trigger {
-            name: "certificates",
-            // Every packaged authority in byte order, as one bundle; the per-hash links serve programs that look certificates up by name.
-            script: "mkdir -p /etc/ssl/certs; cd /usr/share/ca-certificates; : >/etc/ssl/certs/ca-certificates.crt; \
-                     find . -name '*.crt' | LC_ALL=C sort | while read -r c; do cat \"$c\" >>/etc/ssl/certs/ca-certificates.crt; \
-                     b=$(basename \"$c\" .crt); ln -sf \"/usr/share/ca-certificates/${c#./}\" \"/etc/ssl/certs/$b.pem\"; done; \
-                     openssl rehash /etc/ssl/certs"
-                .into(),
-            needs: "/usr/share/ca-certificates".into(),
-            inputs: |p| below(p, &["/usr/share/ca-certificates/", "/etc/ssl/", "/usr/lib/ssl/"]) || programs(p),
-            outputs: vec!["/etc/ssl/certs".into()],
-        },
     ];
     if let Some(version) = kernel_version {
         let at = format!("/usr/lib/modules/{version}");
