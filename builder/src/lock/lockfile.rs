@@ -61,7 +61,7 @@ pub enum Change {
     Added(LockedPackage),
     Removed(LockedPackage),
     /// Old and new.
-    Changed(LockedPackage, LockedPackage),
+    Changed(Box<LockedPackage>, Box<LockedPackage>),
 }
 
 fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
@@ -169,7 +169,7 @@ impl Lockfile {
             all.entry(key(package)).or_default().1 = Some(package);
         }
         let changes = all.into_values().filter_map(|pair| match pair {
-            (Some(old), Some(new)) if old != new => Some(Change::Changed(old.clone(), new.clone())),
+            (Some(old), Some(new)) if old != new => Some(Change::Changed(Box::new(old.clone()), Box::new(new.clone()))),
             (Some(old), None) => Some(Change::Removed(old.clone())),
             (None, Some(new)) => Some(Change::Added(new.clone())),
             _ => None,
@@ -276,7 +276,7 @@ mod tests {
         let changes = Lockfile::compare(&old, &new);
         assert_eq!(
             changes,
-            [Change::Changed(package("b", "1"), package("b", "2")), Change::Removed(package("c", "1")), Change::Added(package("d", "1"))]
+            [Change::Changed(Box::new(package("b", "1")), Box::new(package("b", "2"))), Change::Removed(package("c", "1")), Change::Added(package("d", "1"))]
         );
     }
 }

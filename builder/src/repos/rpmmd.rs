@@ -25,11 +25,13 @@ pub struct Source<'a> {
     pub trust: Trust<'a>,
 }
 
+/// Checks a detached, armored signature (second) over the bytes (first).
+pub type SignatureCheck = dyn Fn(&[u8], &[u8]) -> Result<()>;
+
 pub enum Trust<'a> {
     /// The recipe says `keys = "unsigned"`.
     Unsigned,
-    /// Checks a detached, armored signature (second) over the bytes (first).
-    Signed(&'a dyn Fn(&[u8], &[u8]) -> Result<()>),
+    Signed(&'a SignatureCheck),
 }
 
 /// Brings the metadata into `cache` (or takes it from there) and reads it.
@@ -75,12 +77,11 @@ pub fn add_files(
     let plain = open(&path, None).context(|| &doing)?;
     let packages = &mut snapshot.packages;
     let parsed = rpmmd::read_filelists(plain, |id, file| {
-        if wanted.contains(file) {
-            if let Some(package) = by_digest.get(id).and_then(|i| packages.get_mut(*i)) {
-                if !package.files.iter().any(|f| f == file) {
-                    package.files.push(file.to_owned());
-                }
-            }
+        if wanted.contains(file)
+            && let Some(package) = by_digest.get(id).and_then(|i| packages.get_mut(*i))
+            && !package.files.iter().any(|f| f == file)
+        {
+            package.files.push(file.to_owned());
         }
     });
     keep_only_good(&path, &file.digest, parsed).context(|| &doing)

@@ -31,7 +31,7 @@ fn nearest<'a>(reach: &Reach<'a>, name: &str) -> Option<&'a str> {
     near.max_by(|(a, x), (b, y)| a.total_cmp(b).then(y.cmp(x))).map(|(_, n)| n)
 }
 
-pub(super) fn error(mut sentences: Vec<String>, _reach: &Reach<'_>) -> Error {
+pub(super) fn error(mut sentences: Vec<String>) -> Error {
     sentences.dedup();
     let more = sentences.len().saturating_sub(SENTENCES);
     sentences.truncate(SENTENCES);

@@ -53,7 +53,7 @@ pub fn resolve(repos: &[RepoSnapshot], request: &Request) -> Result<Vec<Chosen>>
     let reach = Reach::of(repos, request, &wanted)?;
     let unknown: Vec<String> = wanted.iter().filter_map(|expression| explain::unknown(&reach, expression)).collect();
     if !unknown.is_empty() {
-        return Err(explain::error(unknown, &reach));
+        return Err(explain::error(unknown));
     }
     let mut pool = libsolv::Pool::new("x86_64");
     for (repo, snapshot) in repos.iter().enumerate() {
@@ -62,9 +62,9 @@ pub fn resolve(repos: &[RepoSnapshot], request: &Request) -> Result<Vec<Chosen>>
             pool.add(handle, package, &reach.file_provides(package))?;
         }
     }
-    match pool.solve(&wanted, &reach.first_alternatives(), request.weak) {
+    match pool.solve(&wanted, reach.first_alternatives(), request.weak) {
         Ok(ids) => ids.into_iter().map(|id| reach.chosen(id)).collect(),
-        Err(problems) => Err(explain::error(explain::sentences(&problems, &reach), &reach)),
+        Err(problems) => Err(explain::error(explain::sentences(&problems, &reach))),
     }
 }
 
