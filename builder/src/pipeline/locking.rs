@@ -93,8 +93,9 @@ fn load(repo: &Repo, settings: &Settings, client: &Client, progress: &dyn Progre
                 Trust::Unsigned => None,
                 Trust::Keys(files) => Some(Keyring::load(&files.iter().map(|f| f.path.clone()).collect::<Vec<_>>())?),
             };
+            // The data may be asked for several times, so each reader gets a cursor of its own.
             let check = |bytes: &[u8], signature: &[u8]| match &keyring {
-                Some(keyring) => keyring.check_armored(signature, || Ok(bytes)).map(drop),
+                Some(keyring) => keyring.check_armored(signature, || Ok(std::io::Cursor::new(bytes.to_vec()))).map(drop),
                 None => Ok(()),
             };
             let trust = if keyring.is_some() { rpmmd::Trust::Signed(&check) } else { rpmmd::Trust::Unsigned };

@@ -26,12 +26,12 @@ pub struct Source<'a> {
 }
 
 /// Checks a detached, armored signature (second) over the bytes (first).
-pub type SignatureCheck = dyn Fn(&[u8], &[u8]) -> Result<()>;
+pub type SignatureCheck<'a> = dyn Fn(&[u8], &[u8]) -> Result<()> + 'a;
 
 pub enum Trust<'a> {
     /// The recipe says `keys = "unsigned"`.
     Unsigned,
-    Signed(&'a SignatureCheck),
+    Signed(&'a SignatureCheck<'a>),
 }
 
 /// Brings the metadata into `cache` (or takes it from there) and reads it.

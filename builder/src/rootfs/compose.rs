@@ -248,7 +248,7 @@ fn scripts(tree: &mut FileTree, packs: &[Pack], recipe: &Recipe, ledger: &mut Le
                 RpmPhase::Preun | RpmPhase::Postun => continue,
             };
             let package = pack.metadata().nevra.name.clone();
-            list.push(Scriptlet { package, phase, interpreter: scriptlet.interpreter.join(" "), text: scriptlet.text.clone() });
+            list.push(Scriptlet { package, phase, interpreter: scriptlet.interpreter.join(" "), text: scriptlets::without_prelude(&scriptlet.text).into_owned() });
         }
     }
     let policies: Vec<Policy> = recipe

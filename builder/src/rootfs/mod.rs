@@ -15,7 +15,6 @@ pub use compose::{Rootfs, compose, compose_tools};
 pub use ledger::{Ledger, LedgerRow};
 pub use triggers::TriggerCache;
 pub use sandbox::Checkout;
-//! Packages and recipe become one tree: accounts, presets, alternatives, scriptlets and the triggers that are native.
 
 pub mod accounts;
 pub mod alternatives;

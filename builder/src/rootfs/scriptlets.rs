@@ -1,5 +1,6 @@
 //! What becomes of every scriptlet: understood natively, or as the recipe's policy says, or the build stops with all undecided ones at once.
 
+use crate::formats::conf::preset::glob_matches;
 use crate::base::{Digest, Error, ImagePath, Result};
 use crate::rootfs::alternatives::{self, Alternative};
 use crate::rootfs::maintainer_script;
@@ -48,6 +49,7 @@ pub enum Handling {
 /// One `[[scriptlet]]` of the recipe. `phase` absent: all; `digest`: 16 or more hex digits of the text's sha256, absent: any text.
 #[derive(Debug, Clone)]
 pub struct Policy {
+    /// A glob: a kernel's package carries its version in its name.
     pub package: String,
     pub phase: Option<Phase>,
     pub digest: Option<String>,
@@ -82,6 +84,17 @@ pub fn short_digest(text: &str) -> String {
     Digest::of(text.as_bytes()).to_string()[..16].to_owned()
 }
 
+/// A maintainer script as Debian ships it: without the line after `#!` in which the repackager says what dpkg would. Recipes name its digest.
+pub fn without_prelude(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.split_once('\n') {
+        Some((first, rest)) if rest.starts_with("export DPKG_MAINTSCRIPT_NAME=") || rest.starts_with("BEGIN { $ENV{DPKG_MAINTSCRIPT_NAME}") => {
+            let body = rest.split_once('\n').map_or("", |(_, body)| body);
+            format!("{first}\n{body}").into()
+        }
+        _ => text.into(),
+    }
+}
+
 /// Decides about every scriptlet, in the given order. A policy for the exact text is stronger than one for any text, and both than our own reading.
 pub fn interpret(scriptlets: &[Scriptlet], policies: &[Policy]) -> Result<(Vec<Action>, Ledger)> {
     let (mut actions, mut ledger, mut undecided) = (Vec::new(), Ledger::new(), Vec::new());
@@ -102,7 +115,7 @@ pub fn interpret(scriptlets: &[Scriptlet], policies: &[Policy]) -> Result<(Vec<A
             );
         };
         let applies = |policy: &&Policy| {
-            policy.package == scriptlet.package
+            glob_matches(&policy.package, &scriptlet.package)
                 && policy.phase.is_none_or(|phase| phase == scriptlet.phase)
                 && policy.digest.as_ref().is_none_or(|d| d.len() >= 16 && digest.starts_with(d.as_str()))
         };
