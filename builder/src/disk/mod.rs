@@ -7,4 +7,3 @@ mod layout;
 pub use assemble::{DiskImage, DiskParts, assemble};
 pub use esp::{EspFiles, esp};
 pub use layout::{BIOS_BOOT, BIOS_BOOT_SIZE, DiskLayout, PartSizes, layout};
-

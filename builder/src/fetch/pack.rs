@@ -156,7 +156,10 @@ impl Contents<'_> {
         let mut left = file.size;
         while left > 0 {
             let window = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let n = file.contents.read(&mut self.buffer[..window]).map_err(|e| Error::integrity(format!("decompress {}", file.entry.path)).source(e))?;
+            let n = file
+                .contents
+                .read(&mut self.buffer[..window])
+                .map_err(|e| Error::integrity(format!("decompress {}", file.entry.path)).source(e))?;
             if n == 0 {
                 return Err(Error::integrity(format!("{}: the payload ends {left} bytes early", file.entry.path)));
             }

@@ -120,7 +120,9 @@ fn check_signatures(package: &Package, file: &File, path: &Path, keys: &Keyring)
         return first_good(over_header.iter().map(|s| keys.check(s, || Ok(package.header.bytes()))));
     }
     if !over_all.is_empty() {
-        return first_good(over_all.iter().map(|s| keys.check(s, || Ok(BufReader::with_capacity(1 << 20, reader_at(file, path, package.header_offset)?)))));
+        return first_good(
+            over_all.iter().map(|s| keys.check(s, || Ok(BufReader::with_capacity(1 << 20, reader_at(file, path, package.header_offset)?)))),
+        );
     }
     Err(match over_header.is_empty() {
         true => Error::integrity("the package is not signed").hint("sign it, or say keys = \"unsigned\" for its repository"),

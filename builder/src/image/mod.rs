@@ -1,4 +1,3 @@
-
 //! Disk image files: one planned disk, written once for each format.
 
 mod artifact;

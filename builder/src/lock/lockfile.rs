@@ -276,7 +276,11 @@ mod tests {
         let changes = Lockfile::compare(&old, &new);
         assert_eq!(
             changes,
-            [Change::Changed(Box::new(package("b", "1")), Box::new(package("b", "2"))), Change::Removed(package("c", "1")), Change::Added(package("d", "1"))]
+            [
+                Change::Changed(Box::new(package("b", "1")), Box::new(package("b", "2"))),
+                Change::Removed(package("c", "1")),
+                Change::Added(package("d", "1"))
+            ]
         );
     }
 }

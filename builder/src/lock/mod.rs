@@ -1,4 +1,3 @@
-
 //! The lockfile: exactly which packages an image is made of, reviewed like code.
 
 mod lockfile;

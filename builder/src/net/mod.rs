@@ -6,4 +6,3 @@ mod partial;
 pub(crate) mod tests;
 
 pub use client::{Client, shown};
-

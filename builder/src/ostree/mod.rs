@@ -18,4 +18,3 @@ pub use store::Store;
 pub use store_read::{Listed, LogEntry};
 
 pub use crate::formats::ostree::{CommitObject, MetadataValue};
-

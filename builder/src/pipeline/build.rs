@@ -78,11 +78,22 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
             OutputFormat::Raw => image::raw::write(&disk.segments, &path, progress)?,
             OutputFormat::Qcow2 => image::qcow2::write(&disk.segments, &path, progress)?,
         };
-        artifacts.push(Artifact { format: written.format.to_string(), path: written.path, size: ByteSize(written.size), sha256: written.sha256 });
+        artifacts.push(Artifact {
+            format: written.format.to_string(),
+            path: written.path,
+            size: ByteSize(written.size),
+            sha256: written.sha256,
+        });
         stages.done(format.name());
     }
     manifest::write(&folder.join("manifest.json"), recipe, &lock, &seed, commit.id, &version, rootfs.ledger(), &artifacts)?;
-    Ok(Report { artifacts, commit: commit.id.to_string(), package_count: lock.packages.len(), stages: stages.finish(), lockfile: recipe.lockfile() })
+    Ok(Report {
+        artifacts,
+        commit: commit.id.to_string(),
+        package_count: lock.packages.len(),
+        stages: stages.finish(),
+        lockfile: recipe.lockfile(),
+    })
 }
 
 const BOOT_DATA: BootData<'static> = BootData {
@@ -95,7 +106,14 @@ type Previous = (Commit, FileTree, Option<String>);
 
 /// With `rollback = "same"` a commit has no parent, so that its checksum depends on the recipe and the lockfile alone. With "previous" the
 /// parent is what the ref named before, and that commit becomes the second deployment.
-fn commit_of(recipe: &Recipe, tree: &FileTree, version: &str, store: &Store, epoch: SourceDateEpoch, progress: &dyn Progress) -> Result<(Commit, Option<Previous>)> {
+fn commit_of(
+    recipe: &Recipe,
+    tree: &FileTree,
+    version: &str,
+    store: &Store,
+    epoch: SourceDateEpoch,
+    progress: &dyn Progress,
+) -> Result<(Commit, Option<Previous>)> {
     let meta = |parent: Option<CommitId>| CommitMeta {
         subject: format!("{} {version}", recipe.title),
         body: String::new(),
@@ -143,7 +161,9 @@ fn commit_of(recipe: &Recipe, tree: &FileTree, version: &str, store: &Store, epo
     };
     let old = ostree::commit(&old_tree, &old_meta)?;
     if old.id != before {
-        return Err(Error::integrity(format!("the store's commit {before} reads back as {}", old.id)).hint("check the store with `ostree fsck`"));
+        return Err(
+            Error::integrity(format!("the store's commit {before} reads back as {}", old.id)).hint("check the store with `ostree fsck`")
+        );
     }
     Ok((commit, Some((old, old_tree, old_version))))
 }
@@ -155,7 +175,10 @@ fn version_of(epoch: SourceDateEpoch) -> String {
 }
 
 fn in_pool<T: Send>(settings: &Settings, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.jobs.max(1)).build().map_err(|e| Error::internal("start the worker threads").source(e))?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(settings.jobs.max(1))
+        .build()
+        .map_err(|e| Error::internal("start the worker threads").source(e))?;
     pool.install(work)
 }
 

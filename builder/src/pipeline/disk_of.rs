@@ -18,7 +18,14 @@ pub struct Deployable<'a> {
 }
 
 /// Plans the whole disk; `current` is the default menu entry, `rollback` the second.
-pub fn disk_of(recipe: &Recipe, current: &Deployable, rollback: &Deployable, boot_images: &BootImages, seed: &ImageSeed, epoch: SourceDateEpoch) -> Result<DiskImage> {
+pub fn disk_of(
+    recipe: &Recipe,
+    current: &Deployable,
+    rollback: &Deployable,
+    boot_images: &BootImages,
+    seed: &ImageSeed,
+    epoch: SourceDateEpoch,
+) -> Result<DiskImage> {
     let same = current.commit.id == rollback.commit.id;
     let mut sysroot = sysroot(&SysrootRequest {
         os: recipe.deployments.os.clone(),
@@ -33,7 +40,8 @@ pub fn disk_of(recipe: &Recipe, current: &Deployable, rollback: &Deployable, boo
     sysroot.boot.ensure_directory(&ImagePath::parse("/efi")?, Attributes { mtime: i64::from(epoch.0), ..Attributes::root(0o755) })?;
 
     let boot = ext4::plan(&sysroot.boot, &volume("boot", Some(recipe.disk.boot.0), 0, true, seed, epoch)).context(|| "plan /boot")?;
-    let root = ext4::plan(&sysroot.root, &volume("root", root_size(recipe), recipe.disk.reserve.0, false, seed, epoch)).context(|| "plan the root filesystem")?;
+    let root = ext4::plan(&sysroot.root, &volume("root", root_size(recipe), recipe.disk.reserve.0, false, seed, epoch))
+        .context(|| "plan the root filesystem")?;
     let core = grub::core_image(&boot_images.core, BIOS_BOOT)?;
     let parts = DiskParts {
         bios_boot: Segments::new(BIOS_BOOT_SIZE.0, vec![Segment { offset: 0, data: Blob::from(core) }])?,

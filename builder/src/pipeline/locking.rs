@@ -41,12 +41,16 @@ pub fn ensure(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> 
                 return Ok(lock);
             }
             if locked {
-                return Err(Error::recipe(format!("{} was made for other packages or repositories than the recipe now names", path.display()))
-                    .hint(format!("run `atomic-image lock {}`", recipe.path.display())));
+                return Err(Error::recipe(format!(
+                    "{} was made for other packages or repositories than the recipe now names",
+                    path.display()
+                ))
+                .hint(format!("run `atomic-image lock {}`", recipe.path.display())));
             }
         }
         (false, true) => {
-            return Err(Error::recipe(format!("--locked, but there is no {}", path.display())).hint(format!("run `atomic-image lock {}`", recipe.path.display())));
+            return Err(Error::recipe(format!("--locked, but there is no {}", path.display()))
+                .hint(format!("run `atomic-image lock {}`", recipe.path.display())));
         }
         (false, false) => {}
     }
@@ -63,15 +67,16 @@ pub fn lock(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Re
         progress.advance(1);
     }
     let is_tool_only = |source: &Source| !recipe.tools.repos.is_empty() && recipe.tools.repos.contains(&source.snapshot.id);
-    let (tool_sources, image_sources): (Vec<Source>, Vec<Source>) = if recipe.tools.repos.is_empty() {
-        (Vec::new(), sources)
-    } else {
-        sources.into_iter().partition(is_tool_only)
-    };
+    let (tool_sources, image_sources): (Vec<Source>, Vec<Source>) =
+        if recipe.tools.repos.is_empty() { (Vec::new(), sources) } else { sources.into_iter().partition(is_tool_only) };
     progress.begin("resolve", 0, "");
     let packages = resolved(&image_sources, &recipe.packages, settings, &client, progress)?;
     let tools_from = if tool_sources.is_empty() { &image_sources } else { &tool_sources };
-    let tools = if recipe.tools.install.is_empty() { Vec::new() } else { resolved(tools_from, &recipe.tools, settings, &client, progress).context(|| "[tools]")? };
+    let tools = if recipe.tools.install.is_empty() {
+        Vec::new()
+    } else {
+        resolved(tools_from, &recipe.tools, settings, &client, progress).context(|| "[tools]")?
+    };
     let newest = image_sources.iter().chain(&tool_sources).map(|s| s.snapshot.time.0).max().unwrap_or(0);
     let epoch = recipe.epoch.unwrap_or(SourceDateEpoch(newest));
     let lock = Lockfile::new(epoch, input_digest(recipe)?, packages, tools)?;
@@ -105,10 +110,22 @@ fn load(repo: &Repo, settings: &Settings, client: &Client, progress: &dyn Progre
         }
         RepoKind::Deb { suite, components, arch } => {
             let keys = match &repo.trust {
-                Trust::Keys(files) => files.iter().map(|f| std::fs::read(&f.path).context(|| format!("read {}", f.path.display()))).collect::<Result<Vec<_>>>()?,
+                Trust::Keys(files) => files
+                    .iter()
+                    .map(|f| std::fs::read(&f.path).context(|| format!("read {}", f.path.display())))
+                    .collect::<Result<Vec<_>>>()?,
                 Trust::Unsigned => return Err(Error::recipe("a Debian archive is always signed").hint("name its keys")),
             };
-            let source = DebSource { mirror: &url, suite, components, arch, keys: &keys, allow_expired: repo.allow_expired, now: settings.now, pinned: None };
+            let source = DebSource {
+                mirror: &url,
+                suite,
+                components,
+                arch,
+                keys: &keys,
+                allow_expired: repo.allow_expired,
+                now: settings.now,
+                pinned: None,
+            };
             let mut archive = deb::load(client, &settings.cache, &source)?;
             let snapshot = RepoSnapshot {
                 id: repo.id.clone(),
@@ -126,7 +143,13 @@ fn load(repo: &Repo, settings: &Settings, client: &Client, progress: &dyn Progre
     }
 }
 
-fn resolved(sources: &[Source], set: &PackageSet, settings: &Settings, client: &Client, progress: &dyn Progress) -> Result<Vec<LockedPackage>> {
+fn resolved(
+    sources: &[Source],
+    set: &PackageSet,
+    settings: &Settings,
+    client: &Client,
+    progress: &dyn Progress,
+) -> Result<Vec<LockedPackage>> {
     let request = Request { install: set.install.clone(), exclude: set.exclude.clone(), weak: set.weak };
     let mut snapshots: Vec<RepoSnapshot> = sources.iter().map(|s| s.snapshot.clone()).collect();
     let missing = resolve::missing_files(&snapshots, &request)?;

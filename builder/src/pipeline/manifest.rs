@@ -44,7 +44,16 @@ struct Output<'a> {
 }
 
 #[expect(clippy::too_many_arguments, reason = "one value for each section of the manifest")]
-pub fn write(path: &Path, recipe: &Recipe, lock: &Lockfile, seed: &ImageSeed, commit: CommitId, version: &str, ledger: &Ledger, artifacts: &[Artifact]) -> Result<()> {
+pub fn write(
+    path: &Path,
+    recipe: &Recipe,
+    lock: &Lockfile,
+    seed: &ImageSeed,
+    commit: CommitId,
+    version: &str,
+    ledger: &Ledger,
+    artifacts: &[Artifact],
+) -> Result<()> {
     let packages = |list: &[crate::lock::LockedPackage]| {
         list.iter().map(|p| Package { nevra: p.nevra(), sha256: p.sha256, source_sha256: p.source_sha256 }).collect()
     };

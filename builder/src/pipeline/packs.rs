@@ -29,8 +29,15 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, p
                 for ((_, locked), rpm) in here.iter().zip(&converted) {
                     if locked.sha256 != Some(rpm.sha256) {
                         let expected = locked.sha256.map(|d| d.to_string()).unwrap_or_default();
-                        return Err(Error::integrity(format!("package {}: the lockfile names sha256 {expected}, repackaging gives {}", locked.nevra(), rpm.sha256))
-                            .hint(format!("another version of this program made the lockfile: run `atomic-image lock {}`", recipe.path.display())));
+                        return Err(Error::integrity(format!(
+                            "package {}: the lockfile names sha256 {expected}, repackaging gives {}",
+                            locked.nevra(),
+                            rpm.sha256
+                        ))
+                        .hint(format!(
+                            "another version of this program made the lockfile: run `atomic-image lock {}`",
+                            recipe.path.display()
+                        )));
                     }
                 }
                 converted.into_iter().map(|rpm| rpm.path).collect()
@@ -44,8 +51,12 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, p
         files.extend(here.iter().map(|(index, _)| *index).zip(brought));
     }
     if let Some((_, orphan)) = packages.iter().enumerate().find(|(index, _)| !files.contains_key(index)) {
-        return Err(Error::recipe(format!("package {} is locked to the repository {:?}, which the recipe does not name", orphan.nevra(), orphan.repo))
-            .hint(format!("run `atomic-image lock {}`", recipe.path.display())));
+        return Err(Error::recipe(format!(
+            "package {} is locked to the repository {:?}, which the recipe does not name",
+            orphan.nevra(),
+            orphan.repo
+        ))
+        .hint(format!("run `atomic-image lock {}`", recipe.path.display())));
     }
     Ok(files.into_values().collect())
 }
@@ -69,7 +80,8 @@ pub fn open(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, pr
         .par_iter()
         .with_max_len(1)
         .map(|(index, locked, file)| {
-            let digest = locked.sha256.ok_or_else(|| Error::integrity(format!("package {}: the lockfile has no digest of it", locked.nevra())))?;
+            let digest =
+                locked.sha256.ok_or_else(|| Error::integrity(format!("package {}: the lockfile has no digest of it", locked.nevra())))?;
             let trust = match keyrings.get(locked.repo.as_str()) {
                 Some(keyring) => Trust::Keys(keyring),
                 None => Trust::Unsigned,

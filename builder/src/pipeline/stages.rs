@@ -29,6 +29,7 @@ impl Stages {
 /// VmHWM of /proc/self/status; 0 where that is not there.
 fn peak_memory() -> ByteSize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     ByteSize(kib.unwrap_or(0) << 10)
 }

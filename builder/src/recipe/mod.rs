@@ -25,4 +25,3 @@ pub fn load(path: &Path) -> Result<Recipe> {
         _ => Err(Error::recipe(faults.to_string())),
     }
 }
-

@@ -1,12 +1,11 @@
 //! Repositories: their metadata, verified, as packages that the solver can read.
 
+pub mod deb;
 #[cfg(test)]
 pub(crate) mod fixture;
-pub mod deb;
 mod package;
 pub mod rpmmd;
 mod snapshot;
 
 pub use package::{Compare, Dep, PackageMeta};
 pub use snapshot::{MetadataFile, RepoSnapshot};
-

@@ -1,4 +1,3 @@
-
 //! Which packages: dnf's own solver over what is reachable from the request, and sentences when there is no answer.
 //!
 //! ```text

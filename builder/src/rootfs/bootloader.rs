@@ -43,9 +43,16 @@ pub fn build(tools: &mut FileTree, data: &BootData, cache: &TriggerCache, epoch:
         modules(data.modules_bios),
         modules(data.modules_efi),
     );
-    let trigger = Trigger { name: "grub", script, needs: "/usr/bin/grub-mkimage".into(), inputs: |_| true, outputs: vec![BIOS_OUT.into(), EFI_OUT.into()] };
+    let trigger = Trigger {
+        name: "grub",
+        script,
+        needs: "/usr/bin/grub-mkimage".into(),
+        inputs: |_| true,
+        outputs: vec![BIOS_OUT.into(), EFI_OUT.into()],
+    };
     if triggers::run(tools, &trigger, cache, epoch)?.is_empty() {
-        return Err(Error::recipe("the tool packages have no /usr/bin/grub-mkimage").hint("[tools] install must name grub-common, grub-pc-bin and grub-efi-amd64-bin"));
+        return Err(Error::recipe("the tool packages have no /usr/bin/grub-mkimage")
+            .hint("[tools] install must name grub-common, grub-pc-bin and grub-efi-amd64-bin"));
     }
     let read = |path: &str| tools.read(path)?.ok_or_else(|| Error::recipe(format!("the tool packages have no {path}")));
     Ok(BootImages { boot_sector: read("/usr/lib/grub/i386-pc/boot.img")?, core: read(BIOS_OUT)?, efi: read(EFI_OUT)? })

@@ -110,7 +110,8 @@ fn payloads(packs: &[Pack], progress: &dyn Progress) -> Result<(FileTree, Vec<Ow
     let mut tree = FileTree::new();
     let mut owners = Vec::new();
     // Links of the base system first: every other package's paths go through them.
-    let (base, rest): (Vec<&Pack>, Vec<&Pack>) = packs.iter().partition(|p| ["base-files", "filesystem"].contains(&p.metadata().nevra.name.as_str()));
+    let (base, rest): (Vec<&Pack>, Vec<&Pack>) =
+        packs.iter().partition(|p| ["base-files", "filesystem"].contains(&p.metadata().nevra.name.as_str()));
     for pack in base.into_iter().chain(rest) {
         let package = pack.metadata().nevra.to_string();
         let mut groups: BTreeMap<u32, InodeId> = BTreeMap::new();
@@ -137,7 +138,15 @@ fn merged(tree: &FileTree, path: &ImagePath) -> Result<ImagePath> {
     Ok(path.clone())
 }
 
-fn place(tree: &mut FileTree, pack: &Pack, entry: &PackEntry, path: &ImagePath, groups: &mut BTreeMap<u32, InodeId>, owners: &mut Vec<Owner>, package: &str) -> Result<()> {
+fn place(
+    tree: &mut FileTree,
+    pack: &Pack,
+    entry: &PackEntry,
+    path: &ImagePath,
+    groups: &mut BTreeMap<u32, InodeId>,
+    owners: &mut Vec<Owner>,
+    package: &str,
+) -> Result<()> {
     if let Some(&first) = entry.link_group.as_ref().and_then(|g| groups.get(g)) {
         return tree.link(path, first);
     }
@@ -248,7 +257,12 @@ fn scripts(tree: &mut FileTree, packs: &[Pack], recipe: &Recipe, ledger: &mut Le
                 RpmPhase::Preun | RpmPhase::Postun => continue,
             };
             let package = pack.metadata().nevra.name.clone();
-            list.push(Scriptlet { package, phase, interpreter: scriptlet.interpreter.join(" "), text: scriptlets::without_prelude(&scriptlet.text).into_owned() });
+            list.push(Scriptlet {
+                package,
+                phase,
+                interpreter: scriptlet.interpreter.join(" "),
+                text: scriptlets::without_prelude(&scriptlet.text).into_owned(),
+            });
         }
     }
     let policies: Vec<Policy> = recipe

@@ -29,7 +29,14 @@ impl LedgerRow {
     }
 
     pub(super) fn scriptlet(row: scriptlets::Row) -> Self {
-        LedgerRow { package: Some(row.package), phase: row.phase.to_string(), digest: Some(row.digest), handler: row.handler, reason: Some(row.reason), paths: row.paths }
+        LedgerRow {
+            package: Some(row.package),
+            phase: row.phase.to_string(),
+            digest: Some(row.digest),
+            handler: row.handler,
+            reason: Some(row.reason),
+            paths: row.paths,
+        }
     }
 
     fn of(name: &str, handler: &str, paths: Vec<ImagePath>) -> Self {

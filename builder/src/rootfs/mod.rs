@@ -13,8 +13,8 @@ pub mod triggers;
 pub use bootloader::{BootData, BootImages, build as boot_images};
 pub use compose::{Rootfs, compose, compose_tools};
 pub use ledger::{Ledger, LedgerRow};
-pub use triggers::TriggerCache;
 pub use sandbox::Checkout;
+pub use triggers::TriggerCache;
 
 pub mod accounts;
 pub mod alternatives;
@@ -26,4 +26,3 @@ pub mod scriptlets;
 pub mod shell;
 pub mod sysusers;
 pub mod tmpfiles;
-

@@ -4,7 +4,16 @@ use crate::base::{ImagePath, Result, SourceDateEpoch};
 use crate::tree::{Attributes, Edit, FileTree, Inode};
 
 /// Secrets and identities that every host makes for itself at first boot.
-const ABSENT: &[&str] = &["/etc/hostname", "/var/lib/systemd/random-seed", "/etc/machine-info", "/etc/.pwd.lock", "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-"];
+const ABSENT: &[&str] = &[
+    "/etc/hostname",
+    "/var/lib/systemd/random-seed",
+    "/etc/machine-info",
+    "/etc/.pwd.lock",
+    "/etc/passwd-",
+    "/etc/group-",
+    "/etc/shadow-",
+    "/etc/gshadow-",
+];
 
 /// Removes host identity, leaves an empty machine-id, clamps every time to the epoch. Runs before the OSTree shape is applied.
 pub fn apply(tree: &mut FileTree, epoch: SourceDateEpoch) -> Result<()> {

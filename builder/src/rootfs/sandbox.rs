@@ -115,7 +115,12 @@ impl Checkout {
         let log2 = log.try_clone().context(|| "duplicate a log")?;
         let mut command = Command::new(argv[0]);
         command.args(&argv[1..]).env_clear().stdin(Stdio::null()).stdout(log).stderr(log2);
-        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root").env("LANG", "C.UTF-8").env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+        command
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", "/root")
+            .env("LANG", "C.UTF-8")
+            .env("LC_ALL", "C.UTF-8")
+            .env("TZ", "UTC");
         command.env("SOURCE_DATE_EPOCH", epoch.0.to_string()).envs(environment.iter().copied());
         let jail = Jail::new(&self.top)?;
         // SAFETY: between fork and exec only system calls on memory prepared by `Jail::new`.
@@ -200,7 +205,12 @@ impl Jail {
         let c = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::internal("a NUL byte in the sandbox's path"));
         let fixed = |text: &str| CString::new(text).unwrap_or_default();
         let mut mounts = Vec::new();
-        for (kind, at, flags) in [("proc", "proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC), ("tmpfs", "dev", libc::MS_NOSUID), ("tmpfs", "run", libc::MS_NOSUID), ("tmpfs", "tmp", libc::MS_NOSUID)] {
+        for (kind, at, flags) in [
+            ("proc", "proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC),
+            ("tmpfs", "dev", libc::MS_NOSUID),
+            ("tmpfs", "run", libc::MS_NOSUID),
+            ("tmpfs", "tmp", libc::MS_NOSUID),
+        ] {
             mounts.push((fixed(kind), c(&top.join(at))?, (kind == "tmpfs").then(|| fixed("mode=0755")), flags));
         }
         let mut devices = Vec::new();
@@ -208,7 +218,13 @@ impl Jail {
             devices.push((fixed(&format!("/dev/{name}")), c(&top.join("dev").join(name))?));
         }
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        Ok(Jail { top: c(top)?, mounts, devices, uid_map: format!("0 {uid} 1\n").into_bytes(), gid_map: format!("0 {gid} 1\n").into_bytes() })
+        Ok(Jail {
+            top: c(top)?,
+            mounts,
+            devices,
+            uid_map: format!("0 {uid} 1\n").into_bytes(),
+            gid_map: format!("0 {gid} 1\n").into_bytes(),
+        })
     }
 
     /// In the child: new namespaces, then a second child that is pid 1 of its own and goes on to exec; the first waits and passes the status on.
@@ -216,7 +232,9 @@ impl Jail {
         let check = |r: libc::c_int| if r < 0 { Err(io::Error::last_os_error()) } else { Ok(r) };
         // SAFETY: plain system calls; every pointer is to NUL-terminated memory that lives in `self`.
         unsafe {
-            check(libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS))?;
+            check(libc::unshare(
+                libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS,
+            ))?;
             write_proc(c"/proc/self/setgroups", b"deny")?;
             write_proc(c"/proc/self/uid_map", &self.uid_map)?;
             write_proc(c"/proc/self/gid_map", &self.gid_map)?;
@@ -234,7 +252,13 @@ impl Jail {
             check(libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast()))?;
             check(libc::mount(self.top.as_ptr(), self.top.as_ptr(), none, libc::MS_BIND | libc::MS_REC, none.cast()))?;
             for (kind, at, data, flags) in &self.mounts {
-                check(libc::mount(kind.as_ptr(), at.as_ptr(), kind.as_ptr(), *flags, data.as_ref().map_or(none.cast(), |d| d.as_ptr().cast())))?;
+                check(libc::mount(
+                    kind.as_ptr(),
+                    at.as_ptr(),
+                    kind.as_ptr(),
+                    *flags,
+                    data.as_ref().map_or(none.cast(), |d| d.as_ptr().cast()),
+                ))?;
             }
             for (from, to) in &self.devices {
                 let fd = check(libc::open(to.as_ptr(), libc::O_CREAT | libc::O_WRONLY | libc::O_CLOEXEC, 0o666))?;

@@ -1,7 +1,7 @@
 //! What becomes of every scriptlet: understood natively, or as the recipe's policy says, or the build stops with all undecided ones at once.
 
-use crate::formats::conf::preset::glob_matches;
 use crate::base::{Digest, Error, ImagePath, Result};
+use crate::formats::conf::preset::glob_matches;
 use crate::rootfs::alternatives::{self, Alternative};
 use crate::rootfs::maintainer_script;
 use crate::tree::FileTree;
@@ -87,7 +87,9 @@ pub fn short_digest(text: &str) -> String {
 /// A maintainer script as Debian ships it: without the line after `#!` in which the repackager says what dpkg would. Recipes name its digest.
 pub fn without_prelude(text: &str) -> std::borrow::Cow<'_, str> {
     match text.split_once('\n') {
-        Some((first, rest)) if rest.starts_with("export DPKG_MAINTSCRIPT_NAME=") || rest.starts_with("BEGIN { $ENV{DPKG_MAINTSCRIPT_NAME}") => {
+        Some((first, rest))
+            if rest.starts_with("export DPKG_MAINTSCRIPT_NAME=") || rest.starts_with("BEGIN { $ENV{DPKG_MAINTSCRIPT_NAME}") =>
+        {
             let body = rest.split_once('\n').map_or("", |(_, body)| body);
             format!("{first}\n{body}").into()
         }

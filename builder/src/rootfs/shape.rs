@@ -16,7 +16,16 @@ const LINKS: &[(&str, &str)] = &[
 ];
 
 /// Mount points and other directories that exist but are empty.
-const EMPTY: &[(&str, u16)] = &[("/boot", 0o755), ("/sysroot", 0o755), ("/var", 0o755), ("/proc", 0o755), ("/sys", 0o755), ("/dev", 0o755), ("/run", 0o755), ("/tmp", 0o1777)];
+const EMPTY: &[(&str, u16)] = &[
+    ("/boot", 0o755),
+    ("/sysroot", 0o755),
+    ("/var", 0o755),
+    ("/proc", 0o755),
+    ("/sys", 0o755),
+    ("/dev", 0o755),
+    ("/run", 0o755),
+    ("/tmp", 0o1777),
+];
 
 /// What the links of `LINKS` point at, for systemd-tmpfiles to make at boot.
 const STATE: &str = "\
@@ -38,7 +47,11 @@ d /run/media 0755 root root -
 pub fn apply(tree: &mut FileTree, epoch: SourceDateEpoch) -> Result<()> {
     let at = |mode| Attributes { mtime: i64::from(epoch.0), ..Attributes::root(mode) };
     let tmpfiles = format!("# Where the links of / lead.\n{STATE}");
-    tree.insert(&ImagePath::parse("/usr/lib/tmpfiles.d/atomic-image-state.conf")?, Inode::file(tmpfiles.into_bytes(), at(0o644)), Edit::Replace)?;
+    tree.insert(
+        &ImagePath::parse("/usr/lib/tmpfiles.d/atomic-image-state.conf")?,
+        Inode::file(tmpfiles.into_bytes(), at(0o644)),
+        Edit::Replace,
+    )?;
     tree.rename(&ImagePath::parse("/etc")?, &ImagePath::parse("/usr/etc")?)?;
     for (path, target) in LINKS {
         let path = ImagePath::parse(path)?;

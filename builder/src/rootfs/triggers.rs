@@ -79,10 +79,22 @@ pub fn standard(kernel_version: Option<&str>) -> Vec<Trigger> {
             script: format!("depmod {version}"),
             needs: "/usr/sbin/depmod".into(),
             inputs: |p| below(p, &["/usr/lib/modules/", "/usr/lib/depmod.d/", "/etc/depmod.d/"]) || programs(p),
-            outputs: ["alias", "alias.bin", "builtin.alias.bin", "builtin.bin", "dep", "dep.bin", "devname", "softdep", "symbols", "symbols.bin", "weakdep"]
-                .iter()
-                .map(|end| format!("{at}/modules.{end}"))
-                .collect(),
+            outputs: [
+                "alias",
+                "alias.bin",
+                "builtin.alias.bin",
+                "builtin.bin",
+                "dep",
+                "dep.bin",
+                "devname",
+                "softdep",
+                "symbols",
+                "symbols.bin",
+                "weakdep",
+            ]
+            .iter()
+            .map(|end| format!("{at}/modules.{end}"))
+            .collect(),
         });
     }
     list

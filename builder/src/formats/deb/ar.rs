@@ -28,7 +28,9 @@ pub fn members(bytes: &[u8]) -> Result<Vec<Member<'_>>> {
         if header[58..] != *b"`\n" {
             return Err(bad(at + 58, "expected the end of a member's header"));
         }
-        let text = |range: std::ops::Range<usize>| std::str::from_utf8(&header[range]).map(str::trim_end).map_err(|_| bad(at, "a header that is not text"));
+        let text = |range: std::ops::Range<usize>| {
+            std::str::from_utf8(&header[range]).map(str::trim_end).map_err(|_| bad(at, "a header that is not text"))
+        };
         let name = text(0..16)?;
         let size: usize = text(48..58)?.parse().map_err(|_| bad(at + 48, "a size that is no number"))?;
         let data = bytes.get(at + HEADER..).and_then(|rest| rest.get(..size)).ok_or_else(|| bad(at, "cut in a member's data"))?;

@@ -83,7 +83,10 @@ impl<'a> Stanzas<'a> {
                 continue;
             }
             let Some(colon) = line.find(':').filter(|&colon| colon > 0) else {
-                return Err(Error::integrity(format!("control text at offset {at}: expected `Name: value`, found {:?}", line.chars().take(60).collect::<String>())));
+                return Err(Error::integrity(format!(
+                    "control text at offset {at}: expected `Name: value`, found {:?}",
+                    line.chars().take(60).collect::<String>()
+                )));
             };
             let (name, value) = (&line[..colon], &line[colon + 1..]);
             if fields.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {

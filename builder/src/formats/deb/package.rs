@@ -58,7 +58,9 @@ impl Deb {
             return Err(Error::integrity("not a .deb of format 2: the first member is not debian-binary with 2.x"));
         }
         let find = |stem: &str| {
-            rest.iter().find(|m| m.name.strip_prefix(stem).is_some_and(|s| s.is_empty() || s.starts_with('.'))).ok_or_else(|| Error::integrity(format!("no {stem} in the .deb")))
+            rest.iter()
+                .find(|m| m.name.strip_prefix(stem).is_some_and(|s| s.is_empty() || s.starts_with('.')))
+                .ok_or_else(|| Error::integrity(format!("no {stem} in the .deb")))
         };
         let control = find("control.tar")?;
         let data = find("data.tar")?;
@@ -73,7 +75,8 @@ impl Deb {
 pub fn decompress<'a>(name: &str, data: &'a [u8]) -> Result<Box<dyn Read + 'a>> {
     Ok(match name.rsplit_once('.').map_or("", |(_, suffix)| suffix) {
         "xz" => {
-            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED).map_err(|e| Error::internal("xz decoder").source(e))?;
+            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)
+                .map_err(|e| Error::internal("xz decoder").source(e))?;
             Box::new(liblzma::read::XzDecoder::new_stream(data, stream))
         }
         "zst" => Box::new(zstd::stream::read::Decoder::with_buffer(data).context(|| "zstd decoder")?),
@@ -124,7 +127,10 @@ fn read_data<'a>(tar: Box<dyn Read + 'a>) -> Result<Vec<Entry>> {
             Ok((major.unwrap_or(0), minor.unwrap_or(0)))
         };
         let link = |entry: &tar::Entry<'_, _>| -> Result<String> {
-            let target = entry.link_name_bytes().filter(|t| !t.is_empty()).ok_or_else(|| Error::integrity(format!("{path}: a link without a target")))?;
+            let target = entry
+                .link_name_bytes()
+                .filter(|t| !t.is_empty())
+                .ok_or_else(|| Error::integrity(format!("{path}: a link without a target")))?;
             String::from_utf8(target.into_owned()).map_err(|_| Error::integrity(format!("{path}: a link target that is not UTF-8")))
         };
         let kind = match header.entry_type() {

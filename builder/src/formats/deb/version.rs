@@ -84,7 +84,10 @@ fn digits<'a>(text: &mut &'a [u8]) -> &'a [u8] {
 
 impl Ord for Version<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.epoch.cmp(&other.epoch).then_with(|| compare_part(self.upstream, other.upstream)).then_with(|| compare_part(self.revision, other.revision))
+        self.epoch
+            .cmp(&other.epoch)
+            .then_with(|| compare_part(self.upstream, other.upstream))
+            .then_with(|| compare_part(self.revision, other.revision))
     }
 }
 
@@ -108,8 +111,26 @@ mod tests {
     use std::process::Command;
 
     const VERSIONS: [&str; 20] = [
-        "0", "1", "1.0", "1.0-0", "1.0-1", "1.0~rc1-1", "1.0~", "1.0+dfsg-1", "1.0.1", "1.0a", "1:0.1", "0:1.0", "10", "9", "1.01", "1.1", "2.0-1~deb13u1", "2.0-1+b10",
-        "2.0-1", "1.0-1-2",
+        "0",
+        "1",
+        "1.0",
+        "1.0-0",
+        "1.0-1",
+        "1.0~rc1-1",
+        "1.0~",
+        "1.0+dfsg-1",
+        "1.0.1",
+        "1.0a",
+        "1:0.1",
+        "0:1.0",
+        "10",
+        "9",
+        "1.01",
+        "1.1",
+        "2.0-1~deb13u1",
+        "2.0-1+b10",
+        "2.0-1",
+        "1.0-1-2",
     ];
 
     #[test]

@@ -65,9 +65,15 @@ mod tests {
     fn the_main_archive_is_found_in_both_forms() {
         let list = "# deb http://no.example/debian x main\ndeb-src http://no.example/debian x\ndeb [signed-by=/k a=b] https://sec.example/debian-security x main\ndeb [arch=amd64] https://mirror.example/debian/ trixie main\n";
         assert_eq!(mirror_in(list, false).as_deref(), Some("https://mirror.example/debian"));
-        let sources = "Types: deb\nURIs: https://other.example/apt\n\nTypes: deb deb-src\nURIs: http://mirror.example/debian\nSuites: trixie\n";
+        let sources =
+            "Types: deb\nURIs: https://other.example/apt\n\nTypes: deb deb-src\nURIs: http://mirror.example/debian\nSuites: trixie\n";
         assert_eq!(mirror_in(sources, true).as_deref(), Some("http://mirror.example/debian"));
-        for (text, deb822) in [("", true), ("", false), ("Types: deb\nEnabled: no\nURIs: http://a.example/debian\n", true), ("Types: deb-src\nURIs: http://a.example/debian\n", true)] {
+        for (text, deb822) in [
+            ("", true),
+            ("", false),
+            ("Types: deb\nEnabled: no\nURIs: http://a.example/debian\n", true),
+            ("Types: deb-src\nURIs: http://a.example/debian\n", true),
+        ] {
             assert_eq!(mirror_in(text, deb822), None, "{text:?}");
         }
     }

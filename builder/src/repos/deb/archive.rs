@@ -44,7 +44,10 @@ impl DebArchive {
     /// The Debian stanza behind `packages[index]`.
     pub fn stanza(&self, index: usize) -> Result<Stanza<'_>> {
         let at = self.indexes.partition_point(|(start, _)| *start <= index);
-        let (start, packages) = at.checked_sub(1).and_then(|at| self.indexes.get(at)).ok_or_else(|| Error::internal(format!("no package {index} in the archive")))?;
+        let (start, packages) = at
+            .checked_sub(1)
+            .and_then(|at| self.indexes.get(at))
+            .ok_or_else(|| Error::internal(format!("no package {index} in the archive")))?;
         packages.stanza(index - start)
     }
 
@@ -61,17 +64,20 @@ pub fn load(client: &Client, cache: &Path, source: &DebSource<'_>) -> Result<Deb
     let bytes = in_release(client, &folder, &dists, source.pinned)?;
     let release = Release::verify(&bytes, source.keys, source.now, source.allow_expired).context(|| format!("suite {}", source.suite))?;
     if release.suite != source.suite && release.codename != source.suite {
-        return Err(Error::integrity(format!("expected the suite {:?}, found an InRelease of {:?} ({:?})", source.suite, release.codename, release.suite)));
+        return Err(Error::integrity(format!(
+            "expected the suite {:?}, found an InRelease of {:?} ({:?})",
+            source.suite, release.codename, release.suite
+        )));
     }
     AtomicFile::write(&folder.join(format!("{}.InRelease", release.digest)), &bytes)?;
     let mut archive = DebArchive { release, packages: Vec::new(), indexes: Vec::new() };
     for component in source.components {
         let stem = format!("{component}/binary-{}", source.arch);
         let name = format!("{stem}/Packages.xz");
-        let (digest, size) = archive
-            .release
-            .file(&name)
-            .ok_or_else(|| Error::integrity(format!("suite {}: InRelease lists no {name}", source.suite)).hint("check `components` and `arch` of the [[repo]]"))?;
+        let (digest, size) = archive.release.file(&name).ok_or_else(|| {
+            Error::integrity(format!("suite {}: InRelease lists no {name}", source.suite))
+                .hint("check `components` and `arch` of the [[repo]]")
+        })?;
         let path = folder.join(format!("{digest}.Packages.xz"));
         // By digest first: the plain name changes under a reader's feet while a mirror is updated.
         let by_hash = format!("{dists}/{stem}/by-hash/SHA256/{digest}");
@@ -100,7 +106,8 @@ fn in_release(client: &Client, folder: &Path, dists: &str, pinned: Option<Digest
     let bytes = client.get(&format!("{dists}/InRelease"), MAX_RELEASE)?;
     match pinned {
         Some(digest) if Digest::of(&bytes) != digest => {
-            Err(Error::integrity(format!("InRelease: expected sha256 {digest}, found {}", Digest::of(&bytes))).hint("the archive has moved on since the lock; `lock` reads it anew"))
+            Err(Error::integrity(format!("InRelease: expected sha256 {digest}, found {}", Digest::of(&bytes)))
+                .hint("the archive has moved on since the lock; `lock` reads it anew"))
         }
         _ => Ok(bytes),
     }

@@ -1,8 +1,8 @@
 //! Converts .debs to .rpms on disk, once each: the cache names the .deb's digest and the converter's version.
 
 use crate::base::{AtomicFile, Digest, Error, Progress, Result, ResultExt, Silent};
-use crate::formats::deb::control::Stanza;
 use crate::formats::deb::Deb;
+use crate::formats::deb::control::Stanza;
 use crate::net::Client;
 use crate::repos::PackageMeta;
 use rayon::prelude::*;
@@ -57,7 +57,8 @@ pub fn convert(deb: &Path, expected: &PackageMeta, folder: &Path) -> Result<Conv
     let mut package = Deb::parse(&bytes).context(doing)?;
     drop(bytes);
     let control = package.control.remove("control").ok_or_else(|| Error::integrity("no control file")).context(doing)?;
-    let control = String::from_utf8(control).map_err(|_| Error::integrity(format!("{}: a control file that is not UTF-8", deb.display())))?;
+    let control =
+        String::from_utf8(control).map_err(|_| Error::integrity(format!("{}: a control file that is not UTF-8", deb.display())))?;
     let stanza = Stanza::parse(&control).context(doing)?;
     let meta = metadata::meta(&stanza).context(doing)?;
     if meta.nevra() != expected.nevra() {
@@ -66,7 +67,8 @@ pub fn convert(deb: &Path, expected: &PackageMeta, folder: &Path) -> Result<Conv
     let rpm = rpm_file::build(package, &stanza, &meta, &digest).context(doing)?;
     let converted = ConvertedRpm { path: rpm_path(folder, &digest), sha256: Digest::of(&rpm), size: rpm.len() as u64 };
     write(&converted.path, &rpm)?;
-    let record = serde_json::to_vec(&Record { sha256: converted.sha256, size: converted.size }).map_err(|e| Error::internal("encode the record").source(e))?;
+    let record = serde_json::to_vec(&Record { sha256: converted.sha256, size: converted.size })
+        .map_err(|e| Error::internal("encode the record").source(e))?;
     write(&converted.path.with_extension("json"), &record)?;
     Ok(converted)
 }
@@ -81,14 +83,21 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Brings each package that `cache` does not hold converted, and converts it; on every core, results in the order of `packages`. Tells
 /// `progress` of packages.
-pub fn fetch_and_convert(client: &Client, mirror: &str, packages: &[&PackageMeta], cache: &Path, progress: &dyn Progress) -> Result<Vec<ConvertedRpm>> {
+pub fn fetch_and_convert(
+    client: &Client,
+    mirror: &str,
+    packages: &[&PackageMeta],
+    cache: &Path,
+    progress: &dyn Progress,
+) -> Result<Vec<ConvertedRpm>> {
     let folder = cache.join("converted");
     progress.begin("repackage", packages.len() as u64, "packages");
     packages
         .par_iter()
         .with_max_len(1)
         .map(|package| {
-            let digest = package.source_digest.ok_or_else(|| Error::integrity(format!("package {}: the index gives no SHA256", package.nevra())))?;
+            let digest =
+                package.source_digest.ok_or_else(|| Error::integrity(format!("package {}: the index gives no SHA256", package.nevra())))?;
             let converted = match cached(&folder, &digest) {
                 Some(found) => found,
                 None => {

@@ -27,7 +27,12 @@ fn sample(folder: &Path) -> Option<(PathBuf, PackageMeta)> {
     fs::create_dir_all(root.join("var/lib/sample")).unwrap();
     fs::set_permissions(root.join("var/lib/sample"), fs::Permissions::from_mode(0o1777)).unwrap();
     let deb = folder.join("sample.deb");
-    let built = Command::new("dpkg-deb").args(["--root-owner-group", "-Zxz", "--build"]).arg(&root).arg(&deb).env("SOURCE_DATE_EPOCH", TIME.to_string()).output();
+    let built = Command::new("dpkg-deb")
+        .args(["--root-owner-group", "-Zxz", "--build"])
+        .arg(&root)
+        .arg(&deb)
+        .env("SOURCE_DATE_EPOCH", TIME.to_string())
+        .output();
     let Ok(built) = built else {
         eprintln!("skipped: no dpkg-deb here");
         return None;
@@ -82,8 +87,13 @@ fn a_converted_package_has_the_deb_s_files_dependencies_and_times() {
         assert!(good, "{text}");
         text
     };
-    assert_eq!(query("%{NEVRA} %{BUILDTIME} %{BUILDHOST} %{PAYLOADCOMPRESSOR}"), format!("sample-1:2.0~rc1-3+b1.x86_64 {TIME} (none) zstd"));
-    let files = query("[%{FILENAMES} %{FILEMODES:perms} %{FILEUSERNAME}:%{FILEGROUPNAME} %{FILEFLAGS:fflags} %{FILELINKTOS} %{FILENLINKS} %{FILEMTIMES}\n]");
+    assert_eq!(
+        query("%{NEVRA} %{BUILDTIME} %{BUILDHOST} %{PAYLOADCOMPRESSOR}"),
+        format!("sample-1:2.0~rc1-3+b1.x86_64 {TIME} (none) zstd")
+    );
+    let files = query(
+        "[%{FILENAMES} %{FILEMODES:perms} %{FILEUSERNAME}:%{FILEGROUPNAME} %{FILEFLAGS:fflags} %{FILELINKTOS} %{FILENLINKS} %{FILEMTIMES}\n]",
+    );
     for expected in [
         "/etc/sample.conf -rw-r----- root:root cn  1",
         "/usr/bin/sample -rwsr-xr-x root:root   1",

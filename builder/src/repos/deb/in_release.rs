@@ -56,26 +56,30 @@ impl Release {
     /// `keys`: armored public keys, one or more certificates in each.
     pub fn verify(bytes: &[u8], keys: &[Vec<u8>], now: SourceDateEpoch, allow_expired: bool) -> Result<Self> {
         let text = std::str::from_utf8(bytes).map_err(|_| Error::integrity("InRelease: not UTF-8"))?;
-        let (message, _) = CleartextSignedMessage::from_string(text).map_err(|e| Error::integrity("InRelease: no cleartext signed message").source(e))?;
+        let (message, _) =
+            CleartextSignedMessage::from_string(text).map_err(|e| Error::integrity("InRelease: no cleartext signed message").source(e))?;
         let certificates = read_keys(keys)?;
         let signers: Vec<Signer<'_>> = certificates.iter().flat_map(signers).collect();
         let signed = message.signed_text();
         let signer = good_signature(&message, &signed, &signers, now, allow_expired)?;
         let release = Self::parse(&signed, Digest::of(bytes), signer)?;
         match release.valid_until {
-            Some(until) if until < now.0 && !allow_expired => Err(Error::integrity(format!(
-                "InRelease of {}: expired at {}, and it is {now}",
-                release.codename,
-                SourceDateEpoch(until)
-            ))
-            .hint("an old mirror, or a replayed one; `allow-expired = true` in the recipe's [[repo]] accepts it")),
+            Some(until) if until < now.0 && !allow_expired => {
+                Err(Error::integrity(format!("InRelease of {}: expired at {}, and it is {now}", release.codename, SourceDateEpoch(until)))
+                    .hint("an old mirror, or a replayed one; `allow-expired = true` in the recipe's [[repo]] accepts it"))
+            }
             _ => Ok(release),
         }
     }
 
     fn parse(text: &str, digest: Digest, signer: String) -> Result<Self> {
         let stanza = Stanza::parse(text)?;
-        let date = |field: &str| stanza.get(field).map(|value| parse_date(value).ok_or_else(|| Error::integrity(format!("InRelease: {field} is no date: {value:?}")))).transpose();
+        let date = |field: &str| {
+            stanza
+                .get(field)
+                .map(|value| parse_date(value).ok_or_else(|| Error::integrity(format!("InRelease: {field} is no date: {value:?}"))))
+                .transpose()
+        };
         let mut files = BTreeMap::new();
         for line in stanza.require("SHA256")?.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let mut words = line.split_whitespace();
@@ -131,11 +135,14 @@ fn signers(certificate: &SignedPublicKey) -> Vec<Signer<'_>> {
     }
     let certifications = certificate.details.users.iter().flat_map(|user| {
         user.signatures.iter().filter(|s| {
-            matches!(s.typ(), Some(SignatureType::CertGeneric | SignatureType::CertPersona | SignatureType::CertCasual | SignatureType::CertPositive))
-                && s.verify_certification(primary, Tag::UserId, &user.id).is_ok()
+            matches!(
+                s.typ(),
+                Some(SignatureType::CertGeneric | SignatureType::CertPersona | SignatureType::CertCasual | SignatureType::CertPositive)
+            ) && s.verify_certification(primary, Tag::UserId, &user.id).is_ok()
         })
     });
-    let Some(own) = newest(certifications.chain(certificate.details.direct_signatures.iter().filter(|s| s.verify_key(primary).is_ok()))) else {
+    let Some(own) = newest(certifications.chain(certificate.details.direct_signatures.iter().filter(|s| s.verify_key(primary).is_ok())))
+    else {
         return Vec::new();
     };
     let created = primary.created_at().as_secs();
@@ -145,7 +152,10 @@ fn signers(certificate: &SignedPublicKey) -> Vec<Signer<'_>> {
         signers.push(Signer { key: primary, created, expires });
     }
     for subkey in &certificate.public_subkeys {
-        let revoked = subkey.signatures.iter().any(|s| s.typ() == Some(SignatureType::SubkeyRevocation) && s.verify_subkey_binding(primary, &subkey.key).is_ok());
+        let revoked = subkey
+            .signatures
+            .iter()
+            .any(|s| s.typ() == Some(SignatureType::SubkeyRevocation) && s.verify_subkey_binding(primary, &subkey.key).is_ok());
         let bindings = subkey.signatures.iter().filter(|s| {
             s.typ() == Some(SignatureType::SubkeyBinding)
                 && s.verify_subkey_binding(primary, &subkey.key).is_ok()
@@ -178,7 +188,13 @@ fn strong(params: &PublicParams) -> bool {
     }
 }
 
-fn good_signature(message: &CleartextSignedMessage, signed: &str, signers: &[Signer<'_>], now: SourceDateEpoch, allow_expired: bool) -> Result<String> {
+fn good_signature(
+    message: &CleartextSignedMessage,
+    signed: &str,
+    signers: &[Signer<'_>],
+    now: SourceDateEpoch,
+    allow_expired: bool,
+) -> Result<String> {
     let mut problems = Vec::new();
     for signature in message.signatures() {
         let by = signature.issuer_fingerprint().first().map_or_else(|| "an unnamed key".to_owned(), |f| hex::encode(f.as_bytes()));
@@ -188,7 +204,14 @@ fn good_signature(message: &CleartextSignedMessage, signed: &str, signers: &[Sig
         }
         if !matches!(
             signature.hash_alg(),
-            Some(HashAlgorithm::Sha224 | HashAlgorithm::Sha256 | HashAlgorithm::Sha384 | HashAlgorithm::Sha512 | HashAlgorithm::Sha3_256 | HashAlgorithm::Sha3_512)
+            Some(
+                HashAlgorithm::Sha224
+                    | HashAlgorithm::Sha256
+                    | HashAlgorithm::Sha384
+                    | HashAlgorithm::Sha512
+                    | HashAlgorithm::Sha3_256
+                    | HashAlgorithm::Sha3_512
+            )
         ) {
             problems.push(format!("{by}: hash algorithm too weak"));
             continue;

@@ -6,7 +6,10 @@ use std::process::Command;
 const NOW: SourceDateEpoch = SourceDateEpoch(1_767_225_600);
 
 fn body(extra: &str) -> String {
-    format!("Suite: stable\nCodename: trixie\nDate: Sat, 21 Nov 2020 09:15:44 UTC\n{extra}SHA256:\n {} 12 main/binary-amd64/Packages\n", Digest::of(b"x"))
+    format!(
+        "Suite: stable\nCodename: trixie\nDate: Sat, 21 Nov 2020 09:15:44 UTC\n{extra}SHA256:\n {} 12 main/binary-amd64/Packages\n",
+        Digest::of(b"x")
+    )
 }
 
 /// A fresh key's armored certificate and a clearsigned text, made by gpg; `None` if there is no gpg here.
@@ -14,7 +17,12 @@ fn signed(home: &Path, text: &str, key: &str, hash: &str) -> Option<(Vec<u8>, Ve
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(home, std::fs::Permissions::from_mode(0o700)).unwrap();
     let gpg = |args: &[&str]| {
-        let output = Command::new("gpg").arg("--homedir").arg(home).args(["--batch", "--yes", "-q", "--passphrase", "", "--faked-system-time", "20250601T000000"]).args(args).output();
+        let output = Command::new("gpg")
+            .arg("--homedir")
+            .arg(home)
+            .args(["--batch", "--yes", "-q", "--passphrase", "", "--faked-system-time", "20250601T000000"])
+            .args(args)
+            .output();
         output.ok().map(|o| {
             assert!(o.status.success(), "gpg {args:?}: {}", String::from_utf8_lossy(&o.stderr));
             o.stdout
@@ -94,8 +102,14 @@ fn dates_read_as_the_seconds_that_date_prints() {
 fn the_keys_that_recipes_name_are_keys() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recipes/keys");
     for (file, fingerprints) in [
-        ("debian-archive-trixie-automatic.asc", &["04b54c3cdca79751b16bc6b5225629df75b188bd", "b8e5f13176d2a7a75220028078dba3bc47ef2265"][..]),
-        ("debian-archive-bookworm-automatic.asc", &["b8b80b5b623eab6ad8775c45b7c5d7d6350947f8", "4cb50190207b4758a3f73a796ed0e7b82643e131"][..]),
+        (
+            "debian-archive-trixie-automatic.asc",
+            &["04b54c3cdca79751b16bc6b5225629df75b188bd", "b8e5f13176d2a7a75220028078dba3bc47ef2265"][..],
+        ),
+        (
+            "debian-archive-bookworm-automatic.asc",
+            &["b8b80b5b623eab6ad8775c45b7c5d7d6350947f8", "4cb50190207b4758a3f73a796ed0e7b82643e131"][..],
+        ),
         ("debian-archive-trixie-stable.asc", &["41587f7db8c774bccf131416762f67a0b2c39de4"][..]),
     ] {
         let certificates = read_keys(&[std::fs::read(folder.join(file)).unwrap()]).unwrap();

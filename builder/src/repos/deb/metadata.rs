@@ -10,9 +10,9 @@
 //! | base-files | provides filesystem, setup, basesystem too, and requires nothing: it is installed first |
 
 use crate::base::{Digest, Error, Result};
+use crate::formats::deb::Version;
 use crate::formats::deb::control::Stanza;
 use crate::formats::deb::relation::{self, Operator, Relation};
-use crate::formats::deb::Version;
 use crate::repos::{Compare, Dep, PackageMeta};
 
 /// The paths that scripts name as interpreters, by the package that ships them under /usr/bin: /bin is a link that rpm's file list does not see.
@@ -32,13 +32,23 @@ fn map(stanza: &Stanza<'_>, name: &str) -> Result<PackageMeta> {
         "all" => "noarch",
         other => return Err(Error::integrity(format!("architecture {other:?}: expected amd64 or all"))),
     };
-    let field = |field: &str| -> Result<Vec<Vec<Relation<'_>>>> { relation::parse(stanza.get(field).unwrap_or_default()).map_err(|e| e.context(field)) };
+    let field = |field: &str| -> Result<Vec<Vec<Relation<'_>>>> {
+        relation::parse(stanza.get(field).unwrap_or_default()).map_err(|e| e.context(field))
+    };
     let dependencies = |groups: &[Vec<Relation<'_>>]| -> Vec<Dep> { groups.iter().map(|group| any_of(group)).collect() };
     let number = |field: &str| -> Result<u64> {
-        stanza.get(field).map_or(Ok(0), |text| text.parse().map_err(|_| Error::integrity(format!("{field}: expected a number, found {text:?}"))))
+        stanza
+            .get(field)
+            .map_or(Ok(0), |text| text.parse().map_err(|_| Error::integrity(format!("{field}: expected a number, found {text:?}"))))
     };
 
-    let mut provides = vec![Dep { name: name.into(), compare: Some(Compare::Equal), epoch: Some(epoch), version: rpm_version.clone(), release: release.clone() }];
+    let mut provides = vec![Dep {
+        name: name.into(),
+        compare: Some(Compare::Equal),
+        epoch: Some(epoch),
+        version: rpm_version.clone(),
+        release: release.clone(),
+    }];
     let provided = field("Provides")?;
     provides.extend(dependencies(&provided));
     provides.extend(INTERPRETERS.iter().filter(|(package, _)| *package == name).map(|(_, path)| Dep::any(*path)));
@@ -156,7 +166,9 @@ mod tests {
 
     #[test]
     fn versions_split_into_epoch_version_and_release() {
-        for (debian, expected) in [("2:1.0-3+b1", "2:1.0-3+b1"), ("1.0", "1.0-0"), ("1-2-3", "1_2-3"), ("257.13-1~deb13u1", "257.13-1~deb13u1")] {
+        for (debian, expected) in
+            [("2:1.0-3+b1", "2:1.0-3+b1"), ("1.0", "1.0-0"), ("1-2-3", "1_2-3"), ("257.13-1~deb13u1", "257.13-1~deb13u1")]
+        {
             let meta = meta(&Stanza::parse(&format!("Package: x\nVersion: {debian}\nArchitecture: all\n")).unwrap()).unwrap();
             assert_eq!(meta.evr(), expected);
             assert_eq!(meta.nevra(), format!("x-{expected}.noarch"));
@@ -165,7 +177,9 @@ mod tests {
 
     #[test]
     fn relations_map_as_the_table_says() {
-        let meta = of("Depends: b (>= 1.2) | c, d:any (<< 2:3-1)\nPre-Depends: e (>> 1-1)\nConflicts: mta\nBreaks: old (<< 3)\nReplaces: mta, old (<< 4), alone\nProvides: mta, old (= 3)\n");
+        let meta = of(
+            "Depends: b (>= 1.2) | c, d:any (<< 2:3-1)\nPre-Depends: e (>> 1-1)\nConflicts: mta\nBreaks: old (<< 3)\nReplaces: mta, old (<< 4), alone\nProvides: mta, old (= 3)\n",
+        );
         assert_eq!(shown(&meta.requires), ["(b >= 1.2-0 or c)", "d < 2:3-1", "e > 1-1"]);
         assert_eq!(shown(&meta.requires_pre), ["e > 1-1"]);
         assert_eq!(shown(&meta.conflicts), ["mta", "old < 3-0"]);

@@ -2,9 +2,9 @@
 //! comparison that a chosen set rests on is made both ways, and a difference is an error that names the pair.
 
 use crate::base::{Error, Result};
+use crate::formats::deb::Version;
 use crate::formats::deb::control::Stanza;
 use crate::formats::deb::relation::{self, Relation};
-use crate::formats::deb::Version;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,7 +86,9 @@ fn rpmvercmp(a: &str, b: &str) -> Ordering {
                 if numeric != y.is_ascii_digit() {
                     return if numeric { Ordering::Greater } else { Ordering::Less };
                 }
-                let run = |text: &[u8]| text.iter().position(|c| if numeric { !c.is_ascii_digit() } else { !c.is_ascii_alphabetic() }).unwrap_or(text.len());
+                let run = |text: &[u8]| {
+                    text.iter().position(|c| if numeric { !c.is_ascii_digit() } else { !c.is_ascii_alphabetic() }).unwrap_or(text.len())
+                };
                 let ((left, a_rest), (right, b_rest)) = (a.split_at(run(a)), b.split_at(run(b)));
                 let order = if numeric {
                     let trim = |run: &[u8]| run.iter().position(|&c| c != b'0').map_or(run.len(), |zeros| zeros);

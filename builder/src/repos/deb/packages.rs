@@ -25,14 +25,22 @@ impl Packages {
     pub(super) fn parse(name: &str, bytes: &[u8], size: Option<u64>) -> Result<(Self, Vec<PackageMeta>)> {
         let limit = size.unwrap_or(MAX_INDEX).min(MAX_INDEX);
         let mut raw = Vec::new();
-        decompress(name, bytes)?.take(limit + 1).read_to_end(&mut raw).map_err(|e| Error::integrity(format!("decompress {name}")).source(e))?;
+        decompress(name, bytes)?
+            .take(limit + 1)
+            .read_to_end(&mut raw)
+            .map_err(|e| Error::integrity(format!("decompress {name}")).source(e))?;
         if raw.len() as u64 > limit {
             return Err(Error::integrity(format!("{name}: expected at most {limit} bytes of text")));
         }
-        let text = String::from_utf8(raw).map_err(|e| Error::integrity(format!("{name} at offset {}: not UTF-8", e.utf8_error().valid_up_to())))?;
+        let text = String::from_utf8(raw)
+            .map_err(|e| Error::integrity(format!("{name} at offset {}: not UTF-8", e.utf8_error().valid_up_to())))?;
         let parsed = chunks(&text)
             .into_par_iter()
-            .map(|(base, chunk)| Stanzas::new(chunk).map(|stanza| stanza.and_then(|(offset, stanza)| Ok((base + offset, metadata::meta(&stanza)?)))).collect::<Result<Vec<_>>>())
+            .map(|(base, chunk)| {
+                Stanzas::new(chunk)
+                    .map(|stanza| stanza.and_then(|(offset, stanza)| Ok((base + offset, metadata::meta(&stanza)?))))
+                    .collect::<Result<Vec<_>>>()
+            })
             .collect::<Result<Vec<_>>>()
             .map_err(|e| e.context(name))?;
         let (offsets, packages) = parsed.into_iter().flatten().unzip();
@@ -41,7 +49,11 @@ impl Packages {
 
     /// The stanza of the `index`th package.
     pub(super) fn stanza(&self, index: usize) -> Result<Stanza<'_>> {
-        let rest = self.offsets.get(index).and_then(|&at| self.text.get(at..)).ok_or_else(|| Error::internal(format!("no package {index} in the index")))?;
+        let rest = self
+            .offsets
+            .get(index)
+            .and_then(|&at| self.text.get(at..))
+            .ok_or_else(|| Error::internal(format!("no package {index} in the index")))?;
         Stanza::parse(rest)
     }
 }
@@ -69,7 +81,8 @@ mod tests {
     #[test]
     fn many_stanzas_come_back_in_order_and_by_number() {
         let count = 20_000;
-        let text: String = (0..count).map(|i| format!("Package: p{i}\nVersion: {i}-1\nArchitecture: amd64\nDescription: très\u{301} {i}\n\n")).collect();
+        let text: String =
+            (0..count).map(|i| format!("Package: p{i}\nVersion: {i}-1\nArchitecture: amd64\nDescription: très\u{301} {i}\n\n")).collect();
         assert!(text.len() > CHUNK);
         let (index, packages) = Packages::parse("Packages", text.as_bytes(), Some(text.len() as u64)).unwrap();
         assert_eq!(packages.len(), count);

@@ -25,7 +25,10 @@ pub fn write_repository(packages: &[ConvertedRpm], folder: &Path) -> Result<()> 
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<metadata xmlns=\"http://linux.duke.edu/metadata/common\" xmlns:rpm=\"http://linux.duke.edu/metadata/rpm\" packages=\"{}\">\n",
         entries.len()
     );
-    let mut filelists = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<filelists xmlns=\"http://linux.duke.edu/metadata/filelists\" packages=\"{}\">\n", entries.len());
+    let mut filelists = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<filelists xmlns=\"http://linux.duke.edu/metadata/filelists\" packages=\"{}\">\n",
+        entries.len()
+    );
     let mut newest = 0;
     std::fs::create_dir_all(folder.join("packages")).context(|| format!("create directory {}", folder.display()))?;
     for (location, header, package) in &entries {
@@ -40,7 +43,9 @@ pub fn write_repository(packages: &[ConvertedRpm], folder: &Path) -> Result<()> 
     primary.push_str("</metadata>\n");
     filelists.push_str("</filelists>\n");
     let newest = u32::try_from(newest).unwrap_or(u32::MAX);
-    let mut repomd = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<repomd xmlns=\"http://linux.duke.edu/metadata/repo\">\n<revision>{newest}</revision>\n");
+    let mut repomd = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<repomd xmlns=\"http://linux.duke.edu/metadata/repo\">\n<revision>{newest}</revision>\n"
+    );
     for (kind, text) in [("primary", primary), ("filelists", filelists)] {
         let packed = gzip(text.as_bytes()).context(|| format!("compress {kind}"))?;
         let (digest, open) = (Digest::of(&packed), Digest::of(text.as_bytes()));
@@ -109,7 +114,8 @@ fn relations(kind: &str, deps: &[rpm::Dependency], out: &mut String) {
                 ">" => "GT",
                 _ => "",
             };
-            let version = if compare.is_empty() { String::new() } else { format!(" flags=\"{compare}\"{}", version_attributes(&dep.version)) };
+            let version =
+                if compare.is_empty() { String::new() } else { format!(" flags=\"{compare}\"{}", version_attributes(&dep.version)) };
             let pre = if kind == "requires" && dep.flags.intersects(early) { " pre=\"1\"" } else { "" };
             format!("<rpm:entry name=\"{}\"{version}{pre}/>\n", escape(&dep.name))
         })
@@ -124,7 +130,13 @@ fn is_primary(path: &str) -> bool {
     path.starts_with("/etc/") || path.contains("/bin/") || path.contains("/sbin/") || path == "/usr/lib/sendmail"
 }
 
-fn describe(header: &PackageMetadata, package: &ConvertedRpm, location: &str, primary: &mut String, filelists: &mut String) -> Result<(), rpm::Error> {
+fn describe(
+    header: &PackageMetadata,
+    package: &ConvertedRpm,
+    location: &str,
+    primary: &mut String,
+    filelists: &mut String,
+) -> Result<(), rpm::Error> {
     let nevra = header.get_nevra()?;
     let epoch = if nevra.epoch().is_empty() { "0" } else { nevra.epoch() };
     let version = format!("<version epoch=\"{epoch}\" ver=\"{}\" rel=\"{}\"/>", escape(nevra.version()), escape(nevra.release()));
@@ -154,7 +166,13 @@ fn describe(header: &PackageMetadata, package: &ConvertedRpm, location: &str, pr
     relations("recommends", &header.get_recommends()?, primary);
     relations("suggests", &header.get_suggests()?, primary);
     relations("enhances", &header.get_enhances()?, primary);
-    _ = writeln!(filelists, "<package pkgid=\"{}\" name=\"{}\" arch=\"{}\">{version}", package.sha256, escape(nevra.name()), escape(nevra.arch()));
+    _ = writeln!(
+        filelists,
+        "<package pkgid=\"{}\" name=\"{}\" arch=\"{}\">{version}",
+        package.sha256,
+        escape(nevra.name()),
+        escape(nevra.arch())
+    );
     for file in header.get_file_entries()? {
         let path = file.path().to_string_lossy().into_owned();
         let mode: FileMode = file.mode();

@@ -99,7 +99,8 @@ fn dependencies(builder: &mut PackageBuilder, meta: &PackageMeta) {
         }
     }
     for dep in &meta.requires {
-        let early = if meta.requires_pre.contains(dep) { DependencyFlags::SCRIPT_PRE | DependencyFlags::SCRIPT_POST } else { DependencyFlags::ANY };
+        let early =
+            if meta.requires_pre.contains(dep) { DependencyFlags::SCRIPT_PRE | DependencyFlags::SCRIPT_POST } else { DependencyFlags::ANY };
         builder.requires(dependency(dep, early));
     }
     for dep in &meta.conflicts {
@@ -163,8 +164,10 @@ fn link_target<'a>(links: &'a BTreeMap<ImagePath, ImagePath>, path: &'a ImagePat
 }
 
 fn payload(builder: &mut PackageBuilder, entries: Vec<Entry>, conffiles: &BTreeSet<ImagePath>) -> Result<()> {
-    let links: BTreeMap<ImagePath, ImagePath> =
-        entries.iter().filter_map(|e| if let EntryKind::HardLink(target) = &e.kind { Some((e.path.clone(), target.clone())) } else { None }).collect();
+    let links: BTreeMap<ImagePath, ImagePath> = entries
+        .iter()
+        .filter_map(|e| if let EntryKind::HardLink(target) = &e.kind { Some((e.path.clone(), target.clone())) } else { None })
+        .collect();
     let targets: BTreeSet<ImagePath> = links.keys().map(|path| link_target(&links, path).clone()).collect();
     // All names of a file share its first name's contents and attributes.
     let mut shared: BTreeMap<ImagePath, (Vec<u8>, Entry)> = BTreeMap::new();
@@ -182,9 +185,9 @@ fn payload(builder: &mut PackageBuilder, entries: Vec<Entry>, conffiles: &BTreeS
         match std::mem::replace(&mut entry.kind, EntryKind::Fifo) {
             EntryKind::Directory => builder.with_dir_entry(attributes(FileOptions::dir(&path), &entry)?).map_err(failed)?,
             // Links have mode 0777 everywhere; ownership and time are theirs.
-            EntryKind::Symlink(target) => {
-                builder.with_symlink(attributes(FileOptions::symlink(&path, target), &Entry { mode: 0o777, ..entry.clone() })?).map_err(failed)?
-            }
+            EntryKind::Symlink(target) => builder
+                .with_symlink(attributes(FileOptions::symlink(&path, target), &Entry { mode: 0o777, ..entry.clone() })?)
+                .map_err(failed)?,
             EntryKind::File(bytes) => {
                 let mut options = attributes(FileOptions::new(&path), &entry)?;
                 if targets.contains(&entry.path) {
@@ -195,7 +198,9 @@ fn payload(builder: &mut PackageBuilder, entries: Vec<Entry>, conffiles: &BTreeS
             }
             EntryKind::HardLink(_) => {
                 let target = link_target(&links, &entry.path);
-                let (bytes, first) = shared.get(target).ok_or_else(|| Error::integrity(format!("{path}: a hard link to {target}, which is no file before it")))?;
+                let (bytes, first) = shared
+                    .get(target)
+                    .ok_or_else(|| Error::integrity(format!("{path}: a hard link to {target}, which is no file before it")))?;
                 let options = attributes(FileOptions::new(&path), first)?.hardlink(target.to_string());
                 builder.with_file_contents(bytes.clone(), options).map_err(failed)?
             }

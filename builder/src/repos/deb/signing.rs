@@ -11,7 +11,9 @@ use pgp::crypto::eddsa_legacy;
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::crypto::public_key::PublicKeyAlgorithm;
 use pgp::packet::{KeyFlags, PubKeyInner, PublicKey, SecretKey, SignatureConfig, SignatureType, Subpacket, SubpacketData, UserId};
-use pgp::types::{KeyDetails, KeyVersion, PacketHeaderVersion, Password, PlainSecretParams, PublicParams, SecretParams, SignedUser, Tag, Timestamp};
+use pgp::types::{
+    KeyDetails, KeyVersion, PacketHeaderVersion, Password, PlainSecretParams, PublicParams, SecretParams, SignedUser, Tag, Timestamp,
+};
 
 const LABEL: &str = "atomic-image converted debian packages, signing key 1";
 const USER: &str = "atomic-image converted packages (public constant, no secret)";
@@ -37,7 +39,8 @@ pub(super) fn signature_time(newest: u32) -> u32 {
 pub(super) fn secret_key() -> Result<SecretKey> {
     let secret = Ed25519::try_from_bytes(*Digest::of(LABEL.as_bytes()).as_bytes(), Mode::EdDSALegacy).map_err(failed)?;
     let public = PublicParams::EdDSALegacy((&secret).into());
-    let inner = PubKeyInner::new(KeyVersion::V4, PublicKeyAlgorithm::EdDSALegacy, Timestamp::from_secs(CREATED), None, public).map_err(failed)?;
+    let inner =
+        PubKeyInner::new(KeyVersion::V4, PublicKeyAlgorithm::EdDSALegacy, Timestamp::from_secs(CREATED), None, public).map_err(failed)?;
     let params = SecretParams::Plain(PlainSecretParams::EdDSALegacy(eddsa_legacy::SecretKey::Ed25519(secret)));
     SecretKey::new(PublicKey::from_inner(inner).map_err(failed)?, params).map_err(failed)
 }
@@ -70,7 +73,8 @@ pub fn public_key() -> Result<String> {
 /// An armored detached signature, as `repomd.xml.asc` is one.
 pub fn sign_detached(bytes: &[u8], newest: u32) -> Result<String> {
     let secret = secret_key()?;
-    let signature = config(SignatureType::Binary, &secret, signature_time(newest))?.sign(&secret, &Password::empty(), bytes).map_err(failed)?;
+    let signature =
+        config(SignatureType::Binary, &secret, signature_time(newest))?.sign(&secret, &Password::empty(), bytes).map_err(failed)?;
     DetachedSignature::new(signature).to_armored_string(ArmorOptions::default()).map_err(failed)
 }
 
@@ -87,7 +91,9 @@ mod tests {
         std::fs::write(path("data"), b"data").unwrap();
         std::fs::write(path("data.asc"), sign_detached(b"data", 0).unwrap()).unwrap();
         assert_eq!(public_key().unwrap(), public_key().unwrap());
-        let gpg = |args: &[&str]| Command::new("gpg").arg("--homedir").arg(folder.path()).args(["--batch", "-q"]).args(args).current_dir(folder.path()).output();
+        let gpg = |args: &[&str]| {
+            Command::new("gpg").arg("--homedir").arg(folder.path()).args(["--batch", "-q"]).args(args).current_dir(folder.path()).output()
+        };
         let Ok(import) = gpg(&["--import", "key.asc"]) else {
             eprintln!("skipped: no gpg here");
             return;
