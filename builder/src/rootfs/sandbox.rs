@@ -46,8 +46,10 @@ impl Checkout {
                     let mode = u32::from(inode.attributes.mode) & 0o777 | 0o400;
                     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&host).context(doing)?;
                     copy_blob(content, &mut file).context(doing)?;
-                    drop(file);
-                    fs::set_permissions(&host, fs::Permissions::from_mode(mode)).context(doing)?;
+                    file.set_permissions(fs::Permissions::from_mode(mode)).context(doing)?;
+                    // Programs compare and copy times: dracut gives everything that it packs at most that of its own files.
+                    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(inode.attributes.mtime).unwrap_or(0));
+                    file.set_times(fs::FileTimes::new().set_accessed(time).set_modified(time)).context(doing)?;
                     linked.insert(entry.id, host);
                 }
                 // Programs that run at build time have no business with the image's device nodes and sockets.

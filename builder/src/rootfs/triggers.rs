@@ -201,7 +201,7 @@ fn input_digest(tree: &FileTree, trigger: &Trigger, epoch: SourceDateEpoch) -> R
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
-    field(b"trigger 1");
+    field(b"trigger 2");
     field(trigger.script.as_bytes());
     field(&epoch.0.to_le_bytes());
     for output in &trigger.outputs {
