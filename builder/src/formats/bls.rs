@@ -28,6 +28,29 @@ impl Entry {
         }
         Ok(out)
     }
+
+    /// Reads an entry of any writer: keys in any order, unknown ones and comments skipped. Without a number as version it sorts last.
+    pub fn parse(text: &str) -> Result<Entry> {
+        let mut entry = Entry { title: String::new(), version: 0, options: String::new(), linux: String::new(), initrd: None };
+        for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+            let (key, value) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+            let value = value.trim();
+            match key {
+                "title" => entry.title = value.to_owned(),
+                "version" => entry.version = value.parse().unwrap_or(0),
+                // The specification lets options stand more than once; they add up.
+                "options" if entry.options.is_empty() => entry.options = value.to_owned(),
+                "options" => entry.options = format!("{} {value}", entry.options),
+                "linux" => entry.linux = value.to_owned(),
+                "initrd" => entry.initrd = Some(value.to_owned()),
+                _ => {}
+            }
+        }
+        if entry.linux.is_empty() {
+            return Err(Error::integrity("a boot entry without a linux line"));
+        }
+        Ok(entry)
+    }
 }
 
 #[cfg(test)]
@@ -40,5 +63,14 @@ mod tests {
         assert_eq!(entry.to_text().unwrap(), "title T\nversion 2\noptions rw quiet\nlinux /k\ninitrd /i\n");
         entry.title = "T\nlinux /evil".into();
         assert!(entry.to_text().is_err());
+    }
+
+    #[test]
+    fn an_entry_is_read_back_whatever_the_order_and_the_additions() {
+        let entry = Entry { title: "T 1".into(), version: 2, options: "rw quiet".into(), linux: "/k".into(), initrd: Some("/i".into()) };
+        assert_eq!(Entry::parse(&entry.to_text().unwrap()).unwrap(), entry);
+        let other = "# a comment\nlinux\t/k\noptions rw\naboot x\n\ninitrd  /i\noptions  quiet\nversion 2\ntitle T 1";
+        assert_eq!(Entry::parse(other).unwrap(), entry);
+        assert!(Entry::parse("title T\n").is_err());
     }
 }

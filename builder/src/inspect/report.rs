@@ -49,4 +49,6 @@ pub struct DeploymentRow {
 #[derive(Debug, Clone, Serialize)]
 pub struct PackageRow {
     pub nevra: String,
+    /// Of the package file, in hex.
+    pub sha256: String,
 }

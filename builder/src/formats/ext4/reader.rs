@@ -77,6 +77,11 @@ impl<'a> Reader<'a> {
         self.superblock.blocks.saturating_mul(self.superblock.block_size)
     }
 
+    /// In bytes, as the superblock says.
+    pub fn free(&self) -> u64 {
+        self.superblock.free_blocks.saturating_mul(self.superblock.block_size)
+    }
+
     /// The stat fields at `path`; symlinks are not followed, not even in the middle. `None` if there is no such name.
     pub fn stat(&self, path: &ImagePath) -> Result<Option<Stat>> {
         Ok(self.find(path)?.map(|(number, inode)| stat_of(number, &inode)))

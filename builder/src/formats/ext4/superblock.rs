@@ -130,6 +130,7 @@ impl Superblock<'_> {
 pub(super) struct Decoded {
     pub(super) block_size: u64,
     pub(super) blocks: u64,
+    pub(super) free_blocks: u64,
     pub(super) inodes: u32,
     pub(super) inodes_per_group: u32,
     pub(super) first_data_block: u64,
@@ -177,6 +178,7 @@ pub(super) fn decode(b: &[u8; SIZE]) -> Result<Decoded> {
     Ok(Decoded {
         block_size,
         blocks: u64::from(get_u32(b, 0x04)) | if is_64bit { u64::from(get_u32(b, 0x150)) << 32 } else { 0 },
+        free_blocks: u64::from(get_u32(b, 0x0c)) | if is_64bit { u64::from(get_u32(b, 0x158)) << 32 } else { 0 },
         inodes: get_u32(b, 0x00),
         inodes_per_group,
         first_data_block: get_u32(b, 0x14).into(),

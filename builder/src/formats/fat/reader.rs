@@ -26,13 +26,57 @@ pub struct Entry {
 pub struct Reader<'a> {
     source: &'a dyn Fn(u64, &mut [u8]) -> Result<()>,
     geometry: Geometry,
+    volume_id: u32,
+    label: String,
 }
 
 impl<'a> Reader<'a> {
     pub fn open(source: &'a dyn Fn(u64, &mut [u8]) -> Result<()>) -> Result<Self> {
         let mut sector = [0; 512];
         source(0, &mut sector)?;
-        Ok(Reader { source, geometry: Geometry::decode(&sector)? })
+        let geometry = Geometry::decode(&sector)?;
+        let tail = if geometry.width == Width::Fat32 { &sector[64..90] } else { &sector[36..62] };
+        // 0x29 says that volume ID and label are there (§3.1).
+        let (volume_id, label) = match tail {
+            [_, _, 0x29, a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]), String::from_utf8_lossy(&rest[..11])),
+            _ => (0, "".into()),
+        };
+        Ok(Reader { source, geometry, volume_id, label: label.trim_end().to_owned() })
+    }
+
+    /// From the boot sector, without the blanks behind it.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    pub fn volume_id(&self) -> u32 {
+        self.volume_id
+    }
+
+    /// In bytes.
+    pub fn size(&self) -> u64 {
+        self.geometry.sectors * SECTOR
+    }
+
+    /// Bytes in clusters that no chain has, counted in the first FAT: FSInfo is only a hint.
+    pub fn free(&self) -> Result<u64> {
+        let entry = if self.geometry.width == Width::Fat32 { 4 } else { 2 };
+        let (mut at, end) = (2 * entry, (self.geometry.clusters + 2) * entry);
+        let (mut free, mut window) = (0, vec![0; 64 << 10]);
+        while at < end {
+            let part = &mut window[..(end - at).min(64 << 10) as usize];
+            (self.source)(self.geometry.fat_offset(0) + at, part)?;
+            at += part.len() as u64;
+            free += part
+                .chunks(entry as usize)
+                .filter(|e| match **e {
+                    // The upper four bits are reserved (§4).
+                    [a, b, c, d] => [a, b, c, d & 0x0f] == [0; 4],
+                    ref narrow => narrow == [0; 2],
+                })
+                .count() as u64;
+        }
+        Ok(free * self.geometry.cluster_bytes())
     }
 
     /// Every name, parents before children, in the order of the disk.

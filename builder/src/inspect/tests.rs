@@ -1,0 +1,193 @@
+use super::*;
+use crate::base::{Blob, Digest, ImagePath, ImageSeed, Kind, Segment, Segments, Silent, SourceDateEpoch};
+use crate::disk::{DiskParts, EspFiles, assemble, esp};
+use crate::formats::mbr;
+use crate::image::{qcow2, raw};
+use crate::ostree::{Commit, CommitMeta, Deployment, MetadataValue, Remote, SysrootRequest, commit, sysroot};
+use crate::tree::{Attributes, Edit, FileTree, Inode};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+const EPOCH: SourceDateEpoch = SourceDateEpoch(1_700_000_000);
+const PACKAGES: &str = "bash-0:5.2-1.x86_64 aa\nzlib-0:1.3-1.x86_64 bb\n";
+
+fn tree() -> FileTree {
+    let mut tree = FileTree::new();
+    for (name, text) in [
+        ("/usr/lib/modules/6.1.0/vmlinuz", "a kernel"),
+        ("/usr/lib/modules/6.1.0/initramfs.img", "an initramfs"),
+        ("/usr/etc/hostname", "host\n"),
+        ("/usr/share/atomic-image/packages", PACKAGES),
+    ] {
+        let path = ImagePath::parse(name).unwrap();
+        tree.ensure_directory(&path.parent().unwrap(), Attributes::root(0o755)).unwrap();
+        tree.insert(&path, Inode::file(text.as_bytes(), Attributes::root(0o644)), Edit::Create).unwrap();
+    }
+    tree
+}
+
+fn committed(tree: &FileTree) -> Commit {
+    let metadata = [("version".to_owned(), MetadataValue::from("7"))].into();
+    commit(tree, &CommitMeta { subject: String::new(), body: String::new(), parent: None, epoch: EPOCH, metadata }).unwrap()
+}
+
+/// A disk of two deployments of one commit.
+fn disk(tree: &FileTree, commit: &Commit) -> Segments {
+    let deployment = |serial, argument: &str| Deployment {
+        commit,
+        tree,
+        serial,
+        kargs: vec!["root=LABEL=root".into(), argument.into()],
+        title: "Test".into(),
+        version: Some("7".into()),
+    };
+    let made = sysroot(&SysrootRequest {
+        os: "test-os".into(),
+        ref_name: "test/x86_64/stable".into(),
+        remote: Remote { name: "upstream".into(), url: "http://updates.example/repo".into(), gpg_verify: false },
+        deployments: vec![deployment(1, "quiet"), deployment(0, "debug")],
+        epoch: EPOCH,
+    })
+    .unwrap();
+    let seed = ImageSeed::new(Digest::of(b"inspect"));
+    let volume = |tree: &FileTree, label: &str| {
+        let (uuid, hash_seed) = (seed.uuid(label), seed.uuid("hash"));
+        let options = ext4::Options {
+            label: label.into(),
+            uuid,
+            hash_seed,
+            epoch: EPOCH,
+            size: None,
+            reserve: 4 << 20,
+            journal: false,
+            grub_readable: true,
+        };
+        ext4::plan(tree, &options).unwrap()
+    };
+    let files = EspFiles { loader: Blob::from(vec![0x4d; 5000]), others: vec![] };
+    let parts = DiskParts {
+        bios_boot: Segments::new(1024, vec![Segment { offset: 0, data: b"core".as_slice().into() }]).unwrap(),
+        boot_sector: [0x90; mbr::CODE],
+        esp: esp(files, ByteSize::mib(64), &seed, EPOCH).unwrap(),
+        boot: volume(&made.boot, "boot"),
+        root: volume(&made.root, "root"),
+    };
+    assemble(&parts, &seed).unwrap().segments
+}
+
+/// Both formats of the sample in a new folder, and its commit.
+fn written() -> (tempfile::TempDir, PathBuf, PathBuf, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = tree();
+    let commit = committed(&tree);
+    let disk = disk(&tree, &commit);
+    let (raw_path, qcow2_path) = (folder.path().join("disk.raw"), folder.path().join("disk.qcow2"));
+    raw::write(&disk, &raw_path, &Silent).unwrap();
+    qcow2::write(&disk, &qcow2_path, &Silent).unwrap();
+    (folder, raw_path, qcow2_path, commit.id.to_string())
+}
+
+#[test]
+fn raw_and_qcow2_tell_the_same_of_partitions_filesystems_deployments_and_packages() {
+    let (_folder, raw, qcow2, commit) = written();
+    let report = image(&raw).unwrap();
+    assert_eq!(serde_json::to_value(&report).unwrap(), serde_json::to_value(image(&qcow2).unwrap()).unwrap());
+    let names: Vec<_> = report.partitions.iter().map(|p| (p.number, p.name.as_str())).collect();
+    assert_eq!(names, [(1, "bios-boot"), (2, "EFI-SYSTEM"), (3, "boot"), (4, "root")]);
+    assert_eq!((report.partitions[1].start, report.partitions[1].size), (2 << 20, ByteSize::mib(64)));
+    let kinds: Vec<_> = report.filesystems.iter().map(|f| (f.partition, f.kind.as_str(), f.label.as_str())).collect();
+    assert_eq!(kinds, [(2, "vfat", "EFI-SYSTEM"), (3, "ext4", "boot"), (4, "ext4", "root")]);
+    assert!(report.filesystems.iter().all(|f| f.free > ByteSize(0) && f.free < f.size && !f.uuid.is_empty()), "{report:?}");
+    let told: Vec<_> = report.deployments.iter().map(|d| (d.os.as_str(), d.reference.as_str(), d.version.as_deref())).collect();
+    assert_eq!(told, [("test-os", "test/x86_64/stable", Some("7")); 2]);
+    assert!(report.deployments.iter().all(|d| d.commit == commit));
+    // The default first, although its serial is the higher one.
+    for (row, argument) in report.deployments.iter().zip(["quiet", "debug"]) {
+        assert_eq!(row.kernel_arguments[..2], ["root=LABEL=root", argument]);
+        assert!(row.kernel_arguments[2].starts_with("ostree=/ostree/boot.0/test-os/"), "{row:?}");
+    }
+    let packages: Vec<_> = report.packages.iter().map(|p| (p.nevra.as_str(), p.sha256.as_str())).collect();
+    assert_eq!(packages, [("bash-0:5.2-1.x86_64", "aa"), ("zlib-0:1.3-1.x86_64", "bb")]);
+}
+
+#[test]
+fn the_labels_and_ids_are_those_that_blkid_finds() {
+    let (folder, raw, _, _) = written();
+    for row in image(&raw).unwrap().filesystems {
+        let part = image(&raw).unwrap().partitions[row.partition as usize - 1].clone();
+        let mut bytes = vec![0; part.size.0 as usize];
+        std::fs::File::open(&raw).unwrap().read_exact_at(&mut bytes, part.start).unwrap();
+        let path = folder.path().join("part");
+        std::fs::write(&path, bytes).unwrap();
+        let Ok(out) = std::process::Command::new("blkid").args(["-p", "-o", "export"]).arg(&path).output() else {
+            eprintln!("skipped: no blkid");
+            return;
+        };
+        let said = String::from_utf8_lossy(&out.stdout).into_owned();
+        for line in [format!("LABEL={}", row.label), format!("UUID={}", row.uuid), format!("TYPE={}", row.kind)] {
+            assert!(said.lines().any(|l| l == line), "{line} is not in {said}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_image_or_a_damaged_one_is_refused_with_the_reason() {
+    let (folder, raw, qcow2, commit) = written();
+    let report = image(&raw).unwrap();
+    let (boot, root) = (report.partitions[2].start, report.partitions[3].start);
+    let bytes = std::fs::read(&raw).unwrap();
+    let find = |needle: &[u8]| bytes.windows(needle.len()).position(|w| w == needle).unwrap() as u64;
+    let commit_bytes = committed(&tree()).bytes;
+    let check = |name: &str, of: &Path, damage: &dyn Fn(&std::fs::File), kind: Kind, expected: &str| {
+        let path = folder.path().join("damaged");
+        std::fs::copy(of, &path).unwrap();
+        damage(&std::fs::OpenOptions::new().write(true).open(&path).unwrap());
+        let error = image(&path).expect_err(name);
+        assert!(error.kind() == kind && error.to_string().contains(expected), "{name}: {error}");
+    };
+    let put = |at: u64, what: &'static [u8]| move |file: &std::fs::File| file.write_all_at(what, at).unwrap();
+    let cut = |length: u64| move |file: &std::fs::File| file.set_len(length).unwrap();
+    let bad = Kind::Integrity;
+    check("empty", &raw, &cut(0), bad, "not a disk image");
+    check("text", &raw, &|f| (f.set_len(0), f.write_all_at(b"hello", 0)).1.unwrap(), bad, "not a disk image");
+    check("packed", &raw, &|f| (f.set_len(0), f.write_all_at(b"\x28\xb5\x2f\xfd....", 0)).1.unwrap(), bad, "a zstd file");
+    check("no GPT", &raw, &put(512, &[0; 512]), bad, "no GPT");
+    check("a flipped bit in the GPT", &raw, &put(512 + 60, b"\xff"), bad, "GPT header at sector 1");
+    check("a raw file cut short", &raw, &cut(50 << 20), bad, "GPT partition");
+    let length = std::fs::metadata(&qcow2).unwrap().len();
+    for at in [3, 40, 104, 65_536, length / 2] {
+        check("a qcow2 file cut short", &qcow2, &cut(at), bad, "damaged: ");
+    }
+    check("superblock", &raw, &put(root + 1024 + 0x18, &[9]), bad, "partition 4 (root): ext4 superblock");
+    check("too many blocks", &raw, &put(boot + 1024 + 4, &[0xff; 4]), bad, "partition 3 (boot): ext4");
+    check("boot entry", &raw, &put(find(b"linux /ostree/"), b"Linux"), bad, "boot entry ostree-");
+    check("commit object", &raw, &put(find(&commit_bytes) + 1, b"x"), bad, &format!("expected the sha256 {commit}"));
+    assert_eq!(image(&folder.path().join("absent")).unwrap_err().kind(), Kind::Recipe);
+    assert_eq!(image(folder.path()).unwrap_err().kind(), Kind::Recipe);
+}
+
+#[test]
+fn random_damage_of_the_metadata_never_panics() {
+    let (folder, raw, qcow2, _) = written();
+    let starts: Vec<u64> = image(&raw).unwrap().partitions.iter().map(|p| p.start).collect();
+    let (path, mut state, mut refused) = (folder.path().join("damaged"), 9u64, 0);
+    let mut draw = move |below: u64| {
+        // Knuth's MMIX generator; the high bits are the good ones.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    for (of, bases) in [(&raw, starts), (&qcow2, vec![0])] {
+        std::fs::copy(of, &path).unwrap();
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        for _ in 0..100 {
+            let at = bases[draw(bases.len() as u64) as usize] + draw(8 << 10);
+            let mut before = [0; 64];
+            file.read_exact_at(&mut before, at).unwrap();
+            file.write_all_at(&std::array::from_fn::<u8, 64, _>(|_| draw(256) as u8), at).unwrap();
+            refused += u32::from(image(&path).is_err());
+            file.write_all_at(&before, at).unwrap();
+        }
+        assert!(image(&path).is_ok());
+    }
+    assert!(refused > 0);
+}
