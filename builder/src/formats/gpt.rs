@@ -237,7 +237,7 @@ mod tests {
     fn sample() -> Table {
         let part = |first, last, name: &str| Partition {
             kind: Guid::from_u128(0x0fc63daf_8483_4772_8e79_3d69d8477de4),
-            id: Guid::from_u128(u128::from(first as u64) | 0x8000_8000 << 64),
+            id: Guid::from_u128(u128::from(first) | (0x8000_8000 << 64)),
             first: Lba(first),
             last: Lba(last),
             attributes: 0,

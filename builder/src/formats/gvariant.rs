@@ -122,7 +122,7 @@ fn pad(bytes: &mut Vec<u8>, align: usize) {
 
 fn append_offsets(bytes: &mut Vec<u8>, ends: &[usize]) {
     let body = bytes.len();
-    let fits = |width: &usize| (body + ends.len() * width) as u128 <= (1u128 << (8 * width)) - 1;
+    let fits = |width: &usize| ((body + ends.len() * width) as u128) < (1u128 << (8 * width));
     let width = [1, 2, 4].into_iter().find(fits).unwrap_or(8);
     for end in ends {
         bytes.extend_from_slice(&(*end as u64).to_le_bytes()[..width]);
@@ -150,7 +150,7 @@ fn offset_at(bytes: &[u8], at: usize, width: usize) -> Option<usize> {
 }
 
 /// The members of a tuple whose types have these shapes.
-pub fn split_tuple<'a, const N: usize>(bytes: &'a [u8], shapes: [Shape; N]) -> Result<[&'a [u8]; N]> {
+pub fn split_tuple<const N: usize>(bytes: &[u8], shapes: [Shape; N]) -> Result<[&[u8]; N]> {
     let width = offset_width(bytes.len());
     let variable = shapes.iter().take(N.saturating_sub(1)).filter(|s| s.size.is_none()).count();
     let fail = || broken("tuple", bytes);

@@ -9,11 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Answers each request by `answer(number, path, offset of Range)` with raw bytes; ends when dropped.
+/// Paths asked for, with the start of the range.
+pub(crate) type Seen = Arc<Mutex<Vec<(String, Option<u64>)>>>;
+
 pub(crate) struct Server {
     address: std::net::SocketAddr,
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
-    pub(crate) seen: Arc<Mutex<Vec<(String, Option<u64>)>>>,
+    pub(crate) seen: Seen,
 }
 
 impl Server {
@@ -21,7 +24,7 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let seen: Arc<Mutex<Vec<(String, Option<u64>)>>> = Arc::default();
+        let seen: Seen = Arc::default();
         let (stopped, log) = (stop.clone(), seen.clone());
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {

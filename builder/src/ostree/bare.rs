@@ -5,6 +5,7 @@ use crate::ostree::commit::stored_xattrs;
 use crate::ostree::{Commit, CommitId, ContentId, ObjectKind, Remote};
 use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 pub(in crate::ostree) const REPO: &str = "/ostree/repo";
 
@@ -36,12 +37,12 @@ impl BareRepo {
     /// Puts all objects of a commit, sharing those that are there.
     pub(in crate::ostree) fn add(&mut self, root: &mut FileTree, commit: &Commit, tree: &FileTree) -> Result<()> {
         for (content, id) in commit.distinct_contents(tree) {
-            if !self.objects.contains_key(&content) {
+            if let Entry::Vacant(vacant) = self.objects.entry(content) {
                 let mut inode = tree.inode(id).clone();
                 // libostree's fixed time of every checked-out file; objects shared with a read-only deployment cannot carry flags.
                 inode.attributes = Attributes { mtime: 0, immutable: false, xattrs: stored_xattrs(&inode.attributes), ..inode.attributes };
                 let id = root.insert(&path(&ObjectKind::File.path(content.digest()))?, inode, Edit::Create)?;
-                self.objects.insert(content, id);
+                vacant.insert(id);
             }
         }
         let dirtrees = commit.dirtrees.iter().map(|(id, bytes)| (ObjectKind::DirTree, id.digest(), bytes));

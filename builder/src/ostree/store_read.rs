@@ -7,6 +7,7 @@ use crate::ostree::{CommitId, ObjectKind};
 use crate::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -71,10 +72,10 @@ impl Store {
             out.push(match name {
                 Name::Directory(m) => Listed { path, mode: m.mode, uid: m.uid, gid: m.gid, size: 0, target: None, content: None },
                 Name::Content(digest) => {
-                    if !headers.contains_key(&digest) {
-                        headers.insert(digest, self.open_content(digest)?.1);
-                    }
-                    let header = headers.get(&digest).ok_or_else(|| Error::internal("a header vanished"))?;
+                    let header = match headers.entry(digest) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(vacant) => vacant.insert(self.open_content(digest)?.1),
+                    };
                     let f = &header.file;
                     let target = f.is_symlink().then(|| f.target.clone());
                     Listed { path, mode: f.mode, uid: f.uid, gid: f.gid, size: header.size, target, content: Some(digest) }

@@ -286,7 +286,7 @@ mod tests {
             std::fs::write(folder.path().join("repodata").join(entry.file_name()), bytes).unwrap();
         }
         let url = format!("file://{}", folder.path().display());
-        let refused: &dyn Fn(&[u8], &[u8]) -> Result<()> = &|_, _| Err(Error::integrity("not by a key of the recipe"));
+        let refused: &SignatureCheck = &|_, _| Err(Error::integrity("not by a key of the recipe"));
         for (trust, expected) in [(Trust::Unsigned, "expected sha256 f406"), (Trust::Signed(refused), "not by a key of the recipe")] {
             let source = Source { id: "x", url: &url, priority: 99, visible: &[], trust };
             let error = load(&Client::new(false), &source, &folder.path().join("cache"), &Silent).unwrap_err();

@@ -44,7 +44,7 @@ impl Geometry {
     /// Chooses the type and the cluster size for a volume of `size` bytes.
     pub fn choose(size: u64) -> Result<Self> {
         let sectors = size / SECTOR;
-        if size % SECTOR != 0 || sectors > u64::from(u32::MAX) {
+        if !size.is_multiple_of(SECTOR) || sectors > u64::from(u32::MAX) {
             return Err(Error::recipe(format!("a FAT volume is a multiple of 512 bytes below 2 TiB, not {size} bytes")));
         }
         // Clusters of up to 4 KiB while that leaves enough of them for FAT32, bigger ones only where the 28-bit limit wants it.

@@ -25,9 +25,9 @@ impl Stamp {
     pub fn new(epoch: SourceDateEpoch) -> Self {
         let (year, month, day, hour, minute, second) = epoch.civil();
         if year < 1980 {
-            return Stamp { date: 1 << 5 | 1, time: 0 };
+            return Stamp { date: (1 << 5) | 1, time: 0 };
         }
-        Stamp { date: ((year - 1980) << 9 | month << 5 | day) as u16, time: (hour << 11 | minute << 5 | second / 2) as u16 }
+        Stamp { date: (((year - 1980) << 9) | (month << 5) | day) as u16, time: ((hour << 11) | (minute << 5) | (second / 2)) as u16 }
     }
 }
 

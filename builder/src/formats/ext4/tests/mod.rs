@@ -145,7 +145,7 @@ pub(super) fn random_tree(seed: u64, count: usize) -> FileTree {
                 Inode::file(random.bytes(length as usize), a.clone())
             }
         };
-        inode.attributes.immutable = (kind < 4 || kind >= 10) && random.below(10) == 0;
+        inode.attributes.immutable = !(4..10).contains(&kind) && random.below(10) == 0;
         if kind == 5 || kind == 4 {
             inode.attributes.xattrs = a.xattrs.into_iter().filter(|(name, _)| name.starts_with(b"security.s")).collect();
         }
