@@ -38,6 +38,9 @@ const ONLY_IN: [(&str, &[&str]); 10] = [
     ("TcpStream", &["net"]),
 ];
 
+/// Modules that only exist under `cfg(test)`.
+const TEST_ONLY: [&str; 3] = ["formats/rpm/fixtures.rs", "ostree/against_libostree", "repos/fixture.rs"];
+
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
@@ -61,15 +64,11 @@ fn files() -> Vec<(String, String)> {
     found
         .iter()
         .map(|path| (named(path), fs::read_to_string(path).unwrap()))
-        .filter(|(name, _)| {
-            !name.ends_with("tests.rs") && !name.contains("/tests/") && !TEST_ONLY.iter().any(|only| name.starts_with(only))
-        })
+        .filter(|(name, _)| !name.ends_with("tests.rs") && !name.contains("/tests/"))
+        .filter(|(name, _)| !TEST_ONLY.iter().any(|place| name == place || name.starts_with(&format!("{place}/"))))
         .map(|(name, text)| (name, code(&text)))
         .collect()
 }
-
-/// Modules behind `#[cfg(test)]` whose file names do not say so.
-const TEST_ONLY: [&str; 3] = ["formats/rpm/fixtures.rs", "ostree/against_libostree", "repos/fixture.rs"];
 
 /// Unit tests stand at the end of a file; what follows their mark may use foreign tools.
 fn code(text: &str) -> String {
