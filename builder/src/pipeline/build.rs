@@ -7,7 +7,7 @@ use crate::base::{ByteSize, Digest, Error, ImageSeed, Progress, Result, ResultEx
 use crate::image;
 use crate::lock::Lockfile;
 use crate::ostree::{self, Commit, CommitId, CommitMeta, MetadataValue, Store};
-use crate::recipe::{OutputFormat, Recipe, Rollback};
+use crate::recipe::{OutputFormat, Recipe, Rollback, RootModel, SelinuxMode};
 use crate::rootfs::{self, BootData, TriggerCache};
 use crate::tree::FileTree;
 use std::collections::BTreeMap;
@@ -35,7 +35,19 @@ pub fn fetch(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
     })
 }
 
+/// What a recipe may say and this program cannot do yet must not be passed over in silence.
+fn refuse_unbuilt(recipe: &Recipe) -> Result<()> {
+    if recipe.selinux.mode != SelinuxMode::Disabled {
+        return Err(Error::recipe("[selinux] mode: labelling is not built yet").hint("set mode = \"disabled\""));
+    }
+    if recipe.root != RootModel::Ostree {
+        return Err(Error::recipe("[root] model: composefs is not built yet").hint("set model = \"ostree\""));
+    }
+    Ok(())
+}
+
 fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Report> {
+    refuse_unbuilt(recipe)?;
     let mut stages = Stages::start();
     let lock = locking::ensure(recipe, settings, progress)?;
     let epoch = recipe.epoch.unwrap_or(lock.epoch);
