@@ -1,9 +1,10 @@
 //! THE function: a recipe to disk images, one paragraph per stage.
 
+use super::behind::Behind;
 use super::disk_of::{Deployable, disk_of};
 use super::stages::Stages;
 use super::{Artifact, LockReport, LockedRow, Report, Settings, locking, manifest, packs};
-use crate::base::{ByteSize, Digest, Error, ImageSeed, Progress, Result, ResultExt, SourceDateEpoch};
+use crate::base::{ByteSize, Digest, Error, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch};
 use crate::image;
 use crate::lock::Lockfile;
 use crate::ostree::{self, Commit, CommitId, CommitMeta, MetadataValue, Store};
@@ -11,6 +12,7 @@ use crate::recipe::{OutputFormat, Recipe, Rollback, RootModel, SelinuxMode};
 use crate::rootfs::{self, BootData, TriggerCache};
 use crate::tree::FileTree;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Of libdeflate, for the archive repository: 1 is three times as fast as 6 and 8 % larger.
 const STORE_LEVEL: u32 = 1;
@@ -68,8 +70,6 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
     let store = Store::create(&settings.repo)?;
     let (commit, previous) = commit_of(recipe, rootfs.tree(), &version, &store, epoch, progress)?;
     stages.done("commit");
-    store.write(&commit, rootfs.tree(), &recipe.reference, STORE_LEVEL, progress)?;
-    stages.done("store");
 
     let seed = ImageSeed::new(Digest::of(format!("{} {}", recipe.digest(), Digest::of(lock.text()?.as_bytes())).as_bytes()));
     let current = Deployable { commit: &commit, tree: rootfs.tree(), version: Some(version.clone()) };
@@ -77,18 +77,56 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
         Some((commit, tree, version)) => Deployable { commit, tree, version: version.clone() },
         None => Deployable { commit: &commit, tree: rootfs.tree(), version: Some(version.clone()) },
     };
-    progress.begin("disk", 0, "");
-    let disk = disk_of(recipe, &current, &rollback, &boot_images, &seed, epoch)?;
-    stages.done("disk");
-
     let folder = settings.out.join(&recipe.name);
+    // The disk needs nothing that the store writes: they share the cores, and the slower one shows its bar when the other is done.
+    let behind = Behind::new(progress);
+    let (stored, exported) = rayon::join(
+        || {
+            let mut stages = Stages::start();
+            store.write(&commit, rootfs.tree(), &recipe.reference, STORE_LEVEL, &behind)?;
+            stages.done("store");
+            Ok(stages)
+        },
+        || {
+            let mut stages = Stages::start();
+            progress.begin("disk", 0, "");
+            let disk = disk_of(recipe, &current, &rollback, &boot_images, &seed, epoch)?;
+            stages.done("disk");
+            let exported = export(recipe, settings, &disk.segments, &folder, &mut stages, progress).map(|artifacts| (artifacts, stages));
+            behind.show();
+            exported
+        },
+    );
+    let (artifacts, exporting) = exported?;
+    stages.join(stored?);
+    stages.join(exporting);
+    manifest::write(&folder.join("manifest.json"), recipe, &lock, &seed, commit.id, &version, rootfs.ledger(), &artifacts)?;
+    Ok(Report {
+        artifacts,
+        commit: commit.id.to_string(),
+        package_count: lock.packages.len(),
+        seconds: stages.seconds(),
+        stages: stages.finish(),
+        lockfile: recipe.lockfile(),
+    })
+}
+
+/// Writes the disk in each format, one after the other.
+fn export(
+    recipe: &Recipe,
+    settings: &Settings,
+    disk: &Segments,
+    folder: &Path,
+    stages: &mut Stages,
+    progress: &dyn Progress,
+) -> Result<Vec<Artifact>> {
     let formats = if settings.formats.is_empty() { &recipe.output.formats } else { &settings.formats };
     let mut artifacts = Vec::new();
     for format in formats {
         let path = folder.join(format!("{}.{}", recipe.name, format.name()));
         let written = match format {
-            OutputFormat::Raw => image::raw::write(&disk.segments, &path, progress)?,
-            OutputFormat::Qcow2 => image::qcow2::write(&disk.segments, &path, progress)?,
+            OutputFormat::Raw => image::raw::write(disk, &path, progress)?,
+            OutputFormat::Qcow2 => image::qcow2::write(disk, &path, progress)?,
         };
         artifacts.push(Artifact {
             format: written.format.to_string(),
@@ -98,14 +136,7 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
         });
         stages.done(format.name());
     }
-    manifest::write(&folder.join("manifest.json"), recipe, &lock, &seed, commit.id, &version, rootfs.ledger(), &artifacts)?;
-    Ok(Report {
-        artifacts,
-        commit: commit.id.to_string(),
-        package_count: lock.packages.len(),
-        stages: stages.finish(),
-        lockfile: recipe.lockfile(),
-    })
+    Ok(artifacts)
 }
 
 const BOOT_DATA: BootData<'static> = BootData {

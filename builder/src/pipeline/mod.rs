@@ -1,5 +1,6 @@
 //! The whole build: one function, one line per stage.
 
+mod behind;
 mod build;
 mod disk_of;
 mod locking;
