@@ -239,7 +239,7 @@ fn input_digest(tree: &FileTree, trigger: &Trigger, epoch: SourceDateEpoch) -> R
         field(entry.path.as_bytes());
         field(&inode.st_mode().to_le_bytes());
         match &inode.kind {
-            NodeKind::File(content) => field(&content_identity(content)),
+            NodeKind::File(content) => field(&content_identity(content)?),
             NodeKind::Symlink(target) => field(target),
             _ => {}
         }
@@ -248,12 +248,12 @@ fn input_digest(tree: &FileTree, trigger: &Trigger, epoch: SourceDateEpoch) -> R
 }
 
 /// A pack is named after its package's digest, so a pack's name with offset and length identifies bytes without reading them.
-fn content_identity(content: &Blob) -> Vec<u8> {
-    match content {
-        Blob::Inline(bytes) => Digest::of(bytes).as_bytes().to_vec(),
+fn content_identity(content: &Blob) -> Result<Vec<u8>> {
+    Ok(match content {
         Blob::Extent { path, offset, len, .. } => {
             let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             format!("{name} {offset} {len}").into_bytes()
         }
-    }
+        other => other.digest()?.as_bytes().to_vec(),
+    })
 }
