@@ -42,6 +42,14 @@ impl Blob {
         }
     }
 
+    /// Tells the bytes apart from any others without reading them, where the file is named after its contents, as packs are; `None` elsewhere.
+    pub fn identity(&self) -> Option<String> {
+        let Blob::Extent { path, offset, len, .. } = self else { return None };
+        let name = path.file_name()?.to_str()?;
+        Digest::parse(name.strip_suffix(".pack")?).ok()?;
+        Some(format!("{name} {offset} {len}"))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -7,7 +7,7 @@ use super::{Artifact, LockReport, LockedRow, Report, Settings, locking, manifest
 use crate::base::{ByteSize, Digest, Error, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch};
 use crate::image;
 use crate::lock::Lockfile;
-use crate::ostree::{self, Commit, CommitId, CommitMeta, MetadataValue, Store};
+use crate::ostree::{self, Commit, CommitId, CommitMeta, ContentIds, KnownContents, MetadataValue, Store};
 use crate::recipe::{OutputFormat, Recipe, Rollback, RootModel, SelinuxMode};
 use crate::rootfs::{self, BootData, TriggerCache};
 use crate::tree::FileTree;
@@ -68,7 +68,10 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
     progress.begin("commit", 0, "");
     let version = recipe.version.clone().unwrap_or_else(|| version_of(epoch));
     let store = Store::create(&settings.repo)?;
-    let (commit, previous) = commit_of(recipe, rootfs.tree(), &version, &store, epoch, progress)?;
+    let known = KnownContents::load(settings.cache.join("contents").join(&recipe.name));
+    let contents = ostree::content_ids(rootfs.tree(), &known)?;
+    let (commit, previous) = commit_of(recipe, rootfs.tree(), contents, &version, &store, epoch, progress)?;
+    known.save()?;
     stages.done("commit");
 
     let seed = ImageSeed::new(Digest::of(format!("{} {}", recipe.digest(), Digest::of(lock.text()?.as_bytes())).as_bytes()));
@@ -152,6 +155,7 @@ type Previous = (Commit, FileTree, Option<String>);
 fn commit_of(
     recipe: &Recipe,
     tree: &FileTree,
+    contents: ContentIds,
     version: &str,
     store: &Store,
     epoch: SourceDateEpoch,
@@ -175,11 +179,11 @@ fn commit_of(
         if recipe.deployments.rollback == Rollback::Previous {
             progress.note("rollback = \"previous\", but the store has no earlier commit of this ref: both deployments are of this one");
         }
-        return Ok((ostree::commit(tree, &meta(None))?, None));
+        return Ok((ostree::commit_of(tree, contents, &meta(None))?, None));
     };
     // An unchanged tree is no new version: the commit that is there stays, and its parent is the rollback.
     let grandparent = store.parent_of(before)?;
-    let again = ostree::commit(tree, &meta(grandparent))?;
+    let again = ostree::commit_of(tree, contents.clone(), &meta(grandparent))?;
     let commit = if again.id == before {
         match grandparent {
             None => return Ok((again, None)),
@@ -187,7 +191,7 @@ fn commit_of(
         }
         again
     } else {
-        ostree::commit(tree, &meta(Some(before)))?
+        ostree::commit_of(tree, contents, &meta(Some(before)))?
     };
     let object = store.read_commit(before)?;
     let old_tree = store.load_tree(before).context(|| format!("read the rollback commit {before}"))?;

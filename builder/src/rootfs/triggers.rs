@@ -247,13 +247,9 @@ fn input_digest(tree: &FileTree, trigger: &Trigger, epoch: SourceDateEpoch) -> R
     Ok(hasher.finish())
 }
 
-/// A pack is named after its package's digest, so a pack's name with offset and length identifies bytes without reading them.
 fn content_identity(content: &Blob) -> Result<Vec<u8>> {
-    Ok(match content {
-        Blob::Extent { path, offset, len, .. } => {
-            let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            format!("{name} {offset} {len}").into_bytes()
-        }
-        other => other.digest()?.as_bytes().to_vec(),
-    })
+    match content.identity() {
+        Some(identity) => Ok(identity.into_bytes()),
+        None => Ok(content.digest()?.as_bytes().to_vec()),
+    }
 }
