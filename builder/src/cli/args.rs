@@ -18,7 +18,7 @@ pub(super) enum Command {
     /// Choose the packages and write the lockfile beside the recipe
     Lock(LockArguments),
     /// Download what the lockfile names, and nothing else
-    Fetch(LockArguments),
+    Fetch(FetchArguments),
     /// Say what is in a disk image
     Inspect(InspectArguments),
     /// Boot a disk image in QEMU, with its serial console here; the image stays as it is
@@ -54,6 +54,21 @@ pub(super) struct BuildArguments {
 #[derive(Debug, Args)]
 pub(super) struct LockArguments {
     pub recipe: PathBuf,
+    /// Change only this package of the lockfile, and what its new version makes necessary; repeatable
+    #[arg(long, value_name = "PACKAGE")]
+    pub update: Vec<String>,
+    #[command(flatten)]
+    pub sources: SourceArguments,
+    #[command(flatten)]
+    pub talk: TalkArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FetchArguments {
+    pub recipe: PathBuf,
+    /// Use the lockfile as it is; refuse to resolve
+    #[arg(long)]
+    pub locked: bool,
     #[command(flatten)]
     pub sources: SourceArguments,
     #[command(flatten)]
@@ -71,6 +86,9 @@ pub(super) struct SourceArguments {
     /// Open no socket: all that is needed must be in the cache
     #[arg(long)]
     pub offline: bool,
+    /// A certificate authority to trust besides the machine's, in PEM form
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -156,6 +174,8 @@ mod tests {
                 true,
             ),
             ("lock r.toml --json --cache c --mirror http://m --offline", true),
+            ("lock r.toml --update bash --update glibc --ca c.pem", true),
+            ("fetch r.toml --locked --offline", true),
             ("inspect disk.raw --json", true),
             ("boot disk.raw --firmware uefi --seed s.iso --forward 2222:22 --forward 9090:9090 --memory 2048", true),
             ("seed --user-data u --meta-data m -o s.iso", true),

@@ -2,6 +2,7 @@
 
 use super::behind::Behind;
 use super::disk_of::{Deployable, disk_of};
+use super::locking::Update;
 use super::stages::Stages;
 use super::{Artifact, LockReport, LockedRow, Report, Settings, locking, manifest, packs};
 use crate::base::{ByteSize, Digest, Error, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch};
@@ -23,8 +24,8 @@ pub fn build(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
 }
 
 /// Resolves anew and writes the lockfile.
-pub fn lock(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<LockReport> {
-    in_pool(settings, || Ok(lock_report(recipe, &locking::lock(recipe, settings, progress)?)))
+pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dyn Progress) -> Result<LockReport> {
+    in_pool(settings, || Ok(lock_report(recipe, &locking::lock(recipe, update, settings, progress)?)))
 }
 
 /// Locks if need be, and brings every package into the cache.

@@ -8,8 +8,10 @@ mod manifest;
 mod packs;
 mod report;
 mod settings;
+mod sources;
 mod stages;
 
 pub use build::{build, fetch, lock};
+pub use locking::Update;
 pub use report::{Artifact, LockReport, LockedRow, Report, StageReport};
 pub use settings::Settings;

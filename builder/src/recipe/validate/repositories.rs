@@ -2,7 +2,7 @@
 
 use super::super::model::*;
 use super::super::raw::{Faults, nearest};
-use super::super::reader::Reader;
+use super::super::reader::{At, Reader};
 use super::{absolute, check_name, siblings};
 use crate::base::Digest;
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::path::Path;
 pub(super) fn repos(top: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Vec<Repo> {
     let rows = top.rows("repo");
     if rows.is_empty() {
-        top.missing("repo", Some("add a [[repo]] with id, type, url and keys".into()));
+        top.missing("repo", Some("add a [[repo]] with id, type, url or metalink, and keys".into()));
     }
     let mut ids: Vec<String> = Vec::new();
     let mut repos = Vec::new();
@@ -32,10 +32,12 @@ pub(super) fn repos(top: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Vec
         let kind = deb_kind(&mut row, deb == Some(true), faults);
         let priority = row.number("priority").unwrap_or(99);
         let packages = row.plain_texts("packages");
+        let exclude = row.plain_texts("exclude");
+        let metadata = metadata_trust(&mut row, source.as_ref(), trust.as_ref());
         let allow_expired = row.flag("allow-expired", false);
         row.finish();
         if let (Some(id), Some(source), Some(trust), Some(kind)) = (id, source, trust, kind) {
-            repos.push(Repo { id: id.value, kind, source, trust, priority, packages, allow_expired });
+            repos.push(Repo { id: id.value, kind, source, trust, priority, packages, exclude, metadata, allow_expired });
         } else if faults.is_empty() {
             faults.add(&at, "this repository cannot be used", None);
         }
@@ -43,38 +45,78 @@ pub(super) fn repos(top: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Vec
     repos
 }
 
+/// Exactly one of `url`, `metalink`, `mirrorlist` and `mirror`.
 fn source(row: &mut Reader<'_>, deb: Option<bool>) -> Option<RepoSource> {
-    let mirror_at = row.text("mirror");
-    let url = row.text("url");
-    match (mirror_at, url) {
-        (Some(mirror), None) => {
-            if mirror.value != "apt" {
-                row.faults.add(&mirror.at, format!("`mirror` must be \"apt\", found {:?}", mirror.value), None);
-            } else if deb == Some(false) {
-                row.faults.add(&mirror.at, "`mirror` is for repositories of type \"deb\" only", Some("give a `url`".into()));
+    let found: Vec<(&str, At<String>)> =
+        ["url", "metalink", "mirrorlist", "mirror"].into_iter().filter_map(|key| Some((key, row.text(key)?))).collect();
+    let [(key, text)] = found.as_slice() else {
+        match found.get(1) {
+            Some((second, text)) => {
+                row.faults.add(&text.at, format!("both `{}` and `{second}`", found.first().map_or("", |f| f.0)), Some("keep one".into()))
             }
-            Some(RepoSource::AptMirror)
+            None => row.missing("url", Some("or `metalink`, `mirrorlist`, and for type \"deb\" `mirror = \"apt\"`".into())),
         }
-        (None, Some(url)) => {
-            let text = url.value.trim_end_matches('/');
-            if ["http://", "https://", "file:///"].iter().any(|scheme| text.starts_with(scheme)) {
-                return Some(RepoSource::Url(text.to_owned()));
+        return None;
+    };
+    if *key == "mirror" {
+        if text.value != "apt" {
+            row.faults.add(&text.at, format!("`mirror` must be \"apt\", found {:?}", text.value), None);
+        } else if deb == Some(false) {
+            row.faults.add(&text.at, "`mirror` is for repositories of type \"deb\" only", Some("give a `url`".into()));
+        }
+        return Some(RepoSource::AptMirror);
+    }
+    if *key != "url" && deb == Some(true) {
+        row.faults.add(&text.at, format!("`{key}` is for repositories of type \"rpm-md\" only"), Some("give a `url`".into()));
+    }
+    let address = address(row, key, text)?;
+    Some(match *key {
+        "metalink" => RepoSource::Metalink(address),
+        "mirrorlist" => RepoSource::Mirrorlist(address),
+        _ => RepoSource::Url(address),
+    })
+}
+
+/// An http, https or file URL; a path is relative to the file that has it.
+fn address(row: &Reader<'_>, key: &str, text: &At<String>) -> Option<String> {
+    let value = if key == "url" { text.value.trim_end_matches('/') } else { text.value.as_str() };
+    if ["http://", "https://", "file:///"].iter().any(|scheme| value.starts_with(scheme)) {
+        return Some(value.to_owned());
+    }
+    if value.contains("://") {
+        row.faults.add(&text.at, format!("`{key}` must start with http://, https:// or file:///, found {:?}", text.value), None);
+        return None;
+    }
+    let local = absolute(&text.at.file).parent().unwrap_or(Path::new("/")).join(value);
+    Some(format!("file://{}", local.display()))
+}
+
+/// By default a signature, or the digest of a metalink where there is one: its publishers sign packages only.
+fn metadata_trust(row: &mut Reader<'_>, source: Option<&RepoSource>, trust: Option<&Trust>) -> MetadataTrust {
+    let at = row.at.clone();
+    let choices = [("signed", MetadataTrust::Signed), ("metalink", MetadataTrust::Metalink), ("unsigned", MetadataTrust::Unsigned)];
+    let chosen = row.choice("metadata", &choices);
+    if matches!(trust, Some(Trust::Unsigned)) && chosen == Some(MetadataTrust::Signed) {
+        row.faults.add(&at, "`metadata = \"signed\"` without keys", Some("name the key files in `keys`".into()));
+    }
+    match (chosen, source) {
+        (Some(MetadataTrust::Metalink), Some(RepoSource::Metalink(_))) | (None, Some(RepoSource::Metalink(_))) => {
+            if let Some(RepoSource::Metalink(address)) = source
+                && address.starts_with("http://")
+                && !matches!(trust, Some(Trust::Unsigned))
+            {
+                let hint = "use https, or write `metadata = \"unsigned\"`: packages are checked against the keys in any case";
+                row.faults.add(&at, "a metalink over http proves nothing about the metadata", Some(hint.into()));
             }
-            if text.contains("://") {
-                row.faults.add(&url.at, format!("`url` must start with http://, https:// or file:///, found {:?}", url.value), None);
-                return None;
-            }
-            let local = absolute(&url.at.file).parent().unwrap_or(Path::new("/")).join(text);
-            Some(RepoSource::Url(format!("file://{}", local.display())))
+            MetadataTrust::Metalink
         }
-        (Some(mirror), Some(_)) => {
-            row.faults.add(&mirror.at, "both `mirror` and `url`", Some("keep one".into()));
-            None
+        (Some(MetadataTrust::Metalink), _) => {
+            row.faults.add(&at, "`metadata = \"metalink\"` without a metalink", None);
+            MetadataTrust::Metalink
         }
-        (None, None) => {
-            row.missing("url", Some("or `mirror = \"apt\"` for type \"deb\"".into()));
-            None
-        }
+        (Some(chosen), _) => chosen,
+        (None, _) if matches!(trust, Some(Trust::Unsigned)) => MetadataTrust::Unsigned,
+        (None, _) => MetadataTrust::Signed,
     }
 }
 
@@ -136,7 +178,33 @@ pub(super) fn package_set(mut section: Reader<'_>, claims_repos: bool) -> Packag
         list.dedup();
     }
     let weak = section.flag("weak", false);
+    let multilib = section.flag("multilib", false);
+    let modules = modules(&mut section);
+    let installonly = section.plain_texts("installonly");
     let repos = if claims_repos { section.plain_texts("repos") } else { Vec::new() };
     section.finish();
-    PackageSet { install, exclude, weak, repos }
+    PackageSet { install, exclude, weak, multilib, modules, installonly, repos }
+}
+
+/// `name:stream`, sorted.
+fn modules(section: &mut Reader<'_>) -> Vec<String> {
+    let mut modules: Vec<String> = Vec::new();
+    for module in section.texts("modules") {
+        match module.value.split_once(':') {
+            Some((name, stream)) if !name.is_empty() && !stream.is_empty() && !stream.contains([':', '/']) => {
+                if modules.iter().any(|other| other.split_once(':').is_some_and(|(n, s)| n == name && s != stream)) {
+                    section.faults.add(&module.at, format!("two streams of the module {name}"), Some("keep one".into()));
+                }
+                modules.push(module.value);
+            }
+            _ => section.faults.add(
+                &module.at,
+                format!("`modules` must be name:stream, found {:?}", module.value),
+                Some("such as \"nodejs:20\"".into()),
+            ),
+        }
+    }
+    modules.sort();
+    modules.dedup();
+    modules
 }
