@@ -1,15 +1,16 @@
 //! A file that appears under its name only when it is whole.
 
 use crate::base::{Result, ResultExt};
+use rustix::fs::FlockOperation;
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// Written beside its destination as `.NAME.PID.N.partial`, renamed by [`commit`](Self::commit), removed on drop. A kill leaves at most a
-/// `.partial` that nobody reads.
+/// `.partial` that nobody reads and the next [`sweep`] removes.
 pub struct AtomicFile {
     file: File,
     partial: PathBuf,
@@ -24,14 +25,7 @@ impl AtomicFile {
         let name = destination.file_name().unwrap_or_default().to_string_lossy();
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let partial = parent.join(format!(".{name}.{}.{serial}.partial", std::process::id()));
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o644)
-            .open(&partial)
-            .context(|| format!("create {}", partial.display()))?;
+        let file = create_locked(&partial)?;
         Ok(AtomicFile { file, partial, destination: destination.to_path_buf(), done: false })
     }
 
@@ -65,10 +59,91 @@ impl AtomicFile {
     }
 }
 
+/// A new file, locked for as long as it is open, which tells a [`sweep`] that somebody is still writing.
+pub fn create_locked(path: &Path) -> Result<File> {
+    loop {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o644)
+            .open(path)
+            .context(|| format!("create {}", path.display()))?;
+        // A file system without locks is swept by nobody either.
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).ok();
+        // A sweep may have come between the two calls and removed the name.
+        if file.metadata().context(|| format!("create {}", path.display()))?.nlink() > 0 {
+            return Ok(file);
+        }
+    }
+}
+
+/// Removes the `.partial` files that killed runs left in `folder`: those that nobody holds locked. Whatever cannot be removed stays.
+pub fn sweep(folder: &Path) {
+    for path in abandoned(folder, |path| path.extension().is_some_and(|e| e == "partial") && path.is_file()) {
+        std::fs::remove_file(path).ok();
+    }
+}
+
+/// The same for the directories in a folder that holds nothing but scratch.
+pub fn sweep_scratch(folder: &Path) {
+    for path in abandoned(folder, Path::is_dir) {
+        remove_tree(&path);
+    }
+}
+
+fn abandoned(folder: &Path, select: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let free =
+        |path: &PathBuf| File::open(path).is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
+    entries.flatten().map(|entry| entry.path()).filter(|path| !path.is_symlink() && select(path) && free(path)).collect()
+}
+
+/// Removes a directory and all below, also what its owner may not search; gives up silently.
+pub fn remove_tree(top: &Path) {
+    fn unlock(directory: &Path) -> std::io::Result<()> {
+        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))?;
+        for entry in std::fs::read_dir(directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                unlock(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+    if std::fs::remove_dir_all(top).is_err() {
+        unlock(top).ok();
+        std::fs::remove_dir_all(top).ok();
+    }
+}
+
 impl Drop for AtomicFile {
     fn drop(&mut self) {
         if !self.done {
             std::fs::remove_file(&self.partial).ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_removes_what_nobody_writes_and_leaves_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let live = AtomicFile::create(&at("live")).unwrap();
+        std::fs::write(at(".dead.1.0.partial"), b"half").unwrap();
+        std::fs::write(at("kept"), b"whole").unwrap();
+        std::fs::create_dir_all(at("tree/locked")).unwrap();
+        std::fs::set_permissions(at("tree/locked"), std::fs::Permissions::from_mode(0)).unwrap();
+        sweep(folder.path());
+        assert!(!at(".dead.1.0.partial").exists() && at("tree").exists() && at("kept").exists());
+        sweep_scratch(folder.path());
+        assert!(!at("tree").exists() && at("kept").exists());
+        live.commit().unwrap();
+        assert!(at("live").exists(), "a file that is being written is not swept");
     }
 }

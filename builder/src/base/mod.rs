@@ -11,7 +11,7 @@ mod seed;
 mod segments;
 mod units;
 
-pub use atomic_file::AtomicFile;
+pub use atomic_file::{AtomicFile, create_locked, remove_tree, sweep, sweep_scratch};
 pub use blob::Blob;
 pub use digest::{Digest, Hasher};
 pub use epoch::SourceDateEpoch;

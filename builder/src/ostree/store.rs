@@ -3,7 +3,7 @@
 //! Objects appear under their names only when whole; a commit object is written after everything that it names, and the ref last. So a kill leaves a
 //! valid repository with at most unused objects and files in tmp/.
 
-use crate::base::{AtomicFile, Digest, Error, Progress, Result, ResultExt};
+use crate::base::{AtomicFile, Digest, Error, Progress, Result, ResultExt, create_locked, sweep};
 use crate::formats::ostree::CommitObject;
 use crate::ostree::commit::{content_size, file_header};
 use crate::ostree::{Commit, CommitId, ObjectKind};
@@ -44,6 +44,7 @@ impl Store {
     /// Opens the repository, or makes an empty one.
     pub fn create(root: &Path) -> Result<Store> {
         if root.join("config").exists() {
+            sweep(&root.join("tmp"));
             return Self::open(root);
         }
         for name in ["extensions", "objects", "refs/heads", "refs/mirrors", "refs/remotes", "state", "tmp/cache"] {
@@ -174,7 +175,7 @@ impl Store {
     /// Writes in tmp/, then renames.
     fn place(&self, path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
         let partial = self.root.join(format!("tmp/{}.{}.partial", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed)));
-        let mut file = File::create(&partial).context(|| format!("create {}", partial.display()))?;
+        let mut file = create_locked(&partial)?;
         let done = fill(&mut file).and_then(|()| std::fs::rename(&partial, path).context(|| format!("rename to {}", path.display())));
         if done.is_err() {
             std::fs::remove_file(&partial).ok();

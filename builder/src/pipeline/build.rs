@@ -5,7 +5,7 @@ use super::disk_of::{Deployable, disk_of};
 use super::locking::Update;
 use super::stages::Stages;
 use super::{Artifact, LockReport, LockedRow, Report, Settings, locking, manifest, packs};
-use crate::base::{ByteSize, Digest, Error, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch};
+use crate::base::{ByteSize, Digest, Error, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch, sweep, sweep_scratch};
 use crate::image;
 use crate::lock::Lockfile;
 use crate::ostree::{self, Commit, CommitId, CommitMeta, ContentIds, KnownContents, MetadataValue, Store};
@@ -51,6 +51,10 @@ fn refuse_unbuilt(recipe: &Recipe) -> Result<()> {
 
 fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Report> {
     refuse_unbuilt(recipe)?;
+    let folder = settings.out.join(&recipe.name);
+    // What runs that were killed left behind.
+    ["packs", "outputs"].map(|name| settings.cache.join(name)).iter().chain([&folder]).for_each(|folder| sweep(folder));
+    sweep_scratch(&settings.cache.join("scratch"));
     let mut stages = Stages::start();
     let lock = locking::ensure(recipe, settings, progress)?;
     let epoch = recipe.epoch.unwrap_or(lock.epoch);
@@ -81,7 +85,6 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
         Some((commit, tree, version)) => Deployable { commit, tree, version: version.clone() },
         None => Deployable { commit: &commit, tree: rootfs.tree(), version: Some(version.clone()) },
     };
-    let folder = settings.out.join(&recipe.name);
     // The disk needs nothing that the store writes: they share the cores, and the slower one shows its bar when the other is done.
     let behind = Behind::new(progress);
     let (stored, exported) = rayon::join(

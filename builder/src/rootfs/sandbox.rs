@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code, reason = "fork, unshare and mount between fork and exec have no safe form")]
 
-use crate::base::{Blob, Error, ImagePath, Result, ResultExt, SourceDateEpoch};
+use crate::base::{Blob, Error, ImagePath, Result, ResultExt, SourceDateEpoch, remove_tree};
 use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -19,6 +19,8 @@ use std::process::{Command, Stdio};
 /// A tree, or a part of one, written to a scratch directory. Removed on drop.
 pub struct Checkout {
     top: PathBuf,
+    /// Held locked, so that the sweep of another run lets it be.
+    _lock: File,
 }
 
 impl Checkout {
@@ -26,7 +28,9 @@ impl Checkout {
     /// directories stay writable for their owner: permissions of the image live in the tree, not here.
     pub fn write(tree: &FileTree, top: &Path, select: &dyn Fn(&ImagePath) -> bool) -> Result<Self> {
         fs::create_dir_all(top).context(|| format!("create {}", top.display()))?;
-        let checkout = Checkout { top: top.to_path_buf() };
+        let lock = File::open(top).context(|| format!("open {}", top.display()))?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).ok();
+        let checkout = Checkout { top: top.to_path_buf(), _lock: lock };
         let mut linked: std::collections::BTreeMap<InodeId, PathBuf> = Default::default();
         // The directory of the file before, to spare most of the calls.
         let mut made = PathBuf::new();
@@ -159,23 +163,8 @@ impl Checkout {
 
 impl Drop for Checkout {
     fn drop(&mut self) {
-        // A program may have left directories that their owner cannot search.
-        if fs::remove_dir_all(&self.top).is_err() {
-            unlock(&self.top).ok();
-            fs::remove_dir_all(&self.top).ok();
-        }
+        remove_tree(&self.top);
     }
-}
-
-fn unlock(directory: &Path) -> io::Result<()> {
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            unlock(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 fn copy_blob(content: &Blob, to: &mut File) -> Result<()> {
@@ -243,6 +232,8 @@ impl Jail {
             write_proc(c"/proc/self/setgroups", b"deny")?;
             write_proc(c"/proc/self/uid_map", &self.uid_map)?;
             write_proc(c"/proc/self/gid_map", &self.gid_map)?;
+            // Who waits for the sandbox must not outlive the build, nor the sandbox whoever waits for it.
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             let pid = check(libc::fork())?;
             if pid > 0 {
                 // std's parent waits for the exec of the second child on a pipe: do not hold it open.
