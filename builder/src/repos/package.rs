@@ -1,6 +1,8 @@
 //! What a repository says about one package: what the solver reads and the lockfile writes, whatever the repository's type.
 
 use crate::base::Digest;
+use crate::formats::evr::compare_versions;
+use std::cmp::Ordering;
 use std::fmt;
 
 /// How a dependency compares versions; a dependency without one matches any.
@@ -81,6 +83,25 @@ impl Dep {
         text
     }
 
+    /// Whether it names this very package, in this version: what it provides besides does not count.
+    pub fn names(&self, package: &PackageMeta) -> bool {
+        if self.name != package.name {
+            return false;
+        }
+        let Some(compare) = self.compare else { return true };
+        let mut order = package.epoch.cmp(&self.epoch.unwrap_or(0)).then_with(|| compare_versions(&package.version, &self.version));
+        if !self.release.is_empty() {
+            order = order.then_with(|| compare_versions(&package.release, &self.release));
+        }
+        match compare {
+            Compare::Less => order.is_lt(),
+            Compare::LessEqual => order.is_le(),
+            Compare::Equal => order.is_eq(),
+            Compare::GreaterEqual => order.is_ge(),
+            Compare::Greater => order.is_gt(),
+        }
+    }
+
     pub fn is_rich(&self) -> bool {
         self.name.starts_with('(')
     }
@@ -139,6 +160,12 @@ impl PackageMeta {
             0 => format!("{}-{}", self.version, self.release),
             epoch => format!("{epoch}:{}-{}", self.version, self.release),
         }
+    }
+
+    /// As rpm orders versions of one name.
+    pub fn compare_evr(&self, other: &Self) -> Ordering {
+        let versions = || compare_versions(&self.version, &other.version).then_with(|| compare_versions(&self.release, &other.release));
+        self.epoch.cmp(&other.epoch).then_with(versions)
     }
 
     /// `name-[epoch:]version-release.arch`.

@@ -41,6 +41,13 @@ pub(super) enum Reason {
     Other(String),
 }
 
+/// What must be installed.
+pub(super) enum Wanted<'a> {
+    Expression(&'a Expression),
+    /// Any one of these positions.
+    OneOf(Vec<usize>),
+}
+
 /// The reasons that together leave no answer.
 pub(super) type Problem = Vec<Reason>;
 
@@ -157,10 +164,16 @@ impl Pool {
     }
 
     /// Positions of the chosen packages in installation order, or the problems.
-    pub(super) fn solve(&mut self, wanted: &[Expression], favoured: &[Dep], weak: bool) -> Result<Vec<usize>, Vec<Problem>> {
+    pub(super) fn solve(&mut self, wanted: &[Wanted<'_>], favoured: &[Dep], weak: bool) -> Result<Vec<usize>, Vec<Problem>> {
+        // Lists of packages live in this table, so it comes first; ids of expressions look their providers up when they are needed.
+        // SAFETY: the pool is alive and has all its packages.
+        unsafe { c::pool_createwhatprovides(self.raw) };
         let mut jobs = Queue::new();
-        for expression in wanted {
-            let (kind, id) = self.job(expression);
+        for wanted in wanted {
+            let (kind, id) = match wanted {
+                Wanted::Expression(expression) => self.job(expression),
+                Wanted::OneOf(positions) => (c::SOLVER_SOLVABLE_ONE_OF, self.list(positions)),
+            };
             jobs.push((c::SOLVER_INSTALL | kind) as c::Id);
             jobs.push(id);
         }
@@ -175,7 +188,6 @@ impl Pool {
         }
         // SAFETY: the pool is alive and complete; the solver and the transaction are freed before the pool, on every path.
         unsafe {
-            c::pool_createwhatprovides(self.raw);
             let solver = c::solver_create(self.raw);
             c::solver_set_flag(solver, c::SOLVER_FLAG_IGNORE_RECOMMENDED as libc::c_int, libc::c_int::from(!weak));
             let problems = c::solver_solve(solver, &mut jobs.0);
@@ -191,6 +203,13 @@ impl Pool {
             c::solver_free(solver);
             answer
         }
+    }
+
+    fn list(&mut self, positions: &[usize]) -> c::Id {
+        let mut queue = Queue::new();
+        positions.iter().filter_map(|position| c::Id::try_from(*position).ok()).for_each(|position| queue.push(FIRST + position));
+        // SAFETY: the queue is ours, its ids are of solvables of this pool.
+        unsafe { c::pool_queuetowhatprovides(self.raw, &mut queue.0) as c::Id }
     }
 
     fn job(&mut self, expression: &Expression) -> (u32, c::Id) {
