@@ -83,22 +83,25 @@ impl Dep {
         text
     }
 
-    /// Whether it names this very package, in this version: what it provides besides does not count.
-    pub fn names(&self, package: &PackageMeta) -> bool {
-        if self.name != package.name {
+    /// Whether two ranges of one name have a version in common (rpmdsCompare): an absent range is everything, an absent epoch is 0, and an
+    /// absent release is any.
+    pub fn overlaps(&self, other: &Dep) -> bool {
+        if self.name != other.name {
             return false;
         }
-        let Some(compare) = self.compare else { return true };
-        let mut order = package.epoch.cmp(&self.epoch.unwrap_or(0)).then_with(|| compare_versions(&package.version, &self.version));
-        if !self.release.is_empty() {
-            order = order.then_with(|| compare_versions(&package.release, &self.release));
+        let (Some(first), Some(second)) = (self.compare, other.compare) else { return true };
+        let mut order =
+            self.epoch.unwrap_or(0).cmp(&other.epoch.unwrap_or(0)).then_with(|| compare_versions(&self.version, &other.version));
+        if !self.release.is_empty() && !other.release.is_empty() {
+            order = order.then_with(|| compare_versions(&self.release, &other.release));
         }
-        match compare {
-            Compare::Less => order.is_lt(),
-            Compare::LessEqual => order.is_le(),
-            Compare::Equal => order.is_eq(),
-            Compare::GreaterEqual => order.is_ge(),
-            Compare::Greater => order.is_gt(),
+        let below = |c: Compare| matches!(c, Compare::Less | Compare::LessEqual);
+        let above = |c: Compare| matches!(c, Compare::Greater | Compare::GreaterEqual);
+        let equal = |c: Compare| matches!(c, Compare::Equal | Compare::LessEqual | Compare::GreaterEqual);
+        match order {
+            Ordering::Less => above(first) || below(second),
+            Ordering::Greater => below(first) || above(second),
+            Ordering::Equal => (equal(first) && equal(second)) || (below(first) && below(second)) || (above(first) && above(second)),
         }
     }
 
@@ -159,6 +162,17 @@ impl PackageMeta {
         match self.epoch {
             0 => format!("{}-{}", self.version, self.release),
             epoch => format!("{epoch}:{}-{}", self.version, self.release),
+        }
+    }
+
+    /// The package itself as a capability: `name = evr`.
+    pub fn own(&self) -> Dep {
+        Dep {
+            name: self.name.clone(),
+            compare: Some(Compare::Equal),
+            epoch: Some(self.epoch),
+            version: self.version.clone(),
+            release: self.release.clone(),
         }
     }
 

@@ -22,6 +22,7 @@ pub(super) struct Pool {
     prereq_marker: c::Id,
     /// Names of which several versions may be chosen.
     several: Vec<c::Id>,
+    multilib: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -95,7 +96,17 @@ impl Pool {
             c::pool_setdisttype(raw, c::DISTTYPE_RPM as libc::c_int);
             c::pool_setarch(raw, arch.as_ptr());
             let prereq_marker = c::pool_str2id(raw, c"solvable:prereqmarker".as_ptr(), 1);
-            Pool { raw, count: 0, names: BTreeSet::new(), prereq_marker, several: Vec::new() }
+            Pool { raw, count: 0, names: BTreeSet::new(), prereq_marker, several: Vec::new(), multilib: false }
+        }
+    }
+
+    /// Packages of the 32-bit architectures may stand beside those of x86_64.
+    pub(super) fn allow_multilib(&mut self) {
+        self.multilib = true;
+        // SAFETY: the pool is alive; both flags are plain switches, read when the solver makes its rules.
+        unsafe {
+            c::pool_set_flag(self.raw, c::POOL_FLAG_OBSOLETEUSESCOLORS as libc::c_int, 1);
+            c::pool_set_flag(self.raw, c::POOL_FLAG_IMPLICITOBSOLETEUSESCOLORS as libc::c_int, 1);
         }
     }
 
@@ -190,6 +201,8 @@ impl Pool {
         unsafe {
             let solver = c::solver_create(self.raw);
             c::solver_set_flag(solver, c::SOLVER_FLAG_IGNORE_RECOMMENDED as libc::c_int, libc::c_int::from(!weak));
+            // Without this, a name's x86_64 package forbids its i686 one.
+            c::solver_set_flag(solver, c::SOLVER_FLAG_NO_INFARCHCHECK as libc::c_int, libc::c_int::from(self.multilib));
             let problems = c::solver_solve(solver, &mut jobs.0);
             let answer = if problems == 0 {
                 let transaction = c::solver_create_transaction(solver);

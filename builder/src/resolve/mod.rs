@@ -77,6 +77,9 @@ pub fn resolve(repos: &[RepoSnapshot], request: &Request) -> Result<Vec<Chosen>>
             pool.add(handle, package, &reach.file_provides(package))?;
         }
     }
+    if request.multilib {
+        pool.allow_multilib();
+    }
     for glob in &request.installonly {
         let names: BTreeSet<&str> = reach.names().filter(|name| visible::matches_glob(glob, name)).collect();
         names.into_iter().for_each(|name| pool.allow_several(name));

@@ -117,7 +117,8 @@ impl<'a> Reach<'a> {
         }
         let named = |(_, (_, p)): &(Number, &(Chosen, &PackageMeta))| p.name == wanted.name;
         let newest = self.all.iter().enumerate().filter(named).max_by(|(_, (_, a)), (_, (_, b))| a.compare_evr(b))?.1.1;
-        let obsoletes = |p: &PackageMeta| p.name != wanted.name && p.obsoletes.iter().any(|dep| dep.names(newest));
+        let newest = newest.own();
+        let obsoletes = |p: &PackageMeta| p.name != wanted.name && p.obsoletes.iter().any(|dep| dep.overlaps(&newest));
         let successors: Vec<Number> = self.all.iter().enumerate().filter(|(_, (_, p))| obsoletes(p)).map(|(number, _)| number).collect();
         if successors.is_empty() {
             return None;
@@ -149,6 +150,15 @@ impl<'a> Reach<'a> {
         let by_name = find(&self.index, name);
         let by_path = if name.starts_with('/') { find(self.files(), name) } else { &[] };
         by_name.iter().chain(by_path).map(|(_, number)| *number)
+    }
+
+    /// The newest visible package of this name, or else that provides it, and whether any provides it in the version asked for.
+    pub(super) fn newest_provider(&self, dep: &Dep) -> Option<(&'a PackageMeta, bool)> {
+        let packages: Vec<&PackageMeta> = self.providers(&dep.name).filter_map(|n| self.all.get(n)).map(|(_, p)| *p).collect();
+        let meets = |p: &PackageMeta| p.own().overlaps(dep) || p.provides.iter().any(|provide| provide.overlaps(dep));
+        let met = dep.compare.is_none() || packages.iter().any(|p| meets(p));
+        let named = |p: &PackageMeta| p.name == dep.name;
+        packages.into_iter().max_by(|a, b| named(a).cmp(&named(b)).then_with(|| a.compare_evr(b))).map(|newest| (newest, met))
     }
 
     fn files(&self) -> &[(&'a str, Number)] {
