@@ -68,13 +68,16 @@ impl Mirrors {
                     return Ok(value);
                 }
                 Err(error) if matches!(error.kind(), Kind::Network | Kind::Integrity) && !offline(client, base) => {
-                    fault.get_or_insert(error);
+                    // A wrong file says more than one that is not there.
+                    if fault.as_ref().is_none_or(|kept: &Error| kept.kind() == Kind::Network && error.kind() == Kind::Integrity) {
+                        fault = Some(error);
+                    }
                 }
                 Err(error) => return Err(error),
             }
         }
         let fault = fault.unwrap_or_else(|| Error::network(format!("no mirror has {location}")));
-        Err(fault.context(format_args!("each of {count} mirrors failed, the first with")))
+        Err(fault.context(format_args!("each of {count} mirrors failed, one of them with")))
     }
 }
 

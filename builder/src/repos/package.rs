@@ -1,6 +1,8 @@
 //! What a repository says about one package: what the solver reads and the lockfile writes, whatever the repository's type.
 
 use crate::base::Digest;
+use crate::formats::evr::compare_versions;
+use std::cmp::Ordering;
 use std::fmt;
 
 /// How a dependency compares versions; a dependency without one matches any.
@@ -81,6 +83,28 @@ impl Dep {
         text
     }
 
+    /// Whether two ranges of one name have a version in common (rpmdsCompare): an absent range is everything, an absent epoch is 0, and an
+    /// absent release is any.
+    pub fn overlaps(&self, other: &Dep) -> bool {
+        if self.name != other.name {
+            return false;
+        }
+        let (Some(first), Some(second)) = (self.compare, other.compare) else { return true };
+        let mut order =
+            self.epoch.unwrap_or(0).cmp(&other.epoch.unwrap_or(0)).then_with(|| compare_versions(&self.version, &other.version));
+        if !self.release.is_empty() && !other.release.is_empty() {
+            order = order.then_with(|| compare_versions(&self.release, &other.release));
+        }
+        let below = |c: Compare| matches!(c, Compare::Less | Compare::LessEqual);
+        let above = |c: Compare| matches!(c, Compare::Greater | Compare::GreaterEqual);
+        let equal = |c: Compare| matches!(c, Compare::Equal | Compare::LessEqual | Compare::GreaterEqual);
+        match order {
+            Ordering::Less => above(first) || below(second),
+            Ordering::Greater => below(first) || above(second),
+            Ordering::Equal => (equal(first) && equal(second)) || (below(first) && below(second)) || (above(first) && above(second)),
+        }
+    }
+
     pub fn is_rich(&self) -> bool {
         self.name.starts_with('(')
     }
@@ -139,6 +163,23 @@ impl PackageMeta {
             0 => format!("{}-{}", self.version, self.release),
             epoch => format!("{epoch}:{}-{}", self.version, self.release),
         }
+    }
+
+    /// The package itself as a capability: `name = evr`.
+    pub fn own(&self) -> Dep {
+        Dep {
+            name: self.name.clone(),
+            compare: Some(Compare::Equal),
+            epoch: Some(self.epoch),
+            version: self.version.clone(),
+            release: self.release.clone(),
+        }
+    }
+
+    /// As rpm orders versions of one name.
+    pub fn compare_evr(&self, other: &Self) -> Ordering {
+        let versions = || compare_versions(&self.version, &other.version).then_with(|| compare_versions(&self.release, &other.release));
+        self.epoch.cmp(&other.epoch).then_with(versions)
     }
 
     /// `name-[epoch:]version-release.arch`.

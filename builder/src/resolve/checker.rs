@@ -1,11 +1,9 @@
 //! The solver's answer, proven without the solver: every requirement is met, nothing conflicts, nothing is obsoleted, no name stands twice.
 //! Shares with the solver only the metadata and the reading of rich dependencies; the rules are rpm's (rpmds, boolean dependencies).
 
-use crate::formats::evr::compare_versions;
-use crate::repos::{Compare, Dep, PackageMeta};
+use crate::repos::{Dep, PackageMeta};
 use crate::resolve::visible::matches_glob;
 use crate::resolve::{Expression, expression};
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Number = usize;
@@ -29,7 +27,7 @@ impl<'a> Together<'a> {
             for file in &package.files {
                 provides.entry(file).or_default().push((number, None));
             }
-            own.entry(&package.name).or_default().push((number, own_version(package)));
+            own.entry(&package.name).or_default().push((number, package.own()));
         }
         Together { packages, provides, own }
     }
@@ -54,7 +52,7 @@ impl<'a> Together<'a> {
             }
             for dep in &package.obsoletes {
                 for (other, version) in self.own.get(dep.name.as_str()).into_iter().flatten() {
-                    if *other != number && overlap(dep, version) {
+                    if *other != number && dep.overlaps(version) {
                         say(format!("obsoletes {dep}, which is here"));
                     }
                 }
@@ -103,10 +101,10 @@ impl<'a> Together<'a> {
     }
 
     fn providers(&self, dep: &Dep) -> impl Iterator<Item = Number> {
-        let named = self.own.get(dep.name.as_str()).into_iter().flatten().filter(|(_, own)| overlap(dep, own)).map(|(n, _)| *n);
+        let named = self.own.get(dep.name.as_str()).into_iter().flatten().filter(|(_, own)| dep.overlaps(own)).map(|(n, _)| *n);
         let provided = self.provides.get(dep.name.as_str()).into_iter().flatten();
         // An unversioned provide meets any version, as in rpm.
-        named.chain(provided.filter(|(_, version)| version.is_none_or(|version| overlap(dep, version))).map(|(n, _)| *n))
+        named.chain(provided.filter(|(_, version)| version.is_none_or(|version| dep.overlaps(version))).map(|(n, _)| *n))
     }
 
     /// Names of those that the packages of these names need, and those in turn.
@@ -122,34 +120,6 @@ impl<'a> Together<'a> {
             }
         }
         seen.into_iter().filter_map(|number| self.packages.get(number)).map(|package| package.name.as_str()).collect()
-    }
-}
-
-fn own_version(package: &PackageMeta) -> Dep {
-    Dep {
-        name: package.name.clone(),
-        compare: Some(Compare::Equal),
-        epoch: Some(package.epoch),
-        version: package.version.clone(),
-        release: package.release.clone(),
-    }
-}
-
-/// Whether two ranges of one name have a version in common (rpmdsCompare): an absent range is everything, an absent epoch is 0, and an
-/// absent release is any.
-fn overlap(a: &Dep, b: &Dep) -> bool {
-    let (Some(first), Some(second)) = (a.compare, b.compare) else { return true };
-    let mut order = a.epoch.unwrap_or(0).cmp(&b.epoch.unwrap_or(0)).then_with(|| compare_versions(&a.version, &b.version));
-    if !a.release.is_empty() && !b.release.is_empty() {
-        order = order.then_with(|| compare_versions(&a.release, &b.release));
-    }
-    let below = |c: Compare| matches!(c, Compare::Less | Compare::LessEqual);
-    let above = |c: Compare| matches!(c, Compare::Greater | Compare::GreaterEqual);
-    let equal = |c: Compare| matches!(c, Compare::Equal | Compare::LessEqual | Compare::GreaterEqual);
-    match order {
-        Ordering::Less => above(first) || below(second),
-        Ordering::Greater => below(first) || above(second),
-        Ordering::Equal => (equal(first) && equal(second)) || (below(first) && below(second)) || (above(first) && above(second)),
     }
 }
 
@@ -227,7 +197,7 @@ mod tests {
             ("x", "x < 1", true),
         ] {
             let (a, b) = (parse_simple(a).unwrap(), parse_simple(b).unwrap());
-            assert_eq!((overlap(&a, &b), overlap(&b, &a)), (expected, expected), "{a} and {b}");
+            assert_eq!((a.overlaps(&b), b.overlaps(&a)), (expected, expected), "{a} and {b}");
         }
     }
 

@@ -5,20 +5,24 @@ use crate::repos::PackageMeta;
 use crate::resolve::libsolv::{Problem, Reason};
 use crate::resolve::reach::Reach;
 use crate::resolve::{Expression, parse_rich, rich};
+use std::collections::BTreeMap;
 
 /// Steps of "which is needed by".
 const CHAIN: usize = 8;
 /// More than this does not help anyone.
 const SENTENCES: usize = 10;
 
-/// A sentence if nothing at all has the name that the recipe asks for.
+/// A sentence if nothing has the name that the recipe asks for, or nothing in that version.
 pub(super) fn unknown(reach: &Reach<'_>, wanted: &Expression) -> Option<String> {
     let Expression::Dep(dep) = wanted else { return None };
-    if reach.providers(&dep.name).next().is_some() {
+    let newest = reach.newest_provider(dep);
+    if matches!(newest, Some((_, true))) {
         return None;
     }
     let mut sentence = format!("nothing provides {dep}, which the recipe asks for");
-    if let Some((why, package)) = reach.hidden(&dep.name) {
+    if let Some((newest, _)) = newest {
+        sentence.push_str(&format!(" (the newest is {})", newest.nevra()));
+    } else if let Some((why, package)) = reach.hidden(&dep.name) {
         sentence.push_str(&format!(" ({} {why})", package.nevra()));
     } else if let Some(near) = nearest(reach, &dep.name) {
         sentence.push_str(&format!(" (did you mean {near}?)"));
@@ -51,7 +55,7 @@ pub(super) fn error(mut sentences: Vec<String>) -> Error {
 pub(super) fn sentences(problems: &[Problem], reach: &Reach<'_>) -> Vec<String> {
     let mut sentences = Vec::new();
     for problem in problems {
-        let mut own: Vec<String> = problem.iter().filter_map(|reason| sentence(reason, problem, reach)).collect();
+        let mut own = contradictions(problem, reach);
         if own.is_empty() {
             // Only chains: the contradiction lies between the requests themselves.
             own = problem.iter().map(|reason| chain_link(reason, reach)).collect();
@@ -63,9 +67,51 @@ pub(super) fn sentences(problems: &[Problem], reach: &Reach<'_>) -> Vec<String> 
     sentences
 }
 
+/// A sentence for each contradiction. Of the same one in many versions of a package, that of the newest stands for all.
+fn contradictions(problem: &Problem, reach: &Reach<'_>) -> Vec<String> {
+    let mut newest: BTreeMap<(String, String), (&Reason, &PackageMeta, usize)> = BTreeMap::new();
+    let mut sentences = Vec::new();
+    for reason in problem {
+        let (key, package) = match reason {
+            Reason::Wanted { .. } | Reason::Requires { .. } => continue,
+            Reason::NothingProvides { package, dep } => (dep.clone(), *package),
+            Reason::Conflicts { package, other, dep } => {
+                (format!("{dep} {}", other.and_then(|o| reach.package(o)).map_or("", |p| p.name.as_str())), *package)
+            }
+            Reason::SameName { package, .. } => ("twice".to_owned(), *package),
+            _ => {
+                sentences.extend(sentence(reason, problem, reach));
+                continue;
+            }
+        };
+        let Some(meta) = reach.package(package) else { continue };
+        let entry = newest.entry((meta.name.clone(), key)).or_insert((reason, meta, 0));
+        entry.2 += 1;
+        if entry.1.compare_evr(meta).is_lt() {
+            (entry.0, entry.1) = (reason, meta);
+        }
+    }
+    for (reason, meta, count) in newest.into_values() {
+        let others = match (reason, count) {
+            (Reason::SameName { .. }, _) | (_, 1) => String::new(),
+            _ => format!(" (and so in {} other versions of {})", count - 1, meta.name),
+        };
+        sentences.extend(sentence(reason, problem, reach).map(|sentence| sentence + &others));
+    }
+    sentences
+}
+
 /// The sentence for a reason that is a contradiction in itself; links of a chain have none.
 fn sentence(reason: &Reason, problem: &Problem, reach: &Reach<'_>) -> Option<String> {
     let name = |number: usize| reach.package(number).map_or_else(|| format!("package {number}"), PackageMeta::nevra);
+    let clause = |number: usize| match because(number, problem, reach) {
+        empty if empty.is_empty() => name(number),
+        because => format!("{}{because},", name(number)),
+    };
+    let against = |other: &Option<usize>| match other {
+        Some(other) => format!(", which is {}{}", name(*other), because(*other, problem, reach)),
+        None => String::new(),
+    };
     Some(match reason {
         Reason::Wanted { .. } | Reason::Requires { .. } => return None,
         Reason::NothingProvides { package, dep } => {
@@ -75,33 +121,44 @@ fn sentence(reason: &Reason, problem: &Problem, reach: &Reach<'_>) -> Option<Str
             }
             text + &because(*package, problem, reach)
         }
-        Reason::Conflicts { package, other, dep } => {
-            let mut text = format!("{}{} conflicts with {dep}", name(*package), because(*package, problem, reach));
-            if let Some(other) = other {
-                text.push_str(&format!(", which is {}{}", name(*other), because(*other, problem, reach)));
+        Reason::Conflicts { package, other, dep } => format!("{} conflicts with {dep}{}", clause(*package), against(other)),
+        Reason::Obsoletes { package, other, dep } => format!("{} obsoletes {dep}{}", clause(*package), against(other)),
+        Reason::SameName { package, other } => {
+            let same = reach.package(*package).filter(|p| reach.package(*other).is_some_and(|o| o.name == p.name));
+            match same.map(|p| (p, demands(&p.name, problem, reach))) {
+                Some((p, demands)) if demands.len() > 1 => {
+                    format!("{} can be installed in one version only: {}", p.name, demands.join(", "))
+                }
+                _ => format!("{} and {} cannot both be installed", clause(*package), clause(*other)),
             }
-            text
         }
-        Reason::Obsoletes { package, other, dep } => {
-            let mut text = format!("{}{} obsoletes {dep}", name(*package), because(*package, problem, reach));
-            if let Some(other) = other {
-                text.push_str(&format!(", which is {}{}", name(*other), because(*other, problem, reach)));
-            }
-            text
-        }
-        Reason::SameName { package, other } => format!(
-            "{}{} and {}{} cannot both be installed",
-            name(*package),
-            because(*package, problem, reach),
-            name(*other),
-            because(*other, problem, reach)
-        ),
         Reason::NotInstallable { package } => {
             format!("{} cannot be installed on x86_64{}", name(*package), because(*package, problem, reach))
         }
         Reason::InferiorArch { package } => format!("{} is of a lesser architecture than another of its name", name(*package)),
         Reason::Other(text) => text.clone(),
     })
+}
+
+/// Who asks for which version of a name: the recipe, and of each other package the newest.
+fn demands(name: &str, problem: &Problem, reach: &Reach<'_>) -> Vec<String> {
+    let mut demands = Vec::new();
+    let mut needing: BTreeMap<&str, (&PackageMeta, &str)> = BTreeMap::new();
+    for reason in problem {
+        match reason {
+            Reason::Wanted { dep } if names(dep).iter().any(|n| n == name) => demands.push(format!("the recipe asks for {dep}")),
+            Reason::Requires { package, dep } if names(dep).iter().any(|n| n == name) => {
+                let Some(meta) = reach.package(*package) else { continue };
+                let newest = needing.entry(&meta.name).or_insert((meta, dep));
+                if newest.0.compare_evr(meta).is_lt() {
+                    *newest = (meta, dep);
+                }
+            }
+            _ => {}
+        }
+    }
+    demands.extend(needing.values().map(|(meta, dep)| format!("{} needs {dep}", meta.nevra())));
+    demands
 }
 
 fn chain_link(reason: &Reason, reach: &Reach<'_>) -> String {

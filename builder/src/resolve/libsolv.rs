@@ -22,6 +22,7 @@ pub(super) struct Pool {
     prereq_marker: c::Id,
     /// Names of which several versions may be chosen.
     several: Vec<c::Id>,
+    multilib: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -39,6 +40,13 @@ pub(super) enum Reason {
     NotInstallable { package: usize },
     InferiorArch { package: usize },
     Other(String),
+}
+
+/// What must be installed.
+pub(super) enum Wanted<'a> {
+    Expression(&'a Expression),
+    /// Any one of these positions.
+    OneOf(Vec<usize>),
 }
 
 /// The reasons that together leave no answer.
@@ -88,7 +96,17 @@ impl Pool {
             c::pool_setdisttype(raw, c::DISTTYPE_RPM as libc::c_int);
             c::pool_setarch(raw, arch.as_ptr());
             let prereq_marker = c::pool_str2id(raw, c"solvable:prereqmarker".as_ptr(), 1);
-            Pool { raw, count: 0, names: BTreeSet::new(), prereq_marker, several: Vec::new() }
+            Pool { raw, count: 0, names: BTreeSet::new(), prereq_marker, several: Vec::new(), multilib: false }
+        }
+    }
+
+    /// Packages of the 32-bit architectures may stand beside those of x86_64.
+    pub(super) fn allow_multilib(&mut self) {
+        self.multilib = true;
+        // SAFETY: the pool is alive; both flags are plain switches, read when the solver makes its rules.
+        unsafe {
+            c::pool_set_flag(self.raw, c::POOL_FLAG_OBSOLETEUSESCOLORS as libc::c_int, 1);
+            c::pool_set_flag(self.raw, c::POOL_FLAG_IMPLICITOBSOLETEUSESCOLORS as libc::c_int, 1);
         }
     }
 
@@ -157,10 +175,16 @@ impl Pool {
     }
 
     /// Positions of the chosen packages in installation order, or the problems.
-    pub(super) fn solve(&mut self, wanted: &[Expression], favoured: &[Dep], weak: bool) -> Result<Vec<usize>, Vec<Problem>> {
+    pub(super) fn solve(&mut self, wanted: &[Wanted<'_>], favoured: &[Dep], weak: bool) -> Result<Vec<usize>, Vec<Problem>> {
+        // Lists of packages live in this table, so it comes first; ids of expressions look their providers up when they are needed.
+        // SAFETY: the pool is alive and has all its packages.
+        unsafe { c::pool_createwhatprovides(self.raw) };
         let mut jobs = Queue::new();
-        for expression in wanted {
-            let (kind, id) = self.job(expression);
+        for wanted in wanted {
+            let (kind, id) = match wanted {
+                Wanted::Expression(expression) => self.job(expression),
+                Wanted::OneOf(positions) => (c::SOLVER_SOLVABLE_ONE_OF, self.list(positions)),
+            };
             jobs.push((c::SOLVER_INSTALL | kind) as c::Id);
             jobs.push(id);
         }
@@ -175,9 +199,10 @@ impl Pool {
         }
         // SAFETY: the pool is alive and complete; the solver and the transaction are freed before the pool, on every path.
         unsafe {
-            c::pool_createwhatprovides(self.raw);
             let solver = c::solver_create(self.raw);
             c::solver_set_flag(solver, c::SOLVER_FLAG_IGNORE_RECOMMENDED as libc::c_int, libc::c_int::from(!weak));
+            // Without this, a name's x86_64 package forbids its i686 one.
+            c::solver_set_flag(solver, c::SOLVER_FLAG_NO_INFARCHCHECK as libc::c_int, libc::c_int::from(self.multilib));
             let problems = c::solver_solve(solver, &mut jobs.0);
             let answer = if problems == 0 {
                 let transaction = c::solver_create_transaction(solver);
@@ -191,6 +216,13 @@ impl Pool {
             c::solver_free(solver);
             answer
         }
+    }
+
+    fn list(&mut self, positions: &[usize]) -> c::Id {
+        let mut queue = Queue::new();
+        positions.iter().filter_map(|position| c::Id::try_from(*position).ok()).for_each(|position| queue.push(FIRST + position));
+        // SAFETY: the queue is ours, its ids are of solvables of this pool.
+        unsafe { c::pool_queuetowhatprovides(self.raw, &mut queue.0) as c::Id }
     }
 
     fn job(&mut self, expression: &Expression) -> (u32, c::Id) {

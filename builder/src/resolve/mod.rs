@@ -21,6 +21,7 @@ pub use rich::{Expression, parse_rich};
 use crate::base::{Error, Kind, Result};
 use crate::repos::{Dep, PackageMeta, RepoSnapshot};
 use checker::Together;
+use libsolv::Wanted;
 use reach::Reach;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,11 +77,16 @@ pub fn resolve(repos: &[RepoSnapshot], request: &Request) -> Result<Vec<Chosen>>
             pool.add(handle, package, &reach.file_provides(package))?;
         }
     }
+    if request.multilib {
+        pool.allow_multilib();
+    }
     for glob in &request.installonly {
         let names: BTreeSet<&str> = reach.names().filter(|name| visible::matches_glob(glob, name)).collect();
         names.into_iter().for_each(|name| pool.allow_several(name));
     }
-    match pool.solve(&wanted, reach.first_alternatives(), request.weak) {
+    let jobs: Vec<Wanted<'_>> =
+        wanted.iter().map(|expression| reach.succession_of(expression).map_or(Wanted::Expression(expression), Wanted::OneOf)).collect();
+    match pool.solve(&jobs, reach.first_alternatives(), request.weak) {
         Ok(ids) => {
             let chosen = ids.into_iter().map(|id| reach.chosen(id)).collect::<Result<Vec<_>>>()?;
             kernels::at_most_one(chosen.iter().filter_map(|chosen| Some(chosen.of(repos)?.1)), &request.installonly)?;

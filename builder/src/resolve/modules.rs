@@ -26,7 +26,9 @@ impl<'a> ModuleFilter<'a> {
         let active = Active::choose(repos, enabled)?;
         let mut filter = Self::default();
         for stream in repos.iter().flat_map(|repo| &repo.modules.streams) {
-            let shown = active.chosen.get(stream.name.as_str()).is_some_and(|chosen| *chosen == stream);
+            // Earlier builds of an active stream show as well.
+            let same = |chosen: &&ModuleStream| (&chosen.stream, &chosen.context) == (&stream.stream, &stream.context);
+            let shown = active.chosen.get(stream.name.as_str()).is_some_and(same);
             for build in stream.artifacts.iter().filter(|build| !build.ends_with(".src")) {
                 if shown {
                     filter.builds.insert(build, None);

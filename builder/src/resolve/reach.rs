@@ -23,6 +23,8 @@ pub(super) struct Reach<'a> {
     /// Excluded, filtered or of a foreign architecture.
     hidden: Vec<(Cow<'static, str>, &'a PackageMeta)>,
     first_alternatives: Vec<Dep>,
+    /// For each name that is asked for and that others have obsoleted: its packages and those.
+    successions: BTreeMap<String, Vec<Number>>,
 }
 
 impl<'a> Reach<'a> {
@@ -36,6 +38,7 @@ impl<'a> Reach<'a> {
             selected: Vec::new(),
             required_files: BTreeSet::new(),
             first_alternatives: Vec::new(),
+            successions: BTreeMap::new(),
         };
         let mut index = Vec::new();
         for (number, (_, package)) in reach.all.iter().enumerate() {
@@ -62,6 +65,12 @@ impl<'a> Reach<'a> {
         }
         for expression in wanted {
             self.note(expression, &mut names, &mut reached);
+            if let Expression::Dep(dep) = expression
+                && let Some(candidates) = self.succession(dep)
+            {
+                reached.extend(&candidates);
+                self.successions.insert(dep.name.clone(), candidates);
+            }
         }
         loop {
             for number in reached.drain(..) {
@@ -101,6 +110,29 @@ impl<'a> Reach<'a> {
         }
     }
 
+    /// Whoever asks for a name by itself also means what the newest package of this name was replaced by.
+    fn succession(&self, wanted: &Dep) -> Option<Vec<Number>> {
+        if wanted.compare.is_some() {
+            return None;
+        }
+        let named = |(_, (_, p)): &(Number, &(Chosen, &PackageMeta))| p.name == wanted.name;
+        let newest = self.all.iter().enumerate().filter(named).max_by(|(_, (_, a)), (_, (_, b))| a.compare_evr(b))?.1.1;
+        let newest = newest.own();
+        let obsoletes = |p: &PackageMeta| p.name != wanted.name && p.obsoletes.iter().any(|dep| dep.overlaps(&newest));
+        let successors: Vec<Number> = self.all.iter().enumerate().filter(|(_, (_, p))| obsoletes(p)).map(|(number, _)| number).collect();
+        if successors.is_empty() {
+            return None;
+        }
+        Some(self.all.iter().enumerate().filter(named).map(|(number, _)| number).chain(successors).collect())
+    }
+
+    /// Positions of the packages that are meant by a name of which the newest package is obsoleted.
+    pub(super) fn succession_of(&self, wanted: &Expression) -> Option<Vec<usize>> {
+        let Expression::Dep(dep) = wanted else { return None };
+        let numbers = self.successions.get(&dep.name).filter(|_| dep.compare.is_none())?;
+        Some(numbers.iter().filter_map(|number| self.selected.binary_search(number).ok()).collect())
+    }
+
     /// The first of `(a or b …)` that any package provides by name.
     fn first_alternative<'e>(&self, expression: &'e Expression) -> Option<&'e Dep> {
         let Expression::Or(..) = expression else { return None };
@@ -118,6 +150,15 @@ impl<'a> Reach<'a> {
         let by_name = find(&self.index, name);
         let by_path = if name.starts_with('/') { find(self.files(), name) } else { &[] };
         by_name.iter().chain(by_path).map(|(_, number)| *number)
+    }
+
+    /// The newest visible package of this name, or else that provides it, and whether any provides it in the version asked for.
+    pub(super) fn newest_provider(&self, dep: &Dep) -> Option<(&'a PackageMeta, bool)> {
+        let packages: Vec<&PackageMeta> = self.providers(&dep.name).filter_map(|n| self.all.get(n)).map(|(_, p)| *p).collect();
+        let meets = |p: &PackageMeta| p.own().overlaps(dep) || p.provides.iter().any(|provide| provide.overlaps(dep));
+        let met = dep.compare.is_none() || packages.iter().any(|p| meets(p));
+        let named = |p: &PackageMeta| p.name == dep.name;
+        packages.into_iter().max_by(|a, b| named(a).cmp(&named(b)).then_with(|| a.compare_evr(b))).map(|newest| (newest, met))
     }
 
     fn files(&self) -> &[(&'a str, Number)] {

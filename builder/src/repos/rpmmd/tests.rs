@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::{Kind, Silent};
+use crate::net::tests::{Server, ok, status};
 use crate::repos::fixture::fixture;
 
 fn load_fixture(path: &str, cache: &Path) -> Option<RepoSnapshot> {
@@ -65,4 +66,113 @@ fn a_location_outside_of_the_repository_is_refused() {
     for (location, inside) in [("Packages/a.rpm", true), ("../a.rpm", false), ("/etc/passwd", false), ("a/../../b", false), ("", false)] {
         assert_eq!(contained(location).is_some(), inside, "{location}");
     }
+}
+
+/// A repository of one package, as the files below its URL.
+fn tiny(version: &str) -> (Vec<u8>, Vec<u8>) {
+    let primary = format!(
+        r#"<metadata xmlns:rpm="r" packages="1"><package type="rpm"><name>p</name><arch>noarch</arch><version epoch="0" ver="{version}" rel="1"/>
+        <checksum type="sha256" pkgid="YES">{}</checksum><size package="10" installed="10"/><location href="p-{version}.rpm"/></package></metadata>"#,
+        Digest::of(version.as_bytes())
+    );
+    let repomd = format!(
+        r#"<repomd><revision>{version}</revision><data type="primary"><checksum type="sha256">{}</checksum><location href="repodata/primary.xml"/>
+        <size>{}</size></data></repomd>"#,
+        Digest::of(primary.as_bytes()),
+        primary.len()
+    );
+    (repomd.into_bytes(), primary.into_bytes())
+}
+
+/// Mirrors `old/` and `new/` of one repository, `dead/` of none; and a metalink and a list that name them, the dead one first.
+fn publisher(with_new: bool, alternates: bool) -> Server {
+    Server::start(move |_, path, range| {
+        let (old, new) = (tiny("1"), tiny("2"));
+        match path {
+            "old/repodata/repomd.xml" => ok(&old.0, range),
+            "old/repodata/primary.xml" => ok(&old.1, range),
+            "new/repodata/repomd.xml" if with_new => ok(&new.0, range),
+            "new/repodata/primary.xml" if with_new => ok(&new.1, range),
+            _ if path.starts_with("metalink/") => {
+                let address = path.trim_start_matches("metalink/");
+                let alternate = format!(
+                    "<alternates><alternate><verification><hash type=\"sha256\">{}</hash></verification></alternate></alternates>",
+                    Digest::of(&old.0)
+                );
+                let url = |name: &str, rank: u32| {
+                    format!("<url protocol=\"http\" preference=\"{rank}\">http://{address}/{name}/repodata/repomd.xml</url>")
+                };
+                let text = format!(
+                    "<metalink><files><file name=\"repomd.xml\"><verification><hash type=\"sha256\">{}</hash></verification>{}<resources>{}{}{}</resources></file></files></metalink>",
+                    Digest::of(&new.0),
+                    if alternates { &alternate } else { "" },
+                    url("old", 99),
+                    url("new", 50),
+                    url("dead", 100)
+                );
+                ok(text.as_bytes(), range)
+            }
+            _ if path.starts_with("list/") => {
+                let address = path.trim_start_matches("list/");
+                ok(format!("# three\nftp://x/old/\nhttp://{address}/dead/\nhttp://{address}/new\n\n").as_bytes(), range)
+            }
+            _ => status("404 Not Found"),
+        }
+    })
+}
+
+fn load_from(origin: Origin<'_>, cache: &Path, offline: bool) -> Result<RepoSnapshot> {
+    let source = Source { id: "m", origin, priority: 99, visible: &[], exclude: &[], trust: Trust::Unsigned };
+    load(&Client::with_backoff(offline, std::time::Duration::from_millis(1)), &source, cache, &Silent)
+}
+
+#[test]
+fn a_metalink_decides_which_repomd_is_taken_whichever_mirror_answers_first() {
+    let address = |server: &Server| server.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    for (with_new, alternates, expected) in [(true, true, Ok("2")), (false, true, Ok("1")), (false, false, Err("as the metalink says"))] {
+        let server = publisher(with_new, alternates);
+        let url = server.url(&format!("metalink/{}", address(&server)));
+        let cache = tempfile::tempdir().unwrap();
+        match (load_from(Origin::Metalink(&url), cache.path(), false), expected) {
+            (Ok(snapshot), Ok(version)) => {
+                assert_eq!((snapshot.revision.as_str(), snapshot.packages[0].version.as_str()), (version, version));
+                assert_eq!(snapshot.packages[0].location, format!("p-{version}.rpm"), "no mirror in what the lockfile takes");
+                drop(server);
+                assert_eq!(load_from(Origin::Metalink(&url), cache.path(), true).unwrap().digest, snapshot.digest, "again, offline");
+            }
+            (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
+            (found, expected) => panic!("{found:?}, expected {expected:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_mirror_list_is_a_line_a_mirror_and_the_dead_are_passed_over() {
+    let server = publisher(true, false);
+    let address = server.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let cache = tempfile::tempdir().unwrap();
+    let url = server.url(&format!("list/{address}"));
+    assert_eq!(load_from(Origin::Mirrorlist(&url), cache.path(), false).unwrap().revision, "2");
+    let error = load_from(Origin::Mirrorlist(&server.url("old/repodata/primary.xml")), cache.path(), false).unwrap_err();
+    assert!(error.to_string().contains("names no http or https mirror") && error.hint_text().is_some(), "{error}");
+}
+
+#[test]
+fn a_mirror_whose_repomd_is_not_signed_by_the_recipes_key_is_passed_over() {
+    let (old, new) = (tiny("1"), tiny("2"));
+    let good = new.0.clone();
+    let server = Server::start(move |_, path, range| match path {
+        "bad/repodata/repomd.xml" => ok(&old.0, range),
+        "good/repodata/repomd.xml" => ok(&new.0, range),
+        "good/repodata/primary.xml" => ok(&new.1, range),
+        _ if path.ends_with(".asc") => ok(b"signature", range),
+        _ => ok(format!("http://{0}/bad\nhttp://{0}/good", path.trim_start_matches("list/")).as_bytes(), range),
+    });
+    let address = server.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let check: &SignatureCheck = &|bytes, _| if bytes == good { Ok(()) } else { Err(Error::integrity("not by a key of the recipe")) };
+    let url = server.url(&format!("list/{address}"));
+    let source =
+        Source { id: "m", origin: Origin::Mirrorlist(&url), priority: 99, visible: &[], exclude: &[], trust: Trust::Signed(check) };
+    let cache = tempfile::tempdir().unwrap();
+    assert_eq!(load(&Client::new(false), &source, cache.path(), &Silent).unwrap().revision, "2");
 }

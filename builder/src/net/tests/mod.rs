@@ -2,16 +2,19 @@
 
 use super::Client;
 use crate::base::{Digest, Kind, Progress, Silent};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Answers each request by `answer(number, path, offset of Range)` with raw bytes; ends when dropped.
+mod https;
+mod mirrors;
+
 /// Paths asked for, with the start of the range.
 pub(crate) type Seen = Arc<Mutex<Vec<(String, Option<u64>)>>>;
 
+/// Answers each request by `answer(number, path, offset of Range)` with raw bytes; ends when dropped.
 pub(crate) struct Server {
     address: std::net::SocketAddr,
     stop: Arc<AtomicBool>,
@@ -21,6 +24,13 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(answer: impl Fn(usize, &str, Option<u64>) -> Vec<u8> + Send + 'static) -> Self {
+        Self::start_over(answer, |stream| Some(Box::new(stream)))
+    }
+
+    fn start_over(
+        answer: impl Fn(usize, &str, Option<u64>) -> Vec<u8> + Send + 'static,
+        wrap: impl Fn(TcpStream) -> Option<Box<dyn Connection>> + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
@@ -31,11 +41,11 @@ impl Server {
                 if stopped.load(Ordering::SeqCst) {
                     return;
                 }
-                let Ok(mut stream) = stream else { continue };
-                let Some((path, range)) = request(&stream) else { continue };
+                let Some(mut stream) = stream.ok().and_then(&wrap) else { continue };
+                let Some((path, range)) = request(&mut stream) else { continue };
                 let number = log.lock().unwrap().len();
                 log.lock().unwrap().push((path.clone(), range));
-                stream.write_all(&answer(number, &path, range)).ok();
+                stream.write_all(&answer(number, &path, range)).and_then(|()| stream.flush()).ok();
             }
         });
         Server { address, stop, thread: Some(thread), seen }
@@ -54,7 +64,10 @@ impl Drop for Server {
     }
 }
 
-fn request(stream: &TcpStream) -> Option<(String, Option<u64>)> {
+trait Connection: Read + Write {}
+impl<T: Read + Write> Connection for T {}
+
+fn request(stream: &mut dyn Connection) -> Option<(String, Option<u64>)> {
     let mut lines = BufReader::new(stream).lines();
     let path = lines.next()?.ok()?.split(' ').nth(1)?.trim_start_matches('/').to_owned();
     let mut range = None;

@@ -279,3 +279,7 @@ fn an_archive_of_seventy_thousand_packages_is_answered_at_once() {
     println!("{} chosen in {:?}", chosen.len(), start.elapsed());
     assert!(chosen.len() > 30 && start.elapsed().as_secs() < 10, "{} in {:?}", chosen.len(), start.elapsed());
 }
+
+mod closed;
+mod filters;
+mod refusals;
