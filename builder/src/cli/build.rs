@@ -20,6 +20,7 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<()> {
     let talk = render::Talk::new(arguments.talk.quiet);
     let report = pipeline::build(&recipe, &settings, &talk)?;
     talk.finish();
+    report.warnings.iter().for_each(|warning| render::warning(warning));
     if arguments.talk.json { render::json(&report) } else { render::print(&text(&report)) }
 }
 

@@ -130,6 +130,10 @@ pub(super) fn error(error: &Error) {
     }
 }
 
+pub(super) fn warning(text: &str) {
+    say(&format!("warning: {text}"));
+}
+
 /// Data to stdout. A reader that went away (`| head`) is no error.
 pub(super) fn print(text: &str) -> Result<()> {
     match std::io::stdout().lock().write_all(text.as_bytes()).and_then(|()| std::io::stdout().lock().flush()) {

@@ -1,7 +1,7 @@
 //! THE function: a recipe to disk images, one paragraph per stage.
 
 use super::behind::Behind;
-use super::disk_of::{Deployable, disk_of};
+use super::disk_of::{Deployable, Planned, disk_of};
 use super::locking::Update;
 use super::stages::Stages;
 use super::{Artifact, LockReport, LockedRow, Report, Settings, locking, manifest, packs};
@@ -97,14 +97,15 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
         || {
             let mut stages = Stages::start();
             progress.begin("disk", 0, "");
-            let disk = disk_of(recipe, &current, &rollback, &boot_images, &seed, epoch)?;
+            let Planned { disk, warnings } = disk_of(recipe, &current, &rollback, &boot_images, &seed, epoch)?;
             stages.done("disk");
-            let exported = export(recipe, settings, &disk.segments, &folder, &mut stages, progress).map(|artifacts| (artifacts, stages));
+            let exported =
+                export(recipe, settings, &disk.segments, &folder, &mut stages, progress).map(|artifacts| (artifacts, warnings, stages));
             behind.show();
             exported
         },
     );
-    let (artifacts, exporting) = exported?;
+    let (artifacts, warnings, exporting) = exported?;
     stages.join(stored?);
     stages.join(exporting);
     manifest::write(&folder.join("manifest.json"), recipe, &lock, &seed, commit.id, &version, rootfs.ledger(), &artifacts)?;
@@ -112,6 +113,7 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
         artifacts,
         commit: commit.id.to_string(),
         package_count: lock.packages.len(),
+        warnings,
         seconds: stages.seconds(),
         stages: stages.finish(),
         lockfile: recipe.lockfile(),

@@ -1,5 +1,6 @@
 //! From a sealed rootfs to a planned disk: commit, deployments, filesystems, partitions.
 
+use super::room;
 use crate::base::{Blob, ImagePath, ImageSeed, Result, ResultExt, Segment, Segments, SourceDateEpoch};
 use crate::disk::{self, BIOS_BOOT, BIOS_BOOT_SIZE, DiskImage, DiskParts, EspFiles};
 use crate::formats::{ext4, grub};
@@ -17,6 +18,12 @@ pub struct Deployable<'a> {
     pub version: Option<String>,
 }
 
+/// A disk, and what its filesystems will be short of.
+pub struct Planned {
+    pub disk: DiskImage,
+    pub warnings: Vec<String>,
+}
+
 /// Plans the whole disk; `current` is the default menu entry, `rollback` the second.
 pub fn disk_of(
     recipe: &Recipe,
@@ -25,7 +32,7 @@ pub fn disk_of(
     boot_images: &BootImages,
     seed: &ImageSeed,
     epoch: SourceDateEpoch,
-) -> Result<DiskImage> {
+) -> Result<Planned> {
     let same = current.commit.id == rollback.commit.id;
     let mut sysroot = sysroot(&SysrootRequest {
         os: recipe.deployments.os.clone(),
@@ -42,6 +49,7 @@ pub fn disk_of(
     let boot = ext4::plan(&sysroot.boot, &volume("boot", Some(recipe.disk.boot.0), 0, true, seed, epoch)).context(|| "plan /boot")?;
     let root = ext4::plan(&sysroot.root, &volume("root", root_size(recipe), recipe.disk.reserve.0, false, seed, epoch))
         .context(|| "plan the root filesystem")?;
+    let warnings = room::shortages(&boot, &root, current.commit, current.tree)?;
     let core = grub::core_image(&boot_images.core, BIOS_BOOT)?;
     let parts = DiskParts {
         bios_boot: Segments::new(BIOS_BOOT_SIZE.0, vec![Segment { offset: 0, data: Blob::from(core) }])?,
@@ -50,7 +58,7 @@ pub fn disk_of(
         boot,
         root,
     };
-    disk::assemble(&parts, seed)
+    Ok(Planned { disk: disk::assemble(&parts, seed)?, warnings })
 }
 
 fn deployment<'a>(recipe: &Recipe, deployable: &Deployable<'a>, serial: u32) -> Deployment<'a> {

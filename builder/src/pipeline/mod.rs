@@ -7,6 +7,7 @@ mod locking;
 mod manifest;
 mod packs;
 mod report;
+mod room;
 mod settings;
 mod sources;
 mod stages;

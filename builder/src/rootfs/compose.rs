@@ -65,7 +65,7 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
     sysusers::write_static(&mut tree, &accounts)?;
     ledger.push(LedgerRow::stage("tmpfiles", tmpfiles::apply(&mut tree, &accounts, &["/etc", "/usr"])?));
     let units = presets::Units {
-        enable: recipe.units.enable.clone(),
+        enable: enabled(&tree, recipe)?,
         disable: recipe.units.disable.clone(),
         mask: recipe.units.mask.clone(),
         default: Some(recipe.units.default.clone()),
@@ -98,6 +98,22 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
     shape::apply(&mut tree, epoch)?;
     normalize::clamp(&mut tree, epoch);
     Ok(Rootfs { tree, kernel_version, ledger })
+}
+
+/// The unit by which the root grows; an overlay brings it.
+const GROW: &str = "atomic-grow-root.service";
+
+/// The recipe's units, and the one that a growing root needs.
+fn enabled(tree: &FileTree, recipe: &Recipe) -> Result<Vec<String>> {
+    let mut names = recipe.units.enable.clone();
+    if recipe.disk.grow && !names.iter().any(|name| name == GROW) {
+        if tree.at(&format!("/usr/lib/systemd/system/{GROW}")).is_none() {
+            return Err(Error::recipe(format!("[disk] grow = true, but no file of the image is the unit {GROW}"))
+                .hint("add the folder \"base\" to [overlay] folders, or set grow = false"));
+        }
+        names.push(GROW.to_owned());
+    }
+    Ok(names)
 }
 
 /// The tree of a set of tool packages: payloads alone, owned by root. It never becomes an image.

@@ -64,6 +64,19 @@ impl Console {
         }
     }
 
+    /// Waits until the machine has ended by itself.
+    pub fn wait_for_end(&mut self, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.transcript.extend(bytes),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => return Err(self.verdict(format!("the machine still runs after {} s", timeout.as_secs()))),
+            }
+        }
+        self.child.wait().map(drop).context(|| "wait for the machine")
+    }
+
     fn verdict(&self, what: String) -> Error {
         let tail = self.transcript.get(self.transcript.len().saturating_sub(TAIL)..).unwrap_or_default();
         Error::new(crate::base::Kind::Verification, format!("{what}; it ended with:\n{}", String::from_utf8_lossy(tail)))

@@ -1,4 +1,4 @@
-//! One virtual machine as QEMU's arguments: q35, one processor, virtio disk with a throw-away layer, user network.
+//! One virtual machine as QEMU's arguments: q35, one processor, virtio disk (by default with a throw-away layer), user network.
 
 use super::Console;
 use crate::base::{Error, Result, ResultExt};
@@ -21,6 +21,8 @@ const OVMF: [(&str, &str); 4] = [
 pub struct Machine {
     /// raw or qcow2, told apart by its first bytes.
     pub image: PathBuf,
+    /// The guest writes into the image itself; otherwise what it writes is gone with it.
+    pub keep: bool,
     pub firmware: Firmware,
     /// An ISO, attached as second disk.
     pub seed: Option<PathBuf>,
@@ -98,7 +100,8 @@ impl Machine {
             push(&["-drive", &format!("if=pflash,format=raw,unit=0,readonly=on,file={}", escaped(code)?)]);
             push(&["-drive", &format!("if=pflash,format=raw,unit=1,file={}", escaped(variables)?)]);
         }
-        push(&["-drive", &format!("if=none,id=disk,format={format},snapshot=on,file={}", escaped(&self.image)?)]);
+        let snapshot = if self.keep { "off" } else { "on" };
+        push(&["-drive", &format!("if=none,id=disk,format={format},snapshot={snapshot},file={}", escaped(&self.image)?)]);
         push(&["-device", "virtio-blk-pci,drive=disk,bootindex=1"]);
         if let Some(seed) = &self.seed {
             push(&["-drive", &format!("if=none,id=seed,format=raw,readonly=on,file={}", escaped(seed)?)]);
@@ -162,6 +165,7 @@ mod tests {
         let image = folder.path().join("a,b.qcow2");
         std::fs::write(&image, b"QFI\xfb....").unwrap();
         let machine = Machine {
+            keep: false,
             image,
             firmware: Firmware::Uefi,
             seed: Some("seed.iso".into()),

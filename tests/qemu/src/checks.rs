@@ -1,5 +1,6 @@
 //! What a guest must show. Every script ends with a digest of the run's number, which is said only when all checks before it held.
 
+use crate::growth;
 use crate::guest::Guest;
 use crate::payload;
 use atomic_image::base::{Digest, Error, Kind, Result, ResultExt};
@@ -14,6 +15,8 @@ pub enum Check {
     Whole(Firmware),
     /// The menu's second entry.
     Rollback(Firmware),
+    /// On a bigger disk, which the root has to fill.
+    Grown(Firmware),
 }
 
 const BASE: &str = include_str!("base.sh");
@@ -23,6 +26,7 @@ pub fn run(image: &Path, check: Check, roles: bool) -> Result<()> {
     match check {
         Check::Whole(firmware) => whole(image, firmware, roles),
         Check::Rollback(firmware) => rollback(image, firmware),
+        Check::Grown(firmware) => growth::grown(image, firmware),
     }
 }
 
@@ -48,7 +52,7 @@ fn on_serial(guest: &mut Guest, nonce: &str) -> Result<()> {
 }
 
 /// Runs a script over ssh and compares its last line with the token.
-fn proven(guest: &Guest, script: &str, nonce: &str, seconds: u64) -> Result<()> {
+pub fn proven(guest: &Guest, script: &str, nonce: &str, seconds: u64) -> Result<()> {
     let said = guest.ssh("bash -s", format!("NONCE={nonce}\n{script}").as_bytes(), seconds)?;
     let expected = Digest::of(nonce.as_bytes()).to_string();
     let last = said.lines().last().unwrap_or_default();
@@ -113,7 +117,7 @@ fn same_commit(line: &str, status: &str) -> bool {
 }
 
 /// 128 bits that no earlier run can have said.
-fn nonce() -> Result<String> {
+pub fn nonce() -> Result<String> {
     let mut bytes = [0; 16];
     std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).context(|| "read /dev/urandom")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -32,8 +32,17 @@ impl Drop for Guest {
 }
 
 impl Guest {
-    /// Powers on; nothing is waited for yet.
+    /// Powers on; nothing is waited for yet. What the guest writes is lost.
     pub fn start(image: &Path, firmware: Firmware, instance: &str) -> Result<Guest> {
+        Self::start_on(image, false, firmware, instance)
+    }
+
+    /// The same, with the guest writing into the image.
+    pub fn start_and_keep(image: &Path, firmware: Firmware, instance: &str) -> Result<Guest> {
+        Self::start_on(image, true, firmware, instance)
+    }
+
+    fn start_on(image: &Path, keep: bool, firmware: Firmware, instance: &str) -> Result<Guest> {
         let scratch = std::env::temp_dir().join(format!("atomic-image-boot-{}-{instance}", std::process::id()));
         std::fs::create_dir_all(&scratch).context(|| format!("create {}", scratch.display()))?;
         let seed = scratch.join("seed.iso");
@@ -41,6 +50,7 @@ impl Guest {
         let (ssh_port, cockpit_port) = free_ports()?;
         let machine = Machine {
             image: image.to_path_buf(),
+            keep,
             firmware,
             seed: Some(seed),
             forward: vec![(ssh_port, 22), (cockpit_port, 9090)],

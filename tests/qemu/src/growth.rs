@@ -1,0 +1,67 @@
+//! The image on a disk of 20 GiB: the guest grows partition and filesystem, writes, powers off; then e2fsck has nothing to say.
+
+use crate::checks::{nonce, proven};
+use crate::guest::Guest;
+use atomic_image::base::{Error, Kind, Result, ResultExt};
+use atomic_image::formats::gpt::Table;
+use atomic_image::recipe::Firmware;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+const SIZE: u64 = 20 << 30;
+const GROWN: &str = include_str!("grown.sh");
+
+pub fn grown(image: &Path, firmware: Firmware) -> Result<()> {
+    let nonce = nonce()?;
+    let scratch = std::env::temp_dir().join(format!("atomic-image-grow-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch).context(|| format!("create {}", scratch.display()))?;
+    let result = grown_in(&scratch, image, firmware, &nonce);
+    std::fs::remove_dir_all(&scratch).ok();
+    result
+}
+
+fn grown_in(scratch: &Path, image: &Path, firmware: Firmware, nonce: &str) -> Result<()> {
+    let image = image.canonicalize().context(|| format!("find {}", image.display()))?;
+    let (layer, raw) = (scratch.join("layer.qcow2"), scratch.join("disk.raw"));
+    let format = if image.extension().is_some_and(|e| e == "qcow2") { "qcow2" } else { "raw" };
+    let size = SIZE.to_string();
+    tool("qemu-img", &["create", "-q", "-f", "qcow2", "-F", format, "-b", text(&image)?, text(&layer)?, &size])?;
+    {
+        let mut guest = Guest::start_and_keep(&layer, firmware, nonce)?;
+        guest.log_in()?;
+        proven(&guest, GROWN, nonce, 1000)?;
+        guest.console.send("sudo systemctl poweroff\n")?;
+        guest.console.wait_for_end(Duration::from_secs(300))?;
+    }
+    tool("qemu-img", &["convert", "-O", "raw", text(&layer)?, text(&raw)?])?;
+    let file = File::open(&raw).context(|| format!("open {}", raw.display()))?;
+    let read = |offset: u64, buffer: &mut [u8]| file.read_exact_at(buffer, offset).context(|| format!("read {}", raw.display()));
+    let table = Table::read(SIZE, &read)?;
+    let root = table.partitions.last().ok_or_else(|| failed("the disk has no partition"))?;
+    if root.offset() + root.size() < SIZE - (2 << 20) {
+        return Err(failed(format!("expected the last partition to reach the end of the disk, found {} + {}", root.offset(), root.size())));
+    }
+    let said = tool("e2fsck", &["-fn", &format!("{}?offset={}", text(&raw)?, root.offset())])?;
+    match said.lines().find(|line| !line.starts_with("Pass ") && !line.contains(" files (") && !line.starts_with("e2fsck ")) {
+        Some(line) => Err(failed(format!("e2fsck on the grown root: {line}"))),
+        None => Ok(()),
+    }
+}
+
+fn failed(what: impl Into<String>) -> Error {
+    Error::new(Kind::Verification, what)
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| Error::recipe(format!("{}: expected a path in UTF-8", path.display())))
+}
+
+/// What it said on both outputs; an error if it failed.
+fn tool(program: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(program).args(arguments).output().context(|| format!("start {program}"))?;
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned();
+    if output.status.success() { Ok(said) } else { Err(failed(format!("{program} ended with {}: {said}", output.status))) }
+}
