@@ -7,7 +7,7 @@ use crate::base::{ByteSize, Digest, Error, ImageSeed, Progress, Result, ResultEx
 use crate::image;
 use crate::lock::Lockfile;
 use crate::ostree::{self, Commit, CommitId, CommitMeta, MetadataValue, Store};
-use crate::recipe::{OutputFormat, Recipe, Rollback, RootModel, SelinuxMode};
+use crate::recipe::{Firmware, Recipe, Rollback, RootModel, SelinuxMode};
 use crate::rootfs::{self, BootData, TriggerCache};
 use crate::tree::FileTree;
 use std::collections::BTreeMap;
@@ -83,21 +83,21 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
 
     let folder = settings.out.join(&recipe.name);
     let formats = if settings.formats.is_empty() { &recipe.output.formats } else { &settings.formats };
-    let mut artifacts = Vec::new();
-    for format in formats {
-        let path = folder.join(format!("{}.{}", recipe.name, format.name()));
-        let written = match format {
-            OutputFormat::Raw => image::raw::write(&disk.segments, &path, progress)?,
-            OutputFormat::Qcow2 => image::qcow2::write(&disk.segments, &path, progress)?,
-        };
-        artifacts.push(Artifact {
-            format: written.format.to_string(),
-            path: written.path,
-            size: ByteSize(written.size),
-            sha256: written.sha256,
-        });
-        stages.done(format.name());
-    }
+    let wrapping = image::Wrapping {
+        name: &recipe.name,
+        title: &recipe.title,
+        version: &version,
+        compression: recipe.output.compression,
+        sector: 512,
+        uefi: recipe.disk.firmware.contains(&Firmware::Uefi),
+        seed,
+        epoch,
+    };
+    let artifacts: Vec<Artifact> = image::export(&disk.segments, formats, &wrapping, &folder, progress)?
+        .into_iter()
+        .map(|a| Artifact { format: a.format.to_string(), path: a.path, size: ByteSize(a.size), sha256: a.sha256 })
+        .collect();
+    stages.done(if let [only] = formats.as_slice() { only.name() } else { "images" });
     manifest::write(&folder.join("manifest.json"), recipe, &lock, &seed, commit.id, &version, rootfs.ledger(), &artifacts)?;
     Ok(Report {
         artifacts,

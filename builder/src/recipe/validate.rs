@@ -2,6 +2,7 @@
 
 use super::include::Merged;
 use super::model::*;
+use super::output::{Compression, Output, OutputFormat};
 use super::raw::{Faults, Node, Place, Value, nearest};
 use super::reader::{At, Reader};
 use crate::base::{ByteSize, Digest, SourceDateEpoch};
@@ -469,13 +470,14 @@ fn deployments(mut section: Reader<'_>, faults: &Faults) -> (Option<String>, Rol
 }
 
 fn output(mut section: Reader<'_>) -> Output {
-    let mut formats = section.choices("formats", &[("raw", OutputFormat::Raw), ("qcow2", OutputFormat::Qcow2)]);
+    let mut formats = section.choices("formats", &OutputFormat::ALL.map(|format| (format.name(), format)));
     if formats.is_empty() {
         formats = vec![OutputFormat::Raw, OutputFormat::Qcow2];
     }
     formats.sort();
     formats.dedup();
-    let compression = section.choice("compression", &[("zstd", Compression::Zstd), ("none", Compression::None)]);
+    let compression =
+        section.choice("compression", &[("zstd", Compression::Zstd), ("zlib", Compression::Zlib), ("none", Compression::None)]);
     section.finish();
     Output { formats, compression: compression.unwrap_or(Compression::Zstd) }
 }
