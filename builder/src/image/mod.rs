@@ -10,6 +10,7 @@ mod gce;
 mod hashed_file;
 mod in_order;
 mod ova;
+mod plan_digest;
 pub mod qcow2;
 pub mod raw;
 mod vmdk;
@@ -20,6 +21,7 @@ mod tests;
 pub use crate::recipe::{Compression, OutputFormat};
 pub use artifact::Artifact;
 pub use export::{Wrapping, export};
+pub use plan_digest::KnownStart;
 
 /// Sixteen bytes at a time, which the compiler makes wide.
 fn is_zero(bytes: &[u8]) -> bool {

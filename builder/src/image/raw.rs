@@ -2,7 +2,8 @@
 //! disk's segments between a few tables.
 
 use super::Artifact;
-use crate::base::{AtomicFile, Blob, Digest, Hasher, Progress, Result, ResultExt, Segment, Segments};
+use super::plan_digest::{KnownStart, digest};
+use crate::base::{AtomicFile, Blob, Progress, Result, ResultExt, Segment, Segments};
 use rayon::prelude::*;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -10,16 +11,14 @@ use std::path::Path;
 
 /// Bytes that one task writes: enough to keep the cores busy, few enough to share the work evenly.
 const TASK: u64 = 8 << 20;
-/// Bytes hashed at a time: they stay in a core's cache.
-const WINDOW: usize = 256 << 10;
 
 /// Writes `plan` as a file. It is hashed at the same time: the digest comes from the plan, so it need not wait for the file.
-pub fn write(plan: &Segments, format: &'static str, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
+pub fn write(plan: &Segments, format: &'static str, known: Option<KnownStart>, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
     let mut atomic = AtomicFile::create(out)?;
     let file = &*atomic.file();
     file.set_len(plan.size()).context(|| format!("make {} {} bytes long", out.display(), plan.size()))?;
     let (written, digest) = std::thread::scope(|scope| {
-        let digest = scope.spawn(|| digest(plan));
+        let digest = scope.spawn(|| digest(plan, known));
         let written = tasks(plan).and_then(|tasks| tasks.par_iter().try_for_each(|s| write_segment(s, file, out, progress)));
         (written, digest.join())
     });
@@ -74,35 +73,4 @@ fn copy_in_kernel(segment: &Segment, file: &File) -> u64 {
         }
     }
     done
-}
-
-/// SHA-256 of the whole plan, zeros included.
-pub fn digest(plan: &Segments) -> Result<Digest> {
-    let zeros = vec![0; WINDOW];
-    let mut buffer = vec![0; WINDOW];
-    let mut hasher = Hasher::new();
-    let mut at = 0;
-    let skip_to = |hasher: &mut Hasher, at: &mut u64, end: u64| {
-        while *at < end {
-            let n = zeros.len().min((end - *at) as usize);
-            hasher.update(&zeros[..n]);
-            *at += n as u64;
-        }
-    };
-    for s in plan.iter() {
-        skip_to(&mut hasher, &mut at, s.offset);
-        match &s.data {
-            Blob::Inline(bytes) => hasher.update(bytes),
-            extent @ Blob::Extent { .. } => {
-                for from in (0..extent.len()).step_by(WINDOW) {
-                    let window = &mut buffer[..WINDOW.min((extent.len() - from) as usize)];
-                    extent.read_exact_at(window, from)?;
-                    hasher.update(window);
-                }
-            }
-        }
-        at += s.data.len();
-    }
-    skip_to(&mut hasher, &mut at, plan.size());
-    Ok(hasher.finish())
 }

@@ -82,7 +82,7 @@ fn written() -> (tempfile::TempDir, PathBuf, PathBuf, String) {
     let commit = committed(&tree);
     let disk = disk(&tree, &commit);
     let (raw_path, qcow2_path) = (folder.path().join("disk.raw"), folder.path().join("disk.qcow2"));
-    raw::write(&disk, "raw", &raw_path, &Silent).unwrap();
+    raw::write(&disk, "raw", None, &raw_path, &Silent).unwrap();
     qcow2::write(&disk, Compression::Zstd, &qcow2_path, &Silent).unwrap();
     (folder, raw_path, qcow2_path, commit.id.to_string())
 }

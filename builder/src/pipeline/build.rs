@@ -92,6 +92,8 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
         uefi: recipe.disk.firmware.contains(&Firmware::Uefi),
         seed,
         epoch,
+        // All but the root, whose first sectors change with every byte of the tree.
+        known_start: Some(image::KnownStart { cache: &cache.outputs, length: disk.layout.root().offset() }),
     };
     let artifacts: Vec<Artifact> = image::export(&disk.segments, formats, &wrapping, &folder, progress)?
         .into_iter()

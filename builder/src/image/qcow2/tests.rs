@@ -55,7 +55,7 @@ fn qemu_finds_both_formats_identical_and_complains_about_a_corrupted_twin() {
     let folder = tempfile::tempdir().unwrap();
     let disk = sample(folder.path());
     let (raw_path, path) = (folder.path().join("disk.raw"), folder.path().join("disk.qcow2"));
-    let raw = raw::write(&disk, "raw", &raw_path, &Silent).unwrap();
+    let raw = raw::write(&disk, "raw", None, &raw_path, &Silent).unwrap();
     let image = write(&disk, Compression::Zstd, &path, &Silent).unwrap();
     for artifact in [&raw, &image] {
         let out = Command::new("sha256sum").arg(&artifact.path).output().unwrap();
