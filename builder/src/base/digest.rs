@@ -74,6 +74,17 @@ impl Hasher {
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
     }
+
+    /// What [`resume`](Self::resume) goes on from, after any number of bytes.
+    pub fn state(&self) -> Vec<u8> {
+        sha2::digest::common::hazmat::SerializableState::serialize(&self.0).to_vec()
+    }
+
+    /// `None` if `state` is not one.
+    pub fn resume(state: &[u8]) -> Option<Self> {
+        let state = state.try_into().ok()?;
+        sha2::digest::common::hazmat::SerializableState::deserialize(state).ok().map(Hasher)
+    }
 }
 
 impl std::io::Write for Hasher {
@@ -84,5 +95,23 @@ impl std::io::Write for Hasher {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_hasher_goes_on_where_it_stopped() {
+        let bytes: Vec<u8> = (0..1000u32).map(|n| n as u8).collect();
+        for cut in [0, 1, 63, 64, 65, 999] {
+            let mut hasher = Hasher::new();
+            hasher.update(&bytes[..cut]);
+            let mut resumed = Hasher::resume(&hasher.state()).unwrap();
+            resumed.update(&bytes[cut..]);
+            assert_eq!(resumed.finish(), Digest::of(&bytes), "{cut}");
+        }
+        assert!(Hasher::resume(b"").is_none());
     }
 }

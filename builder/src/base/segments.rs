@@ -60,6 +60,22 @@ impl Segments {
         parts.collect()
     }
 
+    /// Whether any segment reaches into `len` bytes from `offset`; where none does, the device is zero by plan.
+    pub fn touches(&self, offset: u64, len: u64) -> bool {
+        let first = self.list.partition_point(|s| s.offset + s.data.len() <= offset);
+        self.list.get(first).is_some_and(|s| s.offset < offset + len)
+    }
+
+    /// The numbers of those pieces of `piece` bytes that any segment reaches into, ascending.
+    pub fn touched_pieces(&self, piece: u64) -> Vec<u64> {
+        let mut out: Vec<u64> = Vec::new();
+        for s in &self.list {
+            let first = (s.offset / piece).max(out.last().map_or(0, |n| n + 1));
+            out.extend(first..=(s.offset + s.data.len() - 1) / piece);
+        }
+        out
+    }
+
     /// Fills `buffer` with the device's bytes from `offset`, zeros between segments. Returns false if no segment was touched (all zero by plan).
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<bool> {
         buffer.fill(0);
@@ -88,6 +104,8 @@ mod tests {
         assert!(s.read_at(&mut buffer, 1).unwrap());
         assert_eq!(&buffer, b"\0abc\0\0\0wxyz\0");
         assert!(!s.read_at(&mut buffer[..3], 5).unwrap());
+        assert!(s.touches(4, 2) && !s.touches(5, 3) && s.touches(5, 4) && !s.touches(12, 4));
+        assert_eq!(s.touched_pieces(2), [1, 2, 4, 5]);
         assert!(Segments::new(16, vec![at(0, "abc"), at(2, "x")]).is_err());
         assert!(Segments::new(4, vec![at(2, "abc")]).is_err());
     }

@@ -1,5 +1,7 @@
 //! The command line as types. Usage errors end with exit code 2.
 
+use crate::recipe::OutputFormat;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -38,9 +40,9 @@ pub(super) struct BuildArguments {
     /// The tree store: an OSTree archive repository
     #[arg(long, value_name = "DIR", default_value = "repo")]
     pub repo: PathBuf,
-    /// Formats to write instead of the recipe's
-    #[arg(long, value_name = "FORMATS", value_delimiter = ',')]
-    pub format: Vec<Format>,
+    /// Formats to write instead of the recipe's, separated by commas
+    #[arg(long, value_name = "FORMATS", value_delimiter = ',', value_parser = format())]
+    pub format: Vec<OutputFormat>,
     /// Threads [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
@@ -139,15 +141,15 @@ pub(super) struct SeedArguments {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Format {
-    Raw,
-    Qcow2,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum FirmwareChoice {
     Bios,
     Uefi,
+}
+
+fn format() -> impl TypedValueParser<Value = OutputFormat> {
+    let values = OutputFormat::ALL.map(|format| PossibleValue::new(format.name()).help(format.about()));
+    PossibleValuesParser::new(values)
+        .try_map(|name| OutputFormat::ALL.into_iter().find(|format| format.name() == name).ok_or("an unknown format"))
 }
 
 fn port_pair(text: &str) -> Result<(u16, u16), String> {
@@ -181,6 +183,7 @@ mod tests {
             ("seed --user-data u --meta-data m -o s.iso", true),
             ("seed --user-data u --meta-data m --network-config n -o s.iso", true),
             ("build", false),
+            ("build r.toml --format raw.zst,raw.xz,vmdk,ova --format vhd,vhd-dynamic,vhdx,gce", true),
             ("build r.toml --format vhs", false),
             ("build r.toml --jobs 0", false),
             ("boot disk.raw --forward 22", false),

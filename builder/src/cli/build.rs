@@ -1,6 +1,6 @@
 //! `build`: a recipe to disk images.
 
-use super::args::{BuildArguments, Format};
+use super::args::BuildArguments;
 use super::{environment, render};
 use crate::base::Result;
 use crate::pipeline::{self, Report, Settings};
@@ -24,14 +24,8 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<()> {
     if arguments.talk.json { render::json(&report) } else { render::print(&text(&report)) }
 }
 
-fn formats(chosen: &[Format]) -> Vec<OutputFormat> {
-    let mut formats: Vec<OutputFormat> = chosen
-        .iter()
-        .map(|format| match format {
-            Format::Raw => OutputFormat::Raw,
-            Format::Qcow2 => OutputFormat::Qcow2,
-        })
-        .collect();
+fn formats(chosen: &[OutputFormat]) -> Vec<OutputFormat> {
+    let mut formats = chosen.to_vec();
     formats.sort();
     formats.dedup();
     formats

@@ -36,8 +36,8 @@ impl Guid {
         Guid(value.to_be_bytes())
     }
 
-    /// The same function in both directions: swaps the bytes of the first three fields.
-    fn swapped(self) -> [u8; 16] {
+    /// The form on disk; the same function in both directions: swaps the bytes of the first three fields.
+    pub fn swapped(self) -> [u8; 16] {
         let g = self.0;
         [g[3], g[2], g[1], g[0], g[5], g[4], g[7], g[6], g[8], g[9], g[10], g[11], g[12], g[13], g[14], g[15]]
     }

@@ -1,15 +1,17 @@
-//! A qcow2 image with zstd-compressed clusters, compressed on all cores; the bytes do not depend on how many there are.
+//! A qcow2 image with compressed clusters, compressed on all cores; the bytes do not depend on how many there are.
 
-use super::Artifact;
-use crate::base::{AtomicFile, Digest, Error, Hasher, Progress, Result, ResultExt, Segments};
-use crate::formats::qcow2::{CLUSTER, Placed, Tables};
-use rayon::prelude::*;
+use super::in_order::in_order;
+use super::{Artifact, Compression, hashed_file, is_zero};
+use crate::base::{AtomicFile, Error, Progress, Result, ResultExt, Segments};
+use crate::formats::qcow2::{self, CLUSTER, Placed, Tables};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// zstd's own default: a third smaller than level 1's time would suggest, and still faster than a disk.
-const LEVEL: i32 = 3;
+const ZSTD_LEVEL: i32 = 3;
+/// libdeflate's default, as small as zlib's in a third of the time.
+const ZLIB_LEVEL: i32 = 6;
 /// Clusters in flight: 16 MiB read, as much again being written.
 const WINDOW: usize = 256;
 /// Compressed clusters longer than this are stored whole: the gain would not pay for decompressing.
@@ -23,100 +25,108 @@ struct Cluster {
 }
 
 /// `disk` has a size that is a multiple of 512.
-pub fn write(disk: &Segments, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
-    let numbers = planned_clusters(disk);
-    progress.begin("qcow2 image", numbers.len() as u64 * CLUSTER, "bytes");
+pub fn write(disk: &Segments, compression: Compression, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
+    let numbers = disk.touched_pieces(CLUSTER);
     let mut atomic = AtomicFile::create(out)?;
     let file = &*atomic.file();
-    let mut tables = Tables::new(disk.size());
-    let mut ready: Result<Vec<Cluster>> = Ok(vec![]);
-    // While one window is compressed, the one before it is placed and written: in order, by one thread.
-    for window in numbers.chunks(WINDOW) {
-        let before = ready?;
-        let (next, written) = rayon::join(|| compress(disk, window), || write_window(&mut tables, before, file, out));
-        written?;
-        progress.advance(window.len() as u64 * CLUSTER);
-        ready = next;
-    }
-    write_window(&mut tables, ready?, file, out)?;
+    let written_as = if compression == Compression::Zstd { qcow2::Compression::Zstd } else { qcow2::Compression::Zlib };
+    let mut tables = Tables::new(disk.size(), written_as);
+    let mut run = Run { file, out, at: 0, bytes: Vec::new() };
+    let state = || Ok((Compressor::new(compression)?, vec![0; CLUSTER as usize]));
+    let encode = |(compressor, bytes): &mut (Compressor, Vec<u8>), number: &u64| encode(disk, compressor, bytes, *number);
+    in_order(&numbers, WINDOW, state, encode, |cluster| {
+        progress.advance(CLUSTER);
+        cluster.map_or(Ok(()), |cluster: Cluster| run.place(&mut tables, &cluster))
+    })?;
+    run.flush()?;
     let (list, length) = tables.finish();
     for s in &list {
         file.write_all_at(&s.data.to_vec()?, s.offset).context(|| format!("write {} at offset {}", out.display(), s.offset))?;
     }
     file.set_len(length).context(|| format!("make {} {length} bytes long", out.display()))?;
-    // The header names tables that are known last, so the digest needs a second pass, over pages that are still in memory.
-    let digest = digest(file, length, out)?;
+    // The header, which is hashed first, names tables whose place is known last: so the digest is taken of the finished file, which is in memory still.
+    let digest = hashed_file::digest(file, length, out)?;
     let file = atomic.commit_unsynced()?;
     Artifact::of("qcow2", out, &file, digest)
 }
 
-/// The clusters that any segment touches, ascending.
-fn planned_clusters(disk: &Segments) -> Vec<u64> {
-    let mut out: Vec<u64> = Vec::new();
-    for s in disk.iter() {
-        let first = (s.offset / CLUSTER).max(out.last().map_or(0, |n| n + 1));
-        out.extend(first..=(s.offset + s.data.len() - 1) / CLUSTER);
+enum Compressor {
+    Zstd(Box<zstd::bulk::Compressor<'static>>),
+    Zlib(libdeflater::Compressor),
+    None,
+}
+
+impl Compressor {
+    fn new(compression: Compression) -> Result<Self> {
+        Ok(match compression {
+            Compression::Zstd => Compressor::Zstd(Box::new(zstd::bulk::Compressor::new(ZSTD_LEVEL).context(|| "set up zstd")?)),
+            Compression::Zlib => Compressor::Zlib(libdeflater::Compressor::new(
+                libdeflater::CompressionLvl::new(ZLIB_LEVEL)
+                    .map_err(|_| Error::internal(format!("libdeflate has no level {ZLIB_LEVEL}")))?,
+            )),
+            Compression::None => Compressor::None,
+        })
     }
-    out
-}
 
-fn compress(disk: &Segments, numbers: &[u64]) -> Result<Vec<Cluster>> {
-    let all: Result<Vec<Option<Cluster>>> = numbers
-        .par_iter()
-        .map_init(
-            || zstd::bulk::Compressor::new(LEVEL),
-            |compressor, &number| {
-                let mut bytes = vec![0; CLUSTER as usize];
-                // The last cluster may reach past the disk's end; what is behind it stays zero.
-                let inside = CLUSTER.min(disk.size() - number * CLUSTER) as usize;
-                disk.read_at(&mut bytes[..inside], number * CLUSTER)?;
-                if bytes.iter().all(|&b| b == 0) {
-                    return Ok(None);
-                }
-                let compressor = compressor.as_mut().map_err(|e| Error::internal(format!("cannot set up zstd: {e}")))?;
+    /// `None` if that would be longer than [`WORTH_IT`]. The compressors give up on what does not fit into the room they get: that is not an error.
+    fn compress(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Compressor::Zstd(zstd) => {
                 let mut packed = Vec::with_capacity(WORTH_IT);
-                // A buffer of this capacity makes zstd give up on what does not fit: that is not an error.
-                match compressor.compress_to_buffer(&bytes, &mut packed) {
-                    Ok(_) => Ok(Some(Cluster { number, bytes: packed, compressed: true })),
-                    Err(_) => Ok(Some(Cluster { number, bytes, compressed: false })),
-                }
-            },
-        )
-        .collect();
-    Ok(all?.into_iter().flatten().collect())
+                zstd.compress_to_buffer(bytes, &mut packed).ok().map(|_| packed)
+            }
+            Compressor::Zlib(deflate) => {
+                let mut packed = vec![0; WORTH_IT];
+                let n = deflate.deflate_compress(bytes, &mut packed).ok()?;
+                packed.truncate(n);
+                Some(packed)
+            }
+            Compressor::None => None,
+        }
+    }
 }
 
-/// Places clusters in order, and writes neighbours with one call.
-fn write_window(tables: &mut Tables, clusters: Vec<Cluster>, file: &File, out: &Path) -> Result<()> {
-    let mut run: (u64, Vec<u8>) = (0, vec![]);
-    let flush = |run: &mut (u64, Vec<u8>)| {
-        file.write_all_at(&run.1, run.0).context(|| format!("write {} at offset {}", out.display(), run.0))?;
-        run.1.clear();
-        Ok::<(), Error>(())
-    };
-    for c in clusters {
+fn encode(disk: &Segments, compressor: &mut Compressor, bytes: &mut [u8], number: u64) -> Result<Option<Cluster>> {
+    // The last cluster may reach past the disk's end; what is behind it is zero.
+    let inside = CLUSTER.min(disk.size() - number * CLUSTER) as usize;
+    disk.read_at(&mut bytes[..inside], number * CLUSTER)?;
+    bytes[inside..].fill(0);
+    if is_zero(bytes) {
+        return Ok(None);
+    }
+    let packed = compressor.compress(bytes);
+    let compressed = packed.is_some();
+    Ok(Some(Cluster { number, bytes: packed.unwrap_or_else(|| bytes.to_vec()), compressed }))
+}
+
+/// Neighbours in the file, written with one call.
+struct Run<'a> {
+    file: &'a File,
+    out: &'a Path,
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Run<'_> {
+    /// Bytes gathered at most.
+    const MAX: usize = 4 << 20;
+
+    fn place(&mut self, tables: &mut Tables, c: &Cluster) -> Result<()> {
         let placed = if c.compressed { tables.place_compressed(c.number, c.bytes.len() as u32)? } else { tables.place_raw(c.number)? };
         let (Placed::Raw(at) | Placed::Compressed(at, _)) = placed;
-        if run.0 + run.1.len() as u64 != at {
-            flush(&mut run)?;
-            run.0 = at;
+        if self.at + self.bytes.len() as u64 != at || self.bytes.len() >= Self::MAX {
+            self.flush()?;
+            self.at = at;
         }
-        run.1.extend_from_slice(&c.bytes);
+        self.bytes.extend_from_slice(&c.bytes);
+        Ok(())
     }
-    flush(&mut run)
-}
 
-fn digest(file: &File, length: u64, out: &Path) -> Result<Digest> {
-    let mut buffer = vec![0; 1 << 20];
-    let mut hasher = Hasher::new();
-    let mut at = 0;
-    while at < length {
-        let n = buffer.len().min((length - at) as usize);
-        file.read_exact_at(&mut buffer[..n], at).context(|| format!("read {} at offset {at}", out.display()))?;
-        hasher.update(&buffer[..n]);
-        at += n as u64;
+    fn flush(&mut self) -> Result<()> {
+        self.file.write_all_at(&self.bytes, self.at).context(|| format!("write {} at offset {}", self.out.display(), self.at))?;
+        self.bytes.clear();
+        Ok(())
     }
-    Ok(hasher.finish())
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! A raw disk image: the disk byte for byte, with holes where the plan is zero.
+//! Files whose bytes are planned whole: a raw disk image, byte for byte with holes where the plan is zero, and VHD and VHDX, whose plans are the
+//! disk's segments between a few tables.
 
 use super::Artifact;
-use crate::base::{AtomicFile, Blob, Digest, Hasher, Progress, Result, ResultExt, Segment, Segments};
+use super::plan_digest::{KnownStart, digest};
+use crate::base::{AtomicFile, Blob, Progress, Result, ResultExt, Segment, Segments};
 use rayon::prelude::*;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -9,24 +11,21 @@ use std::path::Path;
 
 /// Bytes that one task writes: enough to keep the cores busy, few enough to share the work evenly.
 const TASK: u64 = 8 << 20;
-/// Bytes hashed at a time.
-const WINDOW: usize = 1 << 20;
 
-/// Writes and hashes at the same time: the digest comes from the plan, so it need not wait for the file.
-pub fn write(disk: &Segments, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
-    progress.begin("raw image", disk.iter().map(|s| s.data.len()).sum(), "bytes");
+/// Writes `plan` as a file. It is hashed at the same time: the digest comes from the plan, so it need not wait for the file.
+pub fn write(plan: &Segments, format: &'static str, known: Option<KnownStart>, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
     let mut atomic = AtomicFile::create(out)?;
     let file = &*atomic.file();
-    file.set_len(disk.size()).context(|| format!("make {} {} bytes long", out.display(), disk.size()))?;
+    file.set_len(plan.size()).context(|| format!("make {} {} bytes long", out.display(), plan.size()))?;
     let (written, digest) = std::thread::scope(|scope| {
-        let digest = scope.spawn(|| digest(disk));
-        let written = tasks(disk).and_then(|tasks| tasks.par_iter().try_for_each(|s| write_segment(s, file, out, progress)));
+        let digest = scope.spawn(|| digest(plan, known));
+        let written = tasks(plan).and_then(|tasks| tasks.par_iter().try_for_each(|s| write_segment(s, file, out, progress)));
         (written, digest.join())
     });
     written?;
     let digest = digest.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let file = atomic.commit_unsynced()?;
-    Artifact::of("raw", out, &file, digest)
+    Artifact::of(format, out, &file, digest)
 }
 
 /// The segments, long ones cut into pieces.
@@ -74,28 +73,4 @@ fn copy_in_kernel(segment: &Segment, file: &File) -> u64 {
         }
     }
     done
-}
-
-/// SHA-256 of the whole device, zeros included.
-pub fn digest(disk: &Segments) -> Result<Digest> {
-    let zeros = vec![0; WINDOW];
-    let mut hasher = Hasher::new();
-    let mut at = 0;
-    let skip_to = |hasher: &mut Hasher, at: &mut u64, end: u64| {
-        while *at < end {
-            let n = zeros.len().min((end - *at) as usize);
-            hasher.update(&zeros[..n]);
-            *at += n as u64;
-        }
-    };
-    for s in disk.iter() {
-        skip_to(&mut hasher, &mut at, s.offset);
-        s.data.for_each_window(|bytes| {
-            hasher.update(bytes);
-            Ok(())
-        })?;
-        at += s.data.len();
-    }
-    skip_to(&mut hasher, &mut at, disk.size());
-    Ok(hasher.finish())
 }

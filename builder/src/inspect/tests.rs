@@ -2,7 +2,7 @@ use super::*;
 use crate::base::{Blob, Digest, ImagePath, ImageSeed, Kind, Segment, Segments, Silent, SourceDateEpoch};
 use crate::disk::{DiskParts, EspFiles, assemble, esp};
 use crate::formats::mbr;
-use crate::image::{qcow2, raw};
+use crate::image::{Compression, qcow2, raw};
 use crate::ostree::{Commit, CommitMeta, Deployment, MetadataValue, Remote, SysrootRequest, commit, sysroot};
 use crate::tree::{Attributes, Edit, FileTree, Inode};
 use std::os::unix::fs::FileExt;
@@ -83,8 +83,8 @@ fn written() -> (tempfile::TempDir, PathBuf, PathBuf, String) {
     let commit = committed(&tree);
     let disk = disk(&tree, &commit);
     let (raw_path, qcow2_path) = (folder.path().join("disk.raw"), folder.path().join("disk.qcow2"));
-    raw::write(&disk, &raw_path, &Silent).unwrap();
-    qcow2::write(&disk, &qcow2_path, &Silent).unwrap();
+    raw::write(&disk, "raw", None, &raw_path, &Silent).unwrap();
+    qcow2::write(&disk, Compression::Zstd, &qcow2_path, &Silent).unwrap();
     (folder, raw_path, qcow2_path, commit.id.to_string())
 }
 

@@ -5,15 +5,15 @@ use super::disk_of::{Deployable, Planned, disk_of};
 use super::locking::Update;
 use super::stages::Stages;
 use super::{Artifact, LockReport, LockedRow, Report, Settings, locking, manifest, packs};
-use crate::base::{ByteSize, Digest, Error, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch, sweep, sweep_scratch};
+use crate::base::{ByteSize, Digest, Error, ImageSeed, Progress, Result, ResultExt, SourceDateEpoch, sweep, sweep_scratch};
+use crate::disk::DiskImage;
 use crate::image;
 use crate::lock::Lockfile;
 use crate::ostree::{self, Commit, CommitId, CommitMeta, ContentIds, KnownContents, MetadataValue, Store};
-use crate::recipe::{OutputFormat, Recipe, Rollback, RootModel, SelinuxMode};
+use crate::recipe::{Firmware, Recipe, Rollback, RootModel, SelinuxMode};
 use crate::rootfs::{self, BootData, TriggerCache};
 use crate::tree::FileTree;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// Of libdeflate, for the archive repository: 1 is three times as fast as 6 and 8 % larger.
 const STORE_LEVEL: u32 = 1;
@@ -99,10 +99,10 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
             progress.begin("disk", 0, "");
             let Planned { disk, warnings } = disk_of(recipe, &current, &rollback, &boot_images, &seed, epoch)?;
             stages.done("disk");
-            let exported =
-                export(recipe, settings, &disk.segments, &folder, &mut stages, progress).map(|artifacts| (artifacts, warnings, stages));
+            let exported = export(recipe, settings, &disk, &version, seed, epoch, progress);
+            stages.done("images");
             behind.show();
-            exported
+            exported.map(|artifacts| (artifacts, warnings, stages))
         },
     );
     let (artifacts, warnings, exporting) = exported?;
@@ -120,32 +120,32 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
     })
 }
 
-/// Writes the disk in each format, one after the other.
+/// Writes the disk in every format asked for.
 fn export(
     recipe: &Recipe,
     settings: &Settings,
-    disk: &Segments,
-    folder: &Path,
-    stages: &mut Stages,
+    disk: &DiskImage,
+    version: &str,
+    seed: ImageSeed,
+    epoch: SourceDateEpoch,
     progress: &dyn Progress,
 ) -> Result<Vec<Artifact>> {
     let formats = if settings.formats.is_empty() { &recipe.output.formats } else { &settings.formats };
-    let mut artifacts = Vec::new();
-    for format in formats {
-        let path = folder.join(format!("{}.{}", recipe.name, format.name()));
-        let written = match format {
-            OutputFormat::Raw => image::raw::write(disk, &path, progress)?,
-            OutputFormat::Qcow2 => image::qcow2::write(disk, &path, progress)?,
-        };
-        artifacts.push(Artifact {
-            format: written.format.to_string(),
-            path: written.path,
-            size: ByteSize(written.size),
-            sha256: written.sha256,
-        });
-        stages.done(format.name());
-    }
-    Ok(artifacts)
+    let wrapping = image::Wrapping {
+        name: &recipe.name,
+        title: &recipe.title,
+        version,
+        compression: recipe.output.compression,
+        sector: 512,
+        uefi: recipe.disk.firmware.contains(&Firmware::Uefi),
+        seed,
+        epoch,
+        // All but the root, whose first sectors change with every byte of the tree.
+        known_start: Some(image::KnownStart { cache: &settings.cache.join("outputs"), length: disk.layout.root().offset() }),
+    };
+    let artifacts = image::export(&disk.segments, formats, &wrapping, &settings.out.join(&recipe.name), progress)?;
+    let artifact = |a: image::Artifact| Artifact { format: a.format.to_string(), path: a.path, size: ByteSize(a.size), sha256: a.sha256 };
+    Ok(artifacts.into_iter().map(artifact).collect())
 }
 
 const BOOT_DATA: BootData<'static> = BootData {

@@ -3,6 +3,7 @@
 
 mod include;
 mod model;
+mod output;
 mod raw;
 mod reader;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod tests;
 mod validate;
 
 pub use model::*;
+pub use output::{Compression, Output, OutputFormat};
 
 use crate::base::{Error, Result};
 use std::path::Path;

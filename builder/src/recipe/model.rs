@@ -1,5 +1,6 @@
 //! What a recipe means once it is valid: plain values, every default filled in, every path resolved.
 
+use super::Output;
 use crate::base::{ByteSize, Digest, ImagePath, SourceDateEpoch};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -334,38 +335,6 @@ pub enum Rollback {
     Same,
     /// The second deployment is the ref's parent in the store.
     Previous,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Output {
-    /// Sorted, never empty.
-    #[serde(skip)]
-    pub formats: Vec<OutputFormat>,
-    pub compression: Compression,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OutputFormat {
-    Raw,
-    Qcow2,
-}
-
-impl OutputFormat {
-    pub fn name(self) -> &'static str {
-        match self {
-            OutputFormat::Raw => "raw",
-            OutputFormat::Qcow2 => "qcow2",
-        }
-    }
-}
-
-/// Of qcow2 clusters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    Zstd,
-    None,
 }
 
 fn as_text<S: Serializer>(path: &ImagePath, serializer: S) -> Result<S::Ok, S::Error> {

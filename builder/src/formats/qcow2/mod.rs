@@ -1,7 +1,7 @@
 //! QEMU's qcow2 disk images, version 3: QEMU's `docs/interop/qcow2.txt`.
 //!
-//! We write: 64 KiB clusters, every cluster with data compressed by zstd unless that gains nothing, all-zero clusters left out, 16-bit reference counts, no backing
-//! file, no snapshots, no encryption. We read the same, also with zlib and with other cluster sizes; everything else is refused.
+//! We write: 64 KiB clusters, every cluster with data compressed by zstd or deflate unless that gains nothing, all-zero clusters left out, 16-bit reference counts,
+//! no backing file, no snapshots, no encryption. We read the same, also with other cluster sizes; everything else is refused.
 //!
 //! ```text
 //! header | data clusters and compressed data … | L2 tables | L1 table | refcount blocks | refcount table

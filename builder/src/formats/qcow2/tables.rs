@@ -29,6 +29,7 @@ pub enum Placed {
 /// Allocates the file cluster by cluster, in the order of the calls, and encodes the tables at the end.
 pub struct Tables {
     size: u64,
+    compression: Compression,
     /// Reference count of each host cluster allocated so far; the header is number 0.
     counts: Vec<u16>,
     /// Where the next compressed data may go: the rest of an open host cluster. Equal to the file's end when there is none.
@@ -39,8 +40,8 @@ pub struct Tables {
 
 impl Tables {
     /// For a disk of `size` bytes, a multiple of 512.
-    pub fn new(size: u64) -> Self {
-        Tables { size, counts: vec![1], open: CLUSTER, l2: BTreeMap::new() }
+    pub fn new(size: u64, compression: Compression) -> Self {
+        Tables { size, compression, counts: vec![1], open: CLUSTER, l2: BTreeMap::new() }
     }
 
     fn end(&self) -> u64 {
@@ -123,7 +124,7 @@ impl Tables {
         let header = Header {
             size: self.size,
             cluster_bits: CLUSTER_BITS,
-            compression: Compression::Zstd,
+            compression: self.compression,
             l1_offset,
             l1_entries: l1.len() as u32,
             refcount_offset,

@@ -1,6 +1,7 @@
 //! What boots and from where: kernel, initramfs, SELinux, root, disk, deployments, artifacts.
 
 use super::super::model::*;
+use super::super::output::{Compression, Output, OutputFormat};
 use super::super::raw::Faults;
 use super::super::reader::Reader;
 use super::check_name;
@@ -72,13 +73,14 @@ pub(super) fn deployments(mut section: Reader<'_>, faults: &Faults) -> (Option<S
 }
 
 pub(super) fn output(mut section: Reader<'_>) -> Output {
-    let mut formats = section.choices("formats", &[("raw", OutputFormat::Raw), ("qcow2", OutputFormat::Qcow2)]);
+    let mut formats = section.choices("formats", &OutputFormat::ALL.map(|format| (format.name(), format)));
     if formats.is_empty() {
         formats = vec![OutputFormat::Raw, OutputFormat::Qcow2];
     }
     formats.sort();
     formats.dedup();
-    let compression = section.choice("compression", &[("zstd", Compression::Zstd), ("none", Compression::None)]);
+    let compression =
+        section.choice("compression", &[("zstd", Compression::Zstd), ("zlib", Compression::Zlib), ("none", Compression::None)]);
     section.finish();
     Output { formats, compression: compression.unwrap_or(Compression::Zstd) }
 }

@@ -1,0 +1,28 @@
+//! VMware's streamOptimized disk images: "Virtual Disk Format 5.0" (VMware, 2011), "Hosted Sparse Extents" and "Stream-Optimized Compressed Sparse Extents".
+//!
+//! We write: one extent of 64 KiB grains, each compressed with zlib (RFC 1950), all-zero grains left out, one grain table level. We read the same.
+//!
+//! ```text
+//! header | descriptor | grains of a table, marker, that grain table | … | marker, grain directory | marker, footer | end-of-stream marker
+//! ```
+//!
+//! Little-endian; positions and lengths in sectors of 512 bytes, and everything begins at a sector. The header's directory position is "at the end": a
+//! program that writes front to back knows it last, and repeats the header with it as the footer.
+
+mod descriptor;
+mod header;
+mod reader;
+mod tables;
+
+pub use descriptor::{Description, content_id};
+pub use header::Header;
+pub use reader::Reader;
+pub use tables::Tables;
+
+pub const SECTOR: u64 = 512;
+/// Bytes in a grain.
+pub const GRAIN: u64 = 64 << 10;
+/// Entries of a grain table, which describes 32 MiB.
+pub const TABLE_ENTRIES: u64 = 512;
+/// Sectors of header and descriptor together, one grain: where the first grain stands.
+const OVERHEAD: u64 = GRAIN / SECTOR;

@@ -1,0 +1,65 @@
+//! The stage: every format asked for, side by side.
+
+use super::{Artifact, Compression, KnownStart, OutputFormat, compressed, gce, ova, qcow2, raw, vmdk};
+use crate::base::{ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch};
+use crate::formats::{vhd, vhdx};
+use rayon::prelude::*;
+use std::path::Path;
+
+/// What the formats say beside the disk's bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Wrapping<'a> {
+    /// Names the files, and the machine in an OVA.
+    pub name: &'a str,
+    pub title: &'a str,
+    pub version: &'a str,
+    /// Of qcow2 clusters.
+    pub compression: Compression,
+    /// Bytes in a sector of the disk.
+    pub sector: u64,
+    pub uefi: bool,
+    pub seed: ImageSeed,
+    pub epoch: SourceDateEpoch,
+    /// The part of the disk that is the same in the next build, if nothing that it is made of changes.
+    pub known_start: Option<KnownStart<'a>>,
+}
+
+/// Writes `disk` to `folder`, as NAME with each format's extension. Formats are written at the same time: while one is hashed, which takes one core whatever
+/// the machine has, others are compressed.
+pub fn export(
+    disk: &Segments,
+    formats: &[OutputFormat],
+    wrapping: &Wrapping,
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<Vec<Artifact>> {
+    let content: u64 = disk.iter().map(|s| s.data.len()).sum();
+    progress.begin("images", content * formats.len() as u64, "bytes");
+    formats
+        .par_iter()
+        .with_max_len(1)
+        .map(|&format| {
+            let path = folder.join(format!("{}.{}", wrapping.name, format.extension()));
+            write(disk, format, wrapping, &path, progress).context(|| format!("write {}", format.name()))
+        })
+        .collect()
+}
+
+fn write(disk: &Segments, format: OutputFormat, wrapping: &Wrapping, path: &Path, progress: &dyn Progress) -> Result<Artifact> {
+    let Wrapping { seed, epoch, known_start, .. } = wrapping;
+    match format {
+        OutputFormat::Raw => raw::write(disk, format.name(), *known_start, path, progress),
+        OutputFormat::RawZstd => compressed::write_zstd(disk, path, progress),
+        OutputFormat::RawXz => compressed::write_xz(disk, path, progress),
+        OutputFormat::Qcow2 => qcow2::write(disk, wrapping.compression, path, progress),
+        OutputFormat::Vmdk => vmdk::write(disk, seed, path, progress),
+        OutputFormat::Ova => {
+            let Wrapping { name, title, version, uefi, .. } = *wrapping;
+            ova::write(disk, &ova::Appliance { name, title, version, uefi, epoch: *epoch }, seed, path, progress)
+        }
+        OutputFormat::Vhd => raw::write(&vhd::plan(disk, vhd::Kind::Fixed, seed, *epoch)?, format.name(), *known_start, path, progress),
+        OutputFormat::VhdDynamic => raw::write(&vhd::plan(disk, vhd::Kind::Dynamic, seed, *epoch)?, format.name(), None, path, progress),
+        OutputFormat::Vhdx => raw::write(&vhdx::plan(disk, wrapping.sector, seed)?, format.name(), None, path, progress),
+        OutputFormat::Gce => gce::write(disk, *epoch, path, progress),
+    }
+}
