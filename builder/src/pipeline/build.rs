@@ -8,7 +8,7 @@ use crate::base::{ByteSize, Digest, Error, ImageSeed, Progress, Result, ResultEx
 use crate::image;
 use crate::lock::Lockfile;
 use crate::ostree::{self, Commit, CommitId, CommitMeta, MetadataValue, Store};
-use crate::recipe::{OutputFormat, Recipe, Rollback, RootModel, SelinuxMode};
+use crate::recipe::{OutputFormat, Recipe, Rollback, RootModel};
 use crate::rootfs::{self, BootData, TriggerCache};
 use crate::tree::FileTree;
 use std::collections::BTreeMap;
@@ -39,9 +39,6 @@ pub fn fetch(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
 
 /// What a recipe may say and this program cannot do yet must not be passed over in silence.
 fn refuse_unbuilt(recipe: &Recipe) -> Result<()> {
-    if recipe.selinux.mode != SelinuxMode::Disabled {
-        return Err(Error::recipe("[selinux] mode: labelling is not built yet").hint("set mode = \"disabled\""));
-    }
     if recipe.root != RootModel::Ostree {
         return Err(Error::recipe("[root] model: composefs is not built yet").hint("set model = \"ostree\""));
     }
@@ -90,7 +87,7 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
         || {
             let mut stages = Stages::start();
             progress.begin("disk", 0, "");
-            let disk = disk_of(recipe, &current, &rollback, &boot_images, &seed, epoch)?;
+            let disk = disk_of(recipe, &current, &rollback, &boot_images, rootfs.labels(), &seed, epoch)?;
             stages.done("disk");
             let exported = export(recipe, settings, &disk.segments, &folder, &mut stages, progress).map(|artifacts| (artifacts, stages));
             behind.show();
