@@ -10,7 +10,7 @@ use crate::disk::DiskImage;
 use crate::image;
 use crate::lock::Lockfile;
 use crate::ostree::{self, Commit, CommitId, CommitMeta, ContentIds, KnownContents, MetadataValue, Store};
-use crate::recipe::{Firmware, Recipe, Rollback, RootModel, SelinuxMode};
+use crate::recipe::{Firmware, Recipe, Rollback, RootModel};
 use crate::rootfs::{self, BootData, TriggerCache};
 use crate::tree::FileTree;
 use std::collections::BTreeMap;
@@ -40,9 +40,6 @@ pub fn fetch(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
 
 /// What a recipe may say and this program cannot do yet must not be passed over in silence.
 fn refuse_unbuilt(recipe: &Recipe) -> Result<()> {
-    if recipe.selinux.mode != SelinuxMode::Disabled {
-        return Err(Error::recipe("[selinux] mode: labelling is not built yet").hint("set mode = \"disabled\""));
-    }
     if recipe.root != RootModel::Ostree {
         return Err(Error::recipe("[root] model: composefs is not built yet").hint("set model = \"ostree\""));
     }
@@ -97,7 +94,7 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
         || {
             let mut stages = Stages::start();
             progress.begin("disk", 0, "");
-            let Planned { disk, warnings } = disk_of(recipe, &current, &rollback, &boot_images, &seed, epoch)?;
+            let Planned { disk, warnings } = disk_of(recipe, &current, &rollback, &boot_images, rootfs.labels(), &seed, epoch)?;
             stages.done("disk");
             let exported = export(recipe, settings, &disk, &version, seed, epoch, progress);
             stages.done("images");

@@ -6,7 +6,7 @@ use crate::disk::{self, BIOS_BOOT, BIOS_BOOT_SIZE, DiskImage, DiskParts, EspFile
 use crate::formats::{ext4, grub};
 use crate::ostree::{Commit, Deployment, Remote, SysrootRequest, sysroot};
 use crate::recipe::Recipe;
-use crate::rootfs::BootImages;
+use crate::rootfs::{BootImages, Labels};
 use crate::tree::{Attributes, Edit, FileTree, Inode};
 
 const GRUB_CFG: &str = include_str!("../../../boot/grub.cfg");
@@ -30,6 +30,7 @@ pub fn disk_of(
     current: &Deployable,
     rollback: &Deployable,
     boot_images: &BootImages,
+    labels: Option<&Labels>,
     seed: &ImageSeed,
     epoch: SourceDateEpoch,
 ) -> Result<Planned> {
@@ -45,6 +46,9 @@ pub fn disk_of(
     sysroot.boot.insert(&ImagePath::parse("/grub2/grub.cfg")?, grub_cfg, Edit::Create)?;
     // The mount point of the ESP, which fstab names.
     sysroot.boot.ensure_directory(&ImagePath::parse("/efi")?, Attributes { mtime: i64::from(epoch.0), ..Attributes::root(0o755) })?;
+    if let Some(labels) = labels {
+        labels.apply_to_sysroot(&mut sysroot.root, &mut sysroot.boot, &recipe.deployments.os).context(|| "label the disk")?;
+    }
 
     let boot = ext4::plan(&sysroot.boot, &volume("boot", Some(recipe.disk.boot.0), 0, true, seed, epoch)).context(|| "plan /boot")?;
     let root = ext4::plan(&sysroot.root, &volume("root", root_size(recipe), recipe.disk.reserve.0, false, seed, epoch))
@@ -66,7 +70,7 @@ fn deployment<'a>(recipe: &Recipe, deployable: &Deployable<'a>, serial: u32) -> 
         commit: deployable.commit,
         tree: deployable.tree,
         serial,
-        kargs: recipe.kernel.args.clone(),
+        kargs: recipe.kernel_arguments(),
         title: recipe.title.clone(),
         version: deployable.version.clone(),
     }

@@ -53,6 +53,23 @@ impl Recipe {
         Digest::of(&serde_json::to_vec(self).unwrap_or_default())
     }
 
+    /// All arguments of the kernel but `ostree=`: the recipe's, and what its `[selinux]` needs where it does not say so itself.
+    pub fn kernel_arguments(&self) -> Vec<String> {
+        let mut args = self.kernel.args.clone();
+        let enforcing = match self.selinux.mode {
+            SelinuxMode::Disabled => return args,
+            SelinuxMode::Permissive => "enforcing=0",
+            SelinuxMode::Enforcing => "enforcing=1",
+        };
+        for wanted in ["security=selinux", "selinux=1", enforcing] {
+            let name = wanted.split('=').next().unwrap_or_default();
+            if !args.iter().any(|arg| arg.split('=').next() == Some(name)) {
+                args.push(wanted.to_owned());
+            }
+        }
+        args
+    }
+
     /// `NAME.lock` beside the recipe.
     pub fn lockfile(&self) -> PathBuf {
         self.path.with_extension("lock")

@@ -3,8 +3,9 @@
 use crate::base::{Error, ImagePath, Progress, Result, ResultExt, SourceDateEpoch};
 use crate::fetch::{Pack, PackEntry};
 use crate::formats::rpm::FileKind;
-use crate::recipe::{InitramfsGenerator, Recipe};
+use crate::recipe::{InitramfsGenerator, Recipe, SelinuxMode};
 use crate::rootfs::accounts::{Accounts, Pinned, PinnedGroup, PinnedUser};
+use crate::rootfs::labels::{self, Labels};
 use crate::rootfs::ledger::{Ledger, LedgerRow};
 use crate::rootfs::triggers::TriggerCache;
 use crate::rootfs::{ca_certificates, initramfs, normalize, overlay, presets, scriptlets, shape, sysusers, tmpfiles, triggers};
@@ -16,6 +17,7 @@ pub struct Rootfs {
     tree: FileTree,
     kernel_version: Option<String>,
     ledger: Ledger,
+    labels: Option<Labels>,
 }
 
 impl Rootfs {
@@ -25,6 +27,11 @@ impl Rootfs {
 
     pub fn kernel_version(&self) -> Option<&str> {
         self.kernel_version.as_deref()
+    }
+
+    /// The SELinux labels of the image, if the recipe asks for any; the tree has them already.
+    pub fn labels(&self) -> Option<&Labels> {
+        self.labels.as_ref()
     }
 
     /// What every scriptlet and trigger did.
@@ -52,6 +59,9 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
     let accounts = accounts_of(&mut tree, recipe, &owners)?;
 
     adjust(&mut tree, recipe, &accounts)?;
+    if recipe.selinux.mode != SelinuxMode::Disabled {
+        ledger.push(LedgerRow::stage("selinux", labels::configure(&mut tree, &recipe.selinux, epoch)?));
+    }
     scripts(&mut tree, packs, recipe, &mut ledger)?;
 
     for folder in &recipe.overlays {
@@ -78,11 +88,15 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
     if let Some(version) = &kernel_version {
         initramfs::place_kernel(&mut tree, version)?;
     }
-    let standard = triggers::standard(kernel_version.as_deref());
+    let mut standard = triggers::standard(kernel_version.as_deref());
+    standard.extend(labels::policy_trigger(&tree, packs, &recipe.selinux));
     progress.begin("triggers", standard.len() as u64, "programs");
     for trigger in &standard {
         ledger.push(LedgerRow::trigger(trigger.name, triggers::run(&mut tree, trigger, cache, epoch)?));
         progress.advance(1);
+    }
+    if recipe.selinux.mode != SelinuxMode::Disabled {
+        ledger.push(LedgerRow::stage("selinux aliases", labels::substitute(&mut tree, &recipe.selinux, epoch)?));
     }
     normalize::apply(&mut tree, epoch)?;
     if let (Some(version), InitramfsGenerator::Dracut) = (&kernel_version, recipe.initramfs.generator) {
@@ -97,7 +111,12 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
     tmpfiles::empty_var(&mut tree, &accounts)?;
     shape::apply(&mut tree, epoch)?;
     normalize::clamp(&mut tree, epoch);
-    Ok(Rootfs { tree, kernel_version, ledger })
+    let labels = Labels::of(&tree, &recipe.selinux)?;
+    if let Some(labels) = &labels {
+        let count = labels.apply(&mut tree)?;
+        progress.note(&format!("{count} inodes labelled by {} file contexts", labels.line_count()));
+    }
+    Ok(Rootfs { tree, kernel_version, ledger, labels })
 }
 
 /// The unit by which the root grows; an overlay brings it.

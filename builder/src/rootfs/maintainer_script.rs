@@ -112,7 +112,7 @@ fn reader<'a>(first_argument: &str, reading: &'a mut Reading) -> Reader<'a> {
 }
 
 /// The sections that debhelper generated whose work is known, as (tool, body), and the script without them.
-fn cut_sections(text: &str) -> (Vec<(String, String)>, String) {
+pub(super) fn cut_sections(text: &str) -> (Vec<(String, String)>, String) {
     let (mut sections, mut rest) = (Vec::new(), String::new());
     let mut open: Option<(String, String)> = None;
     for line in text.lines() {

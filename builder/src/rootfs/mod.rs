@@ -3,6 +3,7 @@
 mod bootloader;
 mod compose;
 mod initramfs;
+mod labels;
 mod ledger;
 mod normalize;
 mod overlay;
@@ -12,6 +13,7 @@ pub mod triggers;
 
 pub use bootloader::{BootData, BootImages, build as boot_images};
 pub use compose::{Rootfs, compose, compose_tools};
+pub use labels::Labels;
 pub use ledger::{Ledger, LedgerRow};
 pub use sandbox::Checkout;
 pub use triggers::TriggerCache;

@@ -124,6 +124,16 @@ pub fn standard(kernel_version: Option<&str>) -> Vec<Trigger> {
     list
 }
 
+/// What building an SELinux policy reads: the modules, the store, the programs that expand them, and the accounts whose homes get labels. No
+/// `selinuxenabled`: the answer of the machine that builds must not count.
+pub(super) fn selinux_inputs(path: &ImagePath) -> bool {
+    let data = ["/etc/selinux/", "/usr/share/selinux/", "/usr/libexec/selinux/", "/usr/lib/selinux/", "/var/lib/selinux/"];
+    let accounts = ["/etc/passwd", "/etc/group", "/etc/shells", "/etc/login.defs", "/etc/nsswitch.conf"];
+    below(path, &data)
+        || accounts.iter().any(|file| file.as_bytes() == path.as_bytes())
+        || programs(path, &["semodule", "setfiles", "sefcontext_compile", "cat", "cut", "grep", "sed", "bzip2"])
+}
+
 /// Runs (or takes from the cache) one trigger and puts its outputs into the tree. Returns the paths that changed.
 pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: SourceDateEpoch) -> Result<Vec<ImagePath>> {
     let needs = ImagePath::parse(&trigger.needs)?;

@@ -1,5 +1,6 @@
 //! Line-based configuration files of a Linux root: parsers only, no policy.
 
+pub mod file_contexts;
 pub mod passwd;
 pub mod preset;
 pub mod sysusers;
