@@ -6,16 +6,16 @@
 
 use super::VerifiedPackage;
 use super::pack_index::{PackEntry, PackIndex};
-use crate::base::{AtomicFile, Blob, Digest, Error, Hasher, Result, ResultExt};
-use crate::formats::rpm::{FileDigest, FileKind, Metadata, PayloadFile, Scriptlet, read_payload};
+use crate::base::{AtomicFile, Blob, Digest, Error, Result, ResultExt};
+use crate::formats::rpm::{ContentHasher, FileKind, HashedPayload, Metadata, PayloadFile, Scriptlet, read_payload};
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Contents start at multiples of so many bytes: the block size of the filesystems that we write.
 pub const PACK_ALIGNMENT: u64 = 4096;
-/// Written to the pack, and read from the package, in one system call.
+/// Written to the pack in one system call.
 const BUFFER: usize = 1 << 20;
 
 /// An imported package.
@@ -56,7 +56,7 @@ impl Pack {
         let mut contents = Contents { writer: BufWriter::with_capacity(BUFFER, out.file()), end: 0, buffer: vec![0; 1 << 17] };
         let mut places: Vec<Option<Place>> = vec![None; package.files.len()];
 
-        let mut source = BufReader::with_capacity(BUFFER, HashingReader { inner: verified.payload()?, hasher: Hasher::new() });
+        let mut source = HashedPayload::new(verified.payload()?);
         read_payload(package, &mut source, |mut file| {
             let place = contents.append(&mut file)?;
             // Of a group of hard links one has the data, whichever: it is kept for all.
@@ -70,13 +70,7 @@ impl Pack {
             }
             Ok(())
         })?;
-        std::io::copy(&mut source, &mut std::io::sink()).context(|| "read the rest of the payload")?;
-        if let Some(expected) = package.payload_sha256 {
-            let found = source.into_inner().hasher.finish();
-            if found != expected {
-                return Err(Error::integrity(format!("expected a payload with sha256 {expected}, found {found}")));
-            }
-        }
+        source.finish(package)?;
         let pack_len = contents.finish().context(|| format!("write the pack {}", path.display()))?;
         let entries = entries(verified, &places)?;
         let file = out.commit_unsynced()?;
@@ -147,7 +141,9 @@ impl Contents<'_> {
             return Ok(Place { offset: 0, size: 0, digest: None });
         }
         let writing = || "write the pack";
-        let mut hasher = Hasher::new();
+        // The other names of a hard link come without data, yet with the digest of the whole.
+        let expected = file.entry.digest.as_ref().filter(|_| file.size == file.entry.size);
+        let mut hasher = ContentHasher::new(expected);
         let mut place = Place { offset: 0, size: file.size, digest: None };
         if file.size > 0 {
             self.pad().context(writing)?;
@@ -168,15 +164,7 @@ impl Contents<'_> {
             left -= n as u64;
         }
         self.end += file.size;
-        let found = hasher.finish();
-        // The other names of a hard link come without data, yet with the digest of the whole.
-        if let Some(FileDigest::Sha256(expected)) = file.entry.digest
-            && file.size == file.entry.size
-            && found != expected
-        {
-            return Err(Error::integrity(format!("{}: expected contents with sha256 {expected}, found {found}", file.entry.path)));
-        }
-        place.digest = Some(found);
+        place.digest = Some(hasher.finish(expected, &file.entry.path)?);
         Ok(place)
     }
 
@@ -193,20 +181,6 @@ impl Contents<'_> {
         self.pad()?;
         self.writer.flush()?;
         Ok(self.end)
-    }
-}
-
-/// The payload as it is in the file, hashed on its way to the decoder.
-struct HashingReader {
-    inner: File,
-    hasher: Hasher,
-}
-
-impl Read for HashingReader {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..n]);
-        Ok(n)
     }
 }
 

@@ -1,8 +1,7 @@
 //! From a recipe to a lockfile: repositories, the solver, and the digest of every package.
 
-use super::Settings;
+use super::{Settings, packs};
 use crate::base::{Digest, Error, Hasher, Kind, Progress, Result, ResultExt, SourceDateEpoch};
-use crate::fetch::Keyring;
 use crate::lock::{LockedPackage, Lockfile};
 use crate::net::Client;
 use crate::recipe::{PackageSet, Recipe, Repo, RepoKind, RepoSource, Trust};
@@ -96,7 +95,7 @@ fn load(repo: &Repo, settings: &Settings, client: &Client, progress: &dyn Progre
         RepoKind::RpmMd => {
             let keyring = match &repo.trust {
                 Trust::Unsigned => None,
-                Trust::Keys(files) => Some(Keyring::load(&files.iter().map(|f| f.path.clone()).collect::<Vec<_>>())?),
+                Trust::Keys(files) => Some(packs::keyring(repo, files, settings)?),
             };
             // The data may be asked for several times, so each reader gets a cursor of its own.
             let check = |bytes: &[u8], signature: &[u8]| match &keyring {

@@ -8,8 +8,10 @@ mod reader;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod weakness;
 
 pub use model::*;
+pub use weakness::Weakness;
 
 use crate::base::{Error, Result};
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! What a recipe means once it is valid: plain values, every default filled in, every path resolved.
 
+use super::Weakness;
 use crate::base::{ByteSize, Digest, ImagePath, SourceDateEpoch};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -72,6 +73,9 @@ pub struct Repo {
     pub packages: Vec<String>,
     /// Metadata past its expiry is accepted, knowingly.
     pub allow_expired: bool,
+    /// Weak signatures and digests that are accepted, knowingly; sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub relax: Vec<Weakness>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,5 +1,6 @@
 //! From the merged tables to a [`Recipe`]: every key is known, every value makes sense, every named file is there.
 
+use super::Weakness;
 use super::include::Merged;
 use super::model::*;
 use super::raw::{Faults, Node, Place, Value, nearest};
@@ -127,9 +128,15 @@ fn repos(top: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Vec<Repo> {
         let priority = row.number("priority").unwrap_or(99);
         let packages = row.plain_texts("packages");
         let allow_expired = row.flag("allow-expired", false);
+        let mut relax = row.choices("relax", &Weakness::ALL.map(|weakness| (weakness.name(), weakness)));
+        relax.sort();
+        relax.dedup();
+        if deb == Some(true) && !relax.is_empty() {
+            row.faults.add(&at, "`relax` is for repositories of type \"rpm-md\" only", None);
+        }
         row.finish();
         if let (Some(id), Some(source), Some(trust), Some(kind)) = (id, source, trust, kind) {
-            repos.push(Repo { id: id.value, kind, source, trust, priority, packages, allow_expired });
+            repos.push(Repo { id: id.value, kind, source, trust, priority, packages, allow_expired, relax });
         } else if faults.is_empty() {
             faults.add(&at, "this repository cannot be used", None);
         }

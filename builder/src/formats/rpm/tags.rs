@@ -16,6 +16,8 @@ pub mod signature {
     pub const SHA256: u32 = 273;
     /// Base64 OpenPGP over the main header, any number (rpm 6).
     pub const OPENPGP: u32 = 278;
+    /// 16 bytes, of header and payload.
+    pub const MD5: u32 = 1004;
     /// OpenPGP over header and payload (rpm 3 and 4).
     pub const PGP: u32 = 1002;
     pub const GPG: u32 = 1005;
@@ -26,6 +28,7 @@ pub const VERSION: u32 = 1001;
 pub const RELEASE: u32 = 1002;
 pub const EPOCH: u32 = 1003;
 pub const SUMMARY: u32 = 1004;
+pub const DESCRIPTION: u32 = 1005;
 pub const BUILD_TIME: u32 = 1006;
 pub const VENDOR: u32 = 1011;
 pub const LICENSE: u32 = 1014;
