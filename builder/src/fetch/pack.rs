@@ -1,13 +1,15 @@
 //! Packs: a package's contents, decompressed and hashed once in its life.
 //!
 //! `packs/<sha256 of the package>.pack` holds the contents of its files one after the other, each at a multiple of 4 KiB, so that filesystem
-//! images can be written by copying or reflinking extents; `.index` beside it holds the rest. The pack is written first, and an index that
+//! images can be written by copying or reflinking extents, and last the package's two headers; `.index` beside it holds the rest. The pack is written first, and an index that
 //! does not match is treated as absent.
 
-use super::VerifiedPackage;
 use super::pack_index::{PackEntry, PackIndex};
+use super::{Signer, VerifiedPackage};
 use crate::base::{AtomicFile, Blob, Digest, Error, Result, ResultExt};
-use crate::formats::rpm::{ContentHasher, FileKind, HashedPayload, Metadata, PayloadFile, Scriptlet, read_payload};
+use crate::formats::rpm::{
+    ContentHasher, FileKind, HashedPayload, Header, HeaderKind, Metadata, Package, PayloadFile, Scriptlet, read_payload,
+};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -43,7 +45,12 @@ impl Pack {
 
     /// Opens the pack of `package`, unpacking it first if need be.
     pub fn import(packs: &Path, package: &VerifiedPackage) -> Result<Pack> {
-        if let Some(pack) = Self::open(packs, package.digest())? {
+        if let Some(mut pack) = Self::open(packs, package.digest())? {
+            if package.signer().is_some() && pack.index.signer.as_ref() != package.signer() {
+                let index = PackIndex { signer: package.signer().cloned(), ..(*pack.index).clone() };
+                write_index(&names(packs, package.digest())[1], &index)?;
+                pack.index = Arc::new(index);
+            }
             return Ok(pack);
         }
         Self::unpack(packs, package).context(|| format!("import {}", package.package().metadata.nevra))
@@ -71,13 +78,19 @@ impl Pack {
             Ok(())
         })?;
         source.finish(package)?;
+        let headers = contents.append_headers(package).context(|| format!("write the pack {}", path.display()))?;
         let pack_len = contents.finish().context(|| format!("write the pack {}", path.display()))?;
         let entries = entries(verified, &places)?;
         let file = out.commit_unsynced()?;
-        let index = PackIndex { pack_len, metadata: package.metadata.clone(), scriptlets: package.scriptlets.clone(), entries };
-        let mut out = AtomicFile::create(&index_path)?;
-        out.file().write_all(&index.encode()?).context(|| format!("write the index {}", index_path.display()))?;
-        out.commit_unsynced()?;
+        let index = PackIndex {
+            pack_len,
+            headers,
+            signer: verified.signer().cloned(),
+            metadata: package.metadata.clone(),
+            scriptlets: package.scriptlets.clone(),
+            entries,
+        };
+        write_index(&index_path, &index)?;
         Ok(Pack { digest: *verified.digest(), file: Arc::new(file), path: path.into(), index: Arc::new(index) })
     }
 
@@ -92,6 +105,21 @@ impl Pack {
 
     pub fn scriptlets(&self) -> &[Scriptlet] {
         &self.index.scriptlets
+    }
+
+    /// Whose signature was accepted when the package was imported; `None` if none was asked for.
+    pub fn signer(&self) -> Option<&Signer> {
+        self.index.signer.as_ref()
+    }
+
+    /// The package's signature header and main header, read from the pack.
+    pub fn headers(&self) -> Result<[Header; 2]> {
+        let read = |(offset, len): (u64, u64), kind| {
+            let blob = Blob::Extent { file: self.file.clone(), path: self.path.clone(), offset, len };
+            Header::read(&mut blob.to_vec()?.as_slice(), kind).context(|| format!("read a header of the pack {}", self.path.display()))
+        };
+        let [signature_header, header] = self.index.headers;
+        Ok([read(signature_header, HeaderKind::Signature)?, read(header, HeaderKind::Main)?])
     }
 
     /// In the package's order.
@@ -110,6 +138,12 @@ impl Pack {
 
 fn names(packs: &Path, digest: &Digest) -> [PathBuf; 2] {
     ["pack", "index"].map(|extension| packs.join(format!("{digest}.{extension}")))
+}
+
+fn write_index(path: &Path, index: &PackIndex) -> Result<()> {
+    let mut out = AtomicFile::create(path)?;
+    out.file().write_all(&index.encode()?).context(|| format!("write the index {}", path.display()))?;
+    out.commit_unsynced().map(drop)
 }
 
 fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -165,6 +199,19 @@ impl Contents<'_> {
         }
         self.end += file.size;
         place.digest = Some(hasher.finish(expected, &file.entry.path)?);
+        Ok(place)
+    }
+
+    fn append_headers(&mut self, package: &Package) -> std::io::Result<[(u64, u64); 2]> {
+        Ok([self.append_bytes(package.signature_header.bytes())?, self.append_bytes(package.header.bytes())?])
+    }
+
+    /// Returns where they came to lie.
+    fn append_bytes(&mut self, bytes: &[u8]) -> std::io::Result<(u64, u64)> {
+        self.pad()?;
+        let place = (self.end, bytes.len() as u64);
+        self.writer.write_all(bytes)?;
+        self.end += place.1;
         Ok(place)
     }
 

@@ -18,4 +18,6 @@ pub mod mbr;
 pub mod ostree;
 pub mod qcow2;
 pub mod rpm;
+pub mod rpmdb;
 pub mod rpmmd;
+pub mod sqlite;

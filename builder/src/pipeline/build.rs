@@ -98,7 +98,18 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
         });
         stages.done(format.name());
     }
-    manifest::write(&folder.join("manifest.json"), recipe, &lock, &seed, commit.id, &version, rootfs.ledger(), &artifacts)?;
+    manifest::write(
+        &folder.join("manifest.json"),
+        recipe,
+        &lock,
+        &packages,
+        &tools,
+        &seed,
+        commit.id,
+        &version,
+        rootfs.ledger(),
+        &artifacts,
+    )?;
     Ok(Report {
         artifacts,
         commit: commit.id.to_string(),

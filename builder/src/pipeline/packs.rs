@@ -64,14 +64,21 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, p
 /// Opens the pack of every package, importing those that have none.
 pub fn open(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, progress: &dyn Progress) -> Result<Vec<Pack>> {
     let folder = settings.cache.join("packs");
-    let known: Vec<Option<Pack>> =
-        packages.par_iter().map(|p| p.sha256.map_or(Ok(None), |digest| Pack::open(&folder, &digest))).collect::<Result<_>>()?;
+    let keyrings = keyrings(recipe, settings)?;
+    // A pack may have been imported for a recipe that trusts more than this one.
+    let trusted = |locked: &LockedPackage, pack: &Pack| match keyrings.get(locked.repo.as_str()) {
+        Some(keyring) => pack.signer().is_some_and(|signer| keyring.accepts(signer)),
+        None => true,
+    };
+    let known: Vec<Option<Pack>> = packages
+        .par_iter()
+        .map(|p| Ok(p.sha256.map_or(Ok(None), |digest| Pack::open(&folder, &digest))?.filter(|pack| trusted(p, pack))))
+        .collect::<Result<_>>()?;
     let absent: Vec<LockedPackage> = packages.iter().zip(&known).filter(|(_, pack)| pack.is_none()).map(|(p, _)| p.clone()).collect();
     if absent.is_empty() {
         return Ok(known.into_iter().flatten().collect());
     }
     let files = bring(recipe, &absent, settings, progress)?;
-    let keyrings = keyrings(recipe, settings)?;
     progress.begin("import", absent.len() as u64, "packages");
     let mut work: Vec<(usize, &LockedPackage, &PathBuf)> = absent.iter().zip(&files).enumerate().map(|(i, (p, f))| (i, p, f)).collect();
     // Biggest first, so that no core is left alone with a big one at the end.

@@ -35,6 +35,9 @@ pub struct Recipe {
     pub links: Vec<LinkRule>,
     pub copies: Vec<CopyRule>,
     pub units: Units,
+    /// Where the image keeps rpm's database, below /usr; `None`: nowhere.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_optional_text")]
+    pub rpmdb: Option<ImagePath>,
     pub overlays: Vec<Overlay>,
     /// sysctl name to value, as text.
     pub tuning: BTreeMap<String, String>,
@@ -349,4 +352,11 @@ pub enum Compression {
 
 fn as_text<S: Serializer>(path: &ImagePath, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(path)
+}
+
+fn as_optional_text<S: Serializer>(path: &Option<ImagePath>, serializer: S) -> Result<S::Ok, S::Error> {
+    match path {
+        Some(path) => serializer.collect_str(path),
+        None => serializer.serialize_none(),
+    }
 }

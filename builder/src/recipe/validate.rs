@@ -5,7 +5,7 @@ use super::include::Merged;
 use super::model::*;
 use super::raw::{Faults, Node, Place, Value, nearest};
 use super::reader::{At, Reader};
-use crate::base::{ByteSize, Digest, SourceDateEpoch};
+use crate::base::{ByteSize, Digest, ImagePath, SourceDateEpoch};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +33,7 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
     let links = top.rows("link").into_iter().filter_map(link).collect();
     let copies = top.rows("copy").into_iter().filter_map(copy).collect();
     let units = units(top.section("units"), faults);
+    let rpmdb = rpmdb(top.section("rpmdb"));
     let overlays = overlays(top.section("overlay"), &folder, faults);
     let tuning = tuning(top.section("tuning"), faults);
     let kernel = kernel(top.section("kernel"), faults);
@@ -59,6 +60,7 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
         links,
         copies,
         units,
+        rpmdb,
         overlays,
         tuning,
         kernel,
@@ -443,6 +445,20 @@ fn selinux(mut section: Reader<'_>) -> Selinux {
     let policy = section.text("policy").map_or_else(|| "default".to_owned(), |policy| policy.value);
     section.finish();
     Selinux { mode, policy }
+}
+
+fn rpmdb(mut section: Reader<'_>) -> Option<ImagePath> {
+    let wanted = section.has("path");
+    let path = if wanted { section.image_path("path") } else { None };
+    if let Some(path) = &path
+        && !path.components().next().is_some_and(|top| top == b"usr")
+    {
+        let hint = "Fedora has it at \"/usr/lib/sysimage/rpm\"; what is in /var does not come with an update";
+        section.faults.add(&section.at, format!("`path` must be below /usr, found {path}"), Some(hint.into()));
+        return None;
+    }
+    section.finish();
+    path
 }
 
 fn root(mut section: Reader<'_>) -> RootModel {

@@ -2,6 +2,8 @@
 
 mod dump;
 mod show;
+#[cfg(test)]
+mod tests;
 
 pub use dump::{PathRow, dump};
 pub use show::{DependencyRow, DigestRow, PackageReport, ScriptletRow, SignatureRow, show};
