@@ -18,10 +18,10 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("ostree", &["recipe", "lock", "fetch", "rootfs", "formats", "tree", "base"]),
     ("disk", &["recipe", "lock", "fetch", "rootfs", "ostree", "formats", "tree", "base"]),
     ("image", &["recipe", "disk", "formats", "tree", "base"]),
-    ("inspect", &["recipe", "ostree", "disk", "image", "formats", "tree", "base"]),
+    ("inspect", &["recipe", "fetch", "ostree", "disk", "image", "formats", "tree", "base"]),
     ("vm", &["recipe", "base"]),
     ("pipeline", &["recipe", "repos", "resolve", "lock", "fetch", "rootfs", "ostree", "disk", "image", "net", "formats", "tree", "base"]),
-    ("cli", &["pipeline", "recipe", "inspect", "vm", "formats", "base"]),
+    ("cli", &["pipeline", "recipe", "fetch", "inspect", "vm", "formats", "base"]),
 ];
 
 /// A word, and the only places (folders or files) below src that may have it.

@@ -1,6 +1,6 @@
 //! The command line as types. Usage errors end with exit code 2.
 
-use crate::recipe::OutputFormat;
+use crate::recipe::{OutputFormat, Weakness};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -23,6 +23,9 @@ pub(super) enum Command {
     Fetch(FetchArguments),
     /// Say what is in a disk image
     Inspect(InspectArguments),
+    /// Look into an RPM file: its header, its paths, its signature
+    #[command(subcommand)]
+    Rpm(RpmCommand),
     /// Boot a disk image in QEMU, with its serial console here; the image stays as it is
     Boot(BootArguments),
     /// Write a NoCloud seed that cloud-init reads at first boot
@@ -111,6 +114,52 @@ pub(super) struct InspectArguments {
     pub json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum RpmCommand {
+    /// Header, dependencies, scriptlets, digests and signatures with a verdict on each
+    Show(RpmShowArguments),
+    /// One line a path, sorted: kind, mode, user, group, size, sha256, capabilities, flags, path, target
+    Dump(RpmFileArguments),
+    /// Check the signature, and every digest of every file; exit code 5 if any does not hold
+    Verify(RpmVerifyArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RpmFileArguments {
+    pub file: PathBuf,
+    /// Print JSON: an array with an object for each path
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RpmShowArguments {
+    pub file: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// A file of OpenPGP keys to check signatures with; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub key: Vec<PathBuf>,
+    /// Accept a weakness, such as sha1-signature; repeatable
+    #[arg(long, value_name = "NAME", value_parser = weakness)]
+    pub relax: Vec<Weakness>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RpmVerifyArguments {
+    pub file: PathBuf,
+    /// A file of OpenPGP keys that may have signed; repeatable
+    #[arg(long, value_name = "FILE", required = true)]
+    pub key: Vec<PathBuf>,
+    /// Accept a weakness, such as sha1-signature; repeatable
+    #[arg(long, value_name = "NAME", value_parser = weakness)]
+    pub relax: Vec<Weakness>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct BootArguments {
     pub image: PathBuf,
@@ -152,6 +201,10 @@ fn format() -> impl TypedValueParser<Value = OutputFormat> {
         .try_map(|name| OutputFormat::ALL.into_iter().find(|format| format.name() == name).ok_or("an unknown format"))
 }
 
+fn weakness(name: &str) -> Result<Weakness, String> {
+    Weakness::parse(name).ok_or_else(|| format!("expected one of {}", Weakness::ALL.map(Weakness::name).join(", ")))
+}
+
 fn port_pair(text: &str) -> Result<(u16, u16), String> {
     let port = |text: &str| text.parse::<u16>().ok().filter(|&port| port > 0).ok_or_else(|| format!("{text:?} is not a port"));
     let (host, guest) = text.split_once(':').ok_or("two ports are needed, such as 2222:22")?;
@@ -179,6 +232,11 @@ mod tests {
             ("lock r.toml --update bash --update glibc --ca c.pem", true),
             ("fetch r.toml --locked --offline", true),
             ("inspect disk.raw --json", true),
+            ("rpm show a.rpm --json --key k.asc --relax sha1-signature", true),
+            ("rpm dump a.rpm --json", true),
+            ("rpm verify a.rpm --key k.asc --key l.asc", true),
+            ("rpm verify a.rpm", false),
+            ("rpm verify a.rpm --key k.asc --relax everything", false),
             ("boot disk.raw --firmware uefi --seed s.iso --forward 2222:22 --forward 9090:9090 --memory 2048", true),
             ("seed --user-data u --meta-data m -o s.iso", true),
             ("seed --user-data u --meta-data m --network-config n -o s.iso", true),

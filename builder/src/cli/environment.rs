@@ -36,7 +36,7 @@ fn cache_folder() -> Result<PathBuf> {
         .ok_or_else(|| Error::internal("neither XDG_CACHE_HOME nor HOME names a folder for the cache").hint("give --cache DIR"))
 }
 
-fn now() -> SourceDateEpoch {
+pub(super) fn now() -> SourceDateEpoch {
     #[expect(clippy::disallowed_methods, reason = "cli/ is where the wall clock is read, to judge expiry only")]
     let now = std::time::SystemTime::now();
     let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());

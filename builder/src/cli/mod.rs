@@ -8,6 +8,7 @@ mod environment;
 mod inspect;
 mod lock;
 mod render;
+mod rpm;
 mod seed;
 
 use args::{Arguments, Command};
@@ -28,6 +29,7 @@ pub fn main() -> ExitCode {
         Command::Lock(arguments) => lock::lock(&arguments),
         Command::Fetch(arguments) => lock::fetch(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Rpm(command) => rpm::run(&command),
         Command::Boot(arguments) => boot::run(&arguments),
         Command::Seed(arguments) => seed::run(&arguments),
     };

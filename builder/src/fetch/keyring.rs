@@ -1,15 +1,12 @@
-//! OpenPGP keys that a recipe trusts, and what we ask of a signature (RFC 9580): `pgp` has no policy of its own.
-//!
-//! Refused: MD5, SHA-1 and other hashes under 256 bits, DSA, RSA under 2048 bits, revoked keys, signatures made before their key or after
-//! its expiry. There is no wall clock here, so expiry is judged at the signature's own time.
+//! OpenPGP keys that a recipe trusts (RFC 9580), and the signatures that they made. What is too weak is [`Policy`]'s matter.
 
+use super::Policy;
 use crate::base::{Error, Result, ResultExt};
-use pgp::composed::{Deserializable, DetachedSignature, SignedPublicKey};
-use pgp::crypto::hash::HashAlgorithm;
-use pgp::crypto::public_key::PublicKeyAlgorithm;
+use crate::recipe::Weakness;
+use pgp::composed::{Deserializable, DetachedSignature, SignedPublicKey, SignedPublicSubKey};
 use pgp::packet::{Signature, SignatureType};
-use pgp::ser::Serialize as _;
-use pgp::types::{KeyDetails, PublicParams, VerifyingKey};
+use pgp::types::{KeyDetails, VerifyingKey};
+use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -17,15 +14,71 @@ use std::path::PathBuf;
 pub struct Keyring {
     /// With where each came from, for messages.
     keys: Vec<(String, SignedPublicKey)>,
+    policy: Policy,
+}
+
+/// Who signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signer {
+    /// Of the key or subkey, in hex.
+    pub fingerprint: String,
+    /// What had to be relaxed to accept the signature; sorted.
+    pub relaxed: Vec<Weakness>,
+}
+
+/// Why a signature does not count.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The bytes are not those that were signed, or the signature cannot be read.
+    Bad(Error),
+    /// By another key, or too weak: another recipe might accept it.
+    Unaccepted(Error),
+}
+
+impl Refusal {
+    fn context(self, doing: impl std::fmt::Display) -> Self {
+        match self {
+            Refusal::Bad(e) => Refusal::Bad(e.context(doing)),
+            Refusal::Unaccepted(e) => Refusal::Unaccepted(e.context(doing)),
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        match refusal {
+            Refusal::Bad(e) | Refusal::Unaccepted(e) => e,
+        }
+    }
+}
+
+/// What a signature says of itself; nothing of it is proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignatureFacts {
+    /// Such as `RSA` or `EdDSALegacy`.
+    pub algorithm: String,
+    pub hash: String,
+    /// Fingerprint or, for old ones, id of the key, in hex.
+    pub key: Option<String>,
+    /// Seconds since 1970 UTC.
+    pub made: Option<u32>,
 }
 
 impl Keyring {
-    /// Each file holds one key or more, armoured or not.
+    /// Each file holds one key or more, armoured or not. A file that is named by a fingerprint must hold that key.
     pub fn load(files: &[PathBuf]) -> Result<Self> {
         let mut keyring = Keyring::default();
         for file in files {
             let bytes = std::fs::read(file).context(|| format!("read the key file {}", file.display()))?;
+            let before = keyring.keys.len();
             keyring.add(&file.display().to_string(), &bytes)?;
+            let stem = file.file_stem().map(|stem| stem.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+            let is_fingerprint = matches!(stem.len(), 40 | 64) && stem.bytes().all(|b| b.is_ascii_hexdigit());
+            let found: Vec<String> = keyring.keys[before..].iter().map(|(_, key)| hex::encode(key.fingerprint().as_bytes())).collect();
+            if is_fingerprint && !found.contains(&stem) {
+                return Err(Error::recipe(format!("{} is named by a fingerprint, but holds {}", file.display(), found.join(", ")))
+                    .hint("name the file by its key's fingerprint, or get the right key"));
+            }
         }
         Ok(keyring)
     }
@@ -35,6 +88,15 @@ impl Keyring {
         let mut keyring = Keyring::default();
         keyring.add(name, bytes)?;
         Ok(keyring)
+    }
+
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     fn add(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
@@ -56,52 +118,128 @@ impl Keyring {
         self.keys.is_empty()
     }
 
-    /// The same for an ASCII-armoured signature, such as repomd.xml.asc.
-    pub fn check_armored<R: Read>(&self, signature: &[u8], data: impl FnMut() -> Result<R>) -> Result<String> {
+    /// Whether a signature that was accepted once, perhaps by another recipe, is acceptable by this keyring: one of its keys, no other weakness.
+    pub fn accepts(&self, signer: &Signer) -> bool {
+        let is_it = |key: &dyn Fn() -> String| key() == signer.fingerprint;
+        let known = self.keys.iter().any(|(_, certificate)| {
+            is_it(&|| hex::encode(certificate.fingerprint().as_bytes()))
+                || certificate.public_subkeys.iter().any(|subkey| is_it(&|| hex::encode(subkey.key.fingerprint().as_bytes())))
+        });
+        known && signer.relaxed.iter().all(|weakness| self.policy.relax.contains(weakness))
+    }
+
+    /// An ASCII-armoured signature, such as repomd.xml.asc.
+    pub fn check_armored<R: Read>(&self, signature: &[u8], data: impl FnMut() -> Result<R>) -> Result<Signer> {
         let (parsed, _) = DetachedSignature::from_armor_single(signature)
             .map_err(|e| Error::integrity("the signature is not an armoured OpenPGP signature").source(e))?;
-        let bytes = parsed.to_bytes().map_err(|e| Error::internal("encode a signature").source(e))?;
-        self.check(&bytes, data)
+        // Some publishers sign metadata as text: what differs in line ends alone is then the same.
+        Ok(self.check_parsed(&parsed.signature, &[SignatureType::Binary, SignatureType::Text], data)?)
     }
 
     /// Checks one detached signature (a binary OpenPGP packet) over what `data` yields, which may be asked for several times.
-    /// Returns the signing key's fingerprint in hex.
-    pub fn check<R: Read>(&self, signature: &[u8], mut data: impl FnMut() -> Result<R>) -> Result<String> {
-        let signature = DetachedSignature::from_bytes(signature)
-            .map_err(|e| Error::integrity("the signature is not an OpenPGP signature that we can read").source(e))?
-            .signature;
-        check_algorithms(&signature)?;
+    pub fn check<R: Read>(&self, signature: &[u8], data: impl FnMut() -> Result<R>) -> Result<Signer, Refusal> {
+        self.check_parsed(&parse(signature).map_err(Refusal::Bad)?, &[SignatureType::Binary], data)
+    }
+
+    fn check_parsed<R: Read>(
+        &self,
+        signature: &Signature,
+        types: &[SignatureType],
+        mut data: impl FnMut() -> Result<R>,
+    ) -> Result<Signer, Refusal> {
         let mut tried = None;
         for (name, certificate) in &self.keys {
             let primary = &certificate.primary_key;
-            if is_issuer(&signature, primary) {
-                let expiry = primary_expiry(certificate);
-                let verdict = check_key(certificate, primary, expiry, &signature).and_then(|()| check_bytes(&signature, primary, data()?));
-                match verdict {
-                    Ok(()) => return Ok(hex::encode(primary.fingerprint().as_bytes())),
+            if is_issuer(signature, primary) {
+                match self.by_primary(certificate, signature, types, &mut data) {
+                    Ok(signer) => return Ok(signer),
                     Err(e) => tried = Some(e.context(format!("key {} of {name}", primary.legacy_key_id()))),
                 }
             }
-            for subkey in &certificate.public_subkeys {
-                if !is_issuer(&signature, &subkey.key) {
-                    continue;
-                }
-                let verdict = check_subkey(certificate, subkey, &signature).and_then(|()| check_bytes(&signature, &subkey.key, data()?));
-                match verdict {
-                    Ok(()) => return Ok(hex::encode(subkey.key.fingerprint().as_bytes())),
+            for subkey in certificate.public_subkeys.iter().filter(|subkey| is_issuer(signature, &subkey.key)) {
+                match self.by_subkey(certificate, subkey, signature, types, &mut data) {
+                    Ok(signer) => return Ok(signer),
                     Err(e) => tried = Some(e.context(format!("subkey {} of {name}", subkey.key.legacy_key_id()))),
                 }
             }
         }
         Err(tried.unwrap_or_else(|| {
-            let issuer = match (signature.issuer_fingerprint().first(), signature.issuer_key_id().first()) {
-                (Some(fingerprint), _) => format!("key {}", hex::encode(fingerprint.as_bytes())),
-                (None, Some(id)) => format!("key {id}"),
-                (None, None) => "a key that it does not name".into(),
-            };
-            Error::integrity(format!("the signature is by {issuer}, which is not among the repository's keys"))
-                .hint("add its key file to the repository's `keys`")
+            let issuer = issuer(signature).map_or("a key that it does not name".into(), |key| format!("key {key}"));
+            Refusal::Unaccepted(
+                Error::integrity(format!("the signature is by {issuer}, which is not among the repository's keys"))
+                    .hint("add its key file to the repository's `keys`"),
+            )
         }))
+    }
+
+    fn by_primary<R: Read>(
+        &self,
+        certificate: &SignedPublicKey,
+        signature: &Signature,
+        types: &[SignatureType],
+        data: &mut impl FnMut() -> Result<R>,
+    ) -> Result<Signer, Refusal> {
+        let key = &certificate.primary_key;
+        let mut judge = self.policy.judge();
+        judge
+            .signature(signature, types)
+            .and_then(|()| judge.key(key, primary_lives(certificate), is_revoked(certificate), signature))
+            .map_err(Refusal::Unaccepted)?;
+        check_bytes(signature, key, data)?;
+        judge.relaxed.sort();
+        Ok(Signer { fingerprint: hex::encode(key.fingerprint().as_bytes()), relaxed: judge.relaxed })
+    }
+
+    fn by_subkey<R: Read>(
+        &self,
+        certificate: &SignedPublicKey,
+        subkey: &SignedPublicSubKey,
+        signature: &Signature,
+        types: &[SignatureType],
+        data: &mut impl FnMut() -> Result<R>,
+    ) -> Result<Signer, Refusal> {
+        let mut judge = self.policy.judge();
+        let mut acceptable = || {
+            subkey
+                .verify_bindings(&certificate.primary_key)
+                .map_err(|e| Error::integrity("it is not bound to its primary key").source(e))?;
+            let latest = subkey.signatures.iter().max_by_key(|s| s.created().map_or(0, |t| t.as_secs()));
+            if !latest.is_some_and(|s| s.key_flags().sign()) {
+                return Err(Error::integrity("it is not a signing key"));
+            }
+            let revoked = subkey.signatures.iter().any(|s| s.typ() == Some(SignatureType::SubkeyRevocation));
+            judge.signature(signature, types)?;
+            judge.key(&certificate.primary_key, primary_lives(certificate), is_revoked(certificate), signature)?;
+            judge.key(&subkey.key, latest.and_then(|s| s.key_expiration_time()).map(|d| d.as_secs()), revoked, signature)
+        };
+        acceptable().map_err(Refusal::Unaccepted)?;
+        check_bytes(signature, &subkey.key, data)?;
+        judge.relaxed.sort();
+        Ok(Signer { fingerprint: hex::encode(subkey.key.fingerprint().as_bytes()), relaxed: judge.relaxed })
+    }
+}
+
+fn parse(signature: &[u8]) -> Result<Signature> {
+    DetachedSignature::from_bytes(signature)
+        .map(|detached| detached.signature)
+        .map_err(|e| Error::integrity("the signature is not an OpenPGP signature that we can read").source(e))
+}
+
+/// What a binary signature packet says of itself.
+pub fn describe(signature: &[u8]) -> Result<SignatureFacts> {
+    let signature = parse(signature)?;
+    Ok(SignatureFacts {
+        algorithm: signature.config().map_or("unknown".into(), |config| format!("{:?}", config.pub_alg)),
+        hash: signature.hash_alg().map_or("unknown".into(), |hash| hash.to_string()),
+        key: issuer(&signature),
+        made: signature.created().map(|time| time.as_secs()),
+    })
+}
+
+fn issuer(signature: &Signature) -> Option<String> {
+    match (signature.issuer_fingerprint().first(), signature.issuer_key_id().first()) {
+        (Some(fingerprint), _) => Some(hex::encode(fingerprint.as_bytes())),
+        (None, id) => id.map(|id| id.to_string()),
     }
 }
 
@@ -115,27 +253,19 @@ fn blocks(bytes: &[u8]) -> Vec<&[u8]> {
     starts.iter().enumerate().map(|(i, &start)| &bytes[start..starts.get(i + 1).copied().unwrap_or(bytes.len())]).collect()
 }
 
-fn check_algorithms(signature: &Signature) -> Result<()> {
-    match signature.hash_alg() {
-        Some(HashAlgorithm::Sha256 | HashAlgorithm::Sha384 | HashAlgorithm::Sha512 | HashAlgorithm::Sha3_256 | HashAlgorithm::Sha3_512) => {
-        }
-        Some(weak) => return Err(Error::integrity(format!("the signature rests on {weak}, expected SHA-256 or stronger"))),
-        None => return Err(Error::integrity("the signature is of an unknown version")),
-    }
-    if signature.typ() != Some(SignatureType::Binary) {
-        return Err(Error::integrity(format!("expected a signature over binary data, found {:?}", signature.typ())));
-    }
-    Ok(())
-}
-
 fn is_issuer(signature: &Signature, key: &impl KeyDetails) -> bool {
     let (ids, fingerprints) = (signature.issuer_key_id(), signature.issuer_fingerprint());
     ids.iter().any(|&id| *id == key.legacy_key_id()) || fingerprints.iter().any(|&f| *f == key.fingerprint())
 }
 
+/// Revocations are not verified: the key file itself is trusted.
+fn is_revoked(certificate: &SignedPublicKey) -> bool {
+    !certificate.details.revocation_signatures.is_empty()
+}
+
 /// Seconds that the primary key lives, by its latest self-signature. Those are not verified here: the key file itself is trusted, and older
 /// ones rest on SHA-1.
-fn primary_expiry(certificate: &SignedPublicKey) -> Option<u32> {
+fn primary_lives(certificate: &SignedPublicKey) -> Option<u32> {
     let details = &certificate.details;
     let own = details.users.iter().flat_map(|user| &user.signatures).chain(&details.direct_signatures);
     own.filter(|s| is_issuer(s, &certificate.primary_key))
@@ -144,52 +274,7 @@ fn primary_expiry(certificate: &SignedPublicKey) -> Option<u32> {
         .map(|d| d.as_secs())
 }
 
-fn check_subkey(certificate: &SignedPublicKey, subkey: &pgp::composed::SignedPublicSubKey, signature: &Signature) -> Result<()> {
-    subkey.verify_bindings(&certificate.primary_key).map_err(|e| Error::integrity("it is not bound to its primary key").source(e))?;
-    let latest = subkey.signatures.iter().max_by_key(|s| s.created().map_or(0, |t| t.as_secs()));
-    if subkey.signatures.iter().any(|s| s.typ() == Some(SignatureType::SubkeyRevocation)) {
-        return Err(Error::integrity("it is revoked"));
-    }
-    if !latest.is_some_and(|s| s.key_flags().sign()) {
-        return Err(Error::integrity("it is not a signing key"));
-    }
-    check_key(certificate, &certificate.primary_key, primary_expiry(certificate), signature)?;
-    check_key(certificate, &subkey.key, latest.and_then(|s| s.key_expiration_time()).map(|d| d.as_secs()), signature)
-}
-
-fn check_key(certificate: &SignedPublicKey, key: &impl KeyDetails, expiry: Option<u32>, signature: &Signature) -> Result<()> {
-    if !certificate.details.revocation_signatures.is_empty() {
-        return Err(Error::integrity("it is revoked"));
-    }
-    match key.public_params() {
-        PublicParams::RSA(params) => {
-            // Serialised, the modulus comes first, and first of it its length in bits.
-            let bytes = params.to_bytes().map_err(|e| Error::integrity("its modulus cannot be read").source(e))?;
-            let bits = bytes.first_chunk().map_or(0, |&length| u16::from_be_bytes(length));
-            if bits < 2048 {
-                return Err(Error::integrity(format!("it is an RSA key of {bits} bits, expected 2048 or more")));
-            }
-        }
-        PublicParams::EdDSALegacy(_) | PublicParams::Ed25519(_) | PublicParams::Ed448(_) | PublicParams::ECDSA(_) => {}
-        _ => return Err(Error::integrity(format!("its algorithm is {:?}, expected RSA, EdDSA or ECDSA", algorithm(key)))),
-    }
-    let made = signature.created().ok_or_else(|| Error::integrity("the signature does not say when it was made"))?.as_secs();
-    let created = key.created_at().as_secs();
-    if made < created {
-        return Err(Error::integrity(format!("the signature was made at {made}, before the key, created at {created}")));
-    }
-    if let Some(end) = expiry.filter(|&seconds| seconds > 0).map(|seconds| created.saturating_add(seconds))
-        && made >= end
-    {
-        return Err(Error::integrity(format!("the key expired at {end}, before the signature was made at {made}")));
-    }
-    Ok(())
-}
-
-fn algorithm(key: &impl KeyDetails) -> PublicKeyAlgorithm {
-    key.algorithm()
-}
-
-fn check_bytes(signature: &Signature, key: &impl VerifyingKey, data: impl Read) -> Result<()> {
-    signature.verify(key, data).map_err(|e| Error::integrity("the signature does not match").source(e))
+fn check_bytes<R: Read>(signature: &Signature, key: &impl VerifyingKey, data: &mut impl FnMut() -> Result<R>) -> Result<(), Refusal> {
+    let data = data().map_err(Refusal::Unaccepted)?;
+    signature.verify(key, data).map_err(|e| Refusal::Bad(Error::integrity("the signature does not match").source(e)))
 }

@@ -4,10 +4,13 @@ pub mod download;
 pub mod keyring;
 pub mod pack;
 mod pack_index;
+mod policy;
+pub mod signatures;
 pub mod verify;
 
 pub use download::{deb_path, download, rpm_path};
-pub use keyring::Keyring;
+pub use keyring::{Keyring, Signer};
 pub use pack::Pack;
 pub use pack_index::PackEntry;
-pub use verify::{Trust, VerifiedPackage, verify};
+pub use policy::Policy;
+pub use verify::{Trust, VerifiedPackage, open_package, payload_of, verify, verify_signature};

@@ -1,21 +1,23 @@
 //! Packs: a package's contents, decompressed and hashed once in its life.
 //!
 //! `packs/<sha256 of the package>.pack` holds the contents of its files one after the other, each at a multiple of 4 KiB, so that filesystem
-//! images can be written by copying or reflinking extents; `.index` beside it holds the rest. The pack is written first, and an index that
+//! images can be written by copying or reflinking extents, and last the package's two headers; `.index` beside it holds the rest. The pack is written first, and an index that
 //! does not match is treated as absent.
 
-use super::VerifiedPackage;
 use super::pack_index::{PackEntry, PackIndex};
-use crate::base::{AtomicFile, Blob, Digest, Error, Hasher, Result, ResultExt};
-use crate::formats::rpm::{FileDigest, FileKind, Metadata, PayloadFile, Scriptlet, read_payload};
+use super::{Signer, VerifiedPackage};
+use crate::base::{AtomicFile, Blob, Digest, Error, Result, ResultExt};
+use crate::formats::rpm::{
+    ContentHasher, FileKind, HashedPayload, Header, HeaderKind, Metadata, Package, PayloadFile, Scriptlet, read_payload,
+};
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Contents start at multiples of so many bytes: the block size of the filesystems that we write.
 pub const PACK_ALIGNMENT: u64 = 4096;
-/// Written to the pack, and read from the package, in one system call.
+/// Written to the pack in one system call.
 const BUFFER: usize = 1 << 20;
 
 /// An imported package.
@@ -43,7 +45,12 @@ impl Pack {
 
     /// Opens the pack of `package`, unpacking it first if need be.
     pub fn import(packs: &Path, package: &VerifiedPackage) -> Result<Pack> {
-        if let Some(pack) = Self::open(packs, package.digest())? {
+        if let Some(mut pack) = Self::open(packs, package.digest())? {
+            if package.signer().is_some() && pack.index.signer.as_ref() != package.signer() {
+                let index = PackIndex { signer: package.signer().cloned(), ..(*pack.index).clone() };
+                write_index(&names(packs, package.digest())[1], &index)?;
+                pack.index = Arc::new(index);
+            }
             return Ok(pack);
         }
         Self::unpack(packs, package).context(|| format!("import {}", package.package().metadata.nevra))
@@ -56,7 +63,7 @@ impl Pack {
         let mut contents = Contents { writer: BufWriter::with_capacity(BUFFER, out.file()), end: 0, buffer: vec![0; 1 << 17] };
         let mut places: Vec<Option<Place>> = vec![None; package.files.len()];
 
-        let mut source = BufReader::with_capacity(BUFFER, HashingReader { inner: verified.payload()?, hasher: Hasher::new() });
+        let mut source = HashedPayload::new(verified.payload()?);
         read_payload(package, &mut source, |mut file| {
             let place = contents.append(&mut file)?;
             // Of a group of hard links one has the data, whichever: it is kept for all.
@@ -70,20 +77,20 @@ impl Pack {
             }
             Ok(())
         })?;
-        std::io::copy(&mut source, &mut std::io::sink()).context(|| "read the rest of the payload")?;
-        if let Some(expected) = package.payload_sha256 {
-            let found = source.into_inner().hasher.finish();
-            if found != expected {
-                return Err(Error::integrity(format!("expected a payload with sha256 {expected}, found {found}")));
-            }
-        }
+        source.finish(package)?;
+        let headers = contents.append_headers(package).context(|| format!("write the pack {}", path.display()))?;
         let pack_len = contents.finish().context(|| format!("write the pack {}", path.display()))?;
         let entries = entries(verified, &places)?;
         let file = out.commit_unsynced()?;
-        let index = PackIndex { pack_len, metadata: package.metadata.clone(), scriptlets: package.scriptlets.clone(), entries };
-        let mut out = AtomicFile::create(&index_path)?;
-        out.file().write_all(&index.encode()?).context(|| format!("write the index {}", index_path.display()))?;
-        out.commit_unsynced()?;
+        let index = PackIndex {
+            pack_len,
+            headers,
+            signer: verified.signer().cloned(),
+            metadata: package.metadata.clone(),
+            scriptlets: package.scriptlets.clone(),
+            entries,
+        };
+        write_index(&index_path, &index)?;
         Ok(Pack { digest: *verified.digest(), file: Arc::new(file), path: path.into(), index: Arc::new(index) })
     }
 
@@ -98,6 +105,21 @@ impl Pack {
 
     pub fn scriptlets(&self) -> &[Scriptlet] {
         &self.index.scriptlets
+    }
+
+    /// Whose signature was accepted when the package was imported; `None` if none was asked for.
+    pub fn signer(&self) -> Option<&Signer> {
+        self.index.signer.as_ref()
+    }
+
+    /// The package's signature header and main header, read from the pack.
+    pub fn headers(&self) -> Result<[Header; 2]> {
+        let read = |(offset, len): (u64, u64), kind| {
+            let blob = Blob::Extent { file: self.file.clone(), path: self.path.clone(), offset, len };
+            Header::read(&mut blob.to_vec()?.as_slice(), kind).context(|| format!("read a header of the pack {}", self.path.display()))
+        };
+        let [signature_header, header] = self.index.headers;
+        Ok([read(signature_header, HeaderKind::Signature)?, read(header, HeaderKind::Main)?])
     }
 
     /// In the package's order.
@@ -116,6 +138,12 @@ impl Pack {
 
 fn names(packs: &Path, digest: &Digest) -> [PathBuf; 2] {
     ["pack", "index"].map(|extension| packs.join(format!("{digest}.{extension}")))
+}
+
+fn write_index(path: &Path, index: &PackIndex) -> Result<()> {
+    let mut out = AtomicFile::create(path)?;
+    out.file().write_all(&index.encode()?).context(|| format!("write the index {}", path.display()))?;
+    out.commit_unsynced().map(drop)
 }
 
 fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -147,7 +175,9 @@ impl Contents<'_> {
             return Ok(Place { offset: 0, size: 0, digest: None });
         }
         let writing = || "write the pack";
-        let mut hasher = Hasher::new();
+        // The other names of a hard link come without data, yet with the digest of the whole.
+        let expected = file.entry.digest.as_ref().filter(|_| file.size == file.entry.size);
+        let mut hasher = ContentHasher::new(expected);
         let mut place = Place { offset: 0, size: file.size, digest: None };
         if file.size > 0 {
             self.pad().context(writing)?;
@@ -168,15 +198,20 @@ impl Contents<'_> {
             left -= n as u64;
         }
         self.end += file.size;
-        let found = hasher.finish();
-        // The other names of a hard link come without data, yet with the digest of the whole.
-        if let Some(FileDigest::Sha256(expected)) = file.entry.digest
-            && file.size == file.entry.size
-            && found != expected
-        {
-            return Err(Error::integrity(format!("{}: expected contents with sha256 {expected}, found {found}", file.entry.path)));
-        }
-        place.digest = Some(found);
+        place.digest = Some(hasher.finish(expected, &file.entry.path)?);
+        Ok(place)
+    }
+
+    fn append_headers(&mut self, package: &Package) -> std::io::Result<[(u64, u64); 2]> {
+        Ok([self.append_bytes(package.signature_header.bytes())?, self.append_bytes(package.header.bytes())?])
+    }
+
+    /// Returns where they came to lie.
+    fn append_bytes(&mut self, bytes: &[u8]) -> std::io::Result<(u64, u64)> {
+        self.pad()?;
+        let place = (self.end, bytes.len() as u64);
+        self.writer.write_all(bytes)?;
+        self.end += place.1;
         Ok(place)
     }
 
@@ -193,20 +228,6 @@ impl Contents<'_> {
         self.pad()?;
         self.writer.flush()?;
         Ok(self.end)
-    }
-}
-
-/// The payload as it is in the file, hashed on its way to the decoder.
-struct HashingReader {
-    inner: File,
-    hasher: Hasher,
-}
-
-impl Read for HashingReader {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..n]);
-        Ok(n)
     }
 }
 

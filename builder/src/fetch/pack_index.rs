@@ -2,12 +2,13 @@
 //!
 //! `0` magic "aipack" and a u16 format version, big-endian · `8` postcard of [`PackIndex`] · last 32 bytes: SHA-256 of all before.
 
+use super::Signer;
 use crate::base::{Digest, Error, ImagePath, Result};
 use crate::formats::rpm::{FileFlags, FileKind, Metadata, Scriptlet};
 use serde::{Deserialize, Serialize};
 
 /// Raised whenever the encoding changes: older indexes are then imported anew.
-const MAGIC: &[u8; 8] = b"aipack\x00\x01";
+const MAGIC: &[u8; 8] = b"aipack\x00\x02";
 const DIGEST_SIZE: usize = 32;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,10 @@ pub struct PackEntry {
 pub(super) struct PackIndex {
     /// Of the `.pack` beside it, in bytes.
     pub(super) pack_len: u64,
+    /// Where in the pack the signature header and the main header are, as in the package: offset and length in bytes of each.
+    pub(super) headers: [(u64, u64); 2],
+    /// Who signed, when someone asked; kept for those who ask again.
+    pub(super) signer: Option<Signer>,
     pub(super) metadata: Metadata,
     pub(super) scriptlets: Vec<Scriptlet>,
     pub(super) entries: Vec<PackEntry>,
@@ -58,8 +63,9 @@ impl PackIndex {
             return None;
         }
         let index: PackIndex = postcard::from_bytes(payload).ok()?;
-        let fits = |e: &PackEntry| e.offset.checked_add(e.size).is_some_and(|end| end <= index.pack_len);
-        index.entries.iter().all(fits).then_some(index)
+        let fits = |offset: u64, len: u64| offset.checked_add(len).is_some_and(|end| end <= index.pack_len);
+        let whole = index.entries.iter().all(|e| fits(e.offset, e.size)) && index.headers.iter().all(|&(offset, len)| fits(offset, len));
+        whole.then_some(index)
     }
 }
 

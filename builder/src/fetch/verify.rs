@@ -3,11 +3,12 @@
 //! A signature over the main header alone is enough when the header says the payload's SHA-256, or that of every file: [`Pack`](super::Pack)
 //! checks those while it imports. Without either, header and payload must be signed together.
 
-use super::Keyring;
+use super::keyring::{Keyring, Refusal, Signer};
+use super::signatures::{self, reader_at};
 use crate::base::{Digest, Error, Hasher, Result, ResultExt};
-use crate::formats::rpm::{self, FileDigest, FileKind, Package, tags::signature};
+use crate::formats::rpm::{self, Package};
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// Whose word a repository's packages need.
@@ -25,7 +26,7 @@ pub struct VerifiedPackage {
     file: File,
     digest: Digest,
     package: Package,
-    signer: Option<String>,
+    signer: Option<Signer>,
 }
 
 impl VerifiedPackage {
@@ -42,24 +43,19 @@ impl VerifiedPackage {
         &self.package
     }
 
-    /// Fingerprint in hex of the key that signed; `None` if no signature was asked for.
-    pub fn signer(&self) -> Option<&str> {
-        self.signer.as_deref()
+    /// `None` if no signature was asked for.
+    pub fn signer(&self) -> Option<&Signer> {
+        self.signer.as_ref()
     }
 
     /// The very file that was verified, whatever its name points to by now, at the start of the payload.
-    pub(super) fn payload(&self) -> Result<File> {
-        reader_at(&self.file, &self.path, self.package.payload_offset)
+    pub fn payload(&self) -> Result<impl Read + Send + use<>> {
+        payload_of(&self.file, &self.path, &self.package)
     }
 }
 
-fn reader_at(file: &File, path: &Path, offset: u64) -> Result<File> {
-    let mut file = file.try_clone().context(|| format!("reopen {}", path.display()))?;
-    file.seek(SeekFrom::Start(offset)).context(|| format!("seek in {}", path.display()))?;
-    Ok(file)
-}
-
-/// Size, then digest, then signature. A file of the wrong size or digest is moved aside to `<name>.rejected`.
+/// Size, then digest, then signature. A file of the wrong size or digest, or with a signature over other bytes, is moved aside to
+/// `<name>.rejected`.
 pub fn verify(path: &Path, expected: &Digest, expected_size: u64, trust: Trust<'_>) -> Result<VerifiedPackage> {
     let shown = path.display();
     let file = File::open(path).context(|| format!("open the package {shown}"))?;
@@ -75,10 +71,35 @@ pub fn verify(path: &Path, expected: &Digest, expected_size: u64, trust: Trust<'
     let signer = match trust {
         Trust::Unsigned => None,
         Trust::Keys(keys) => {
-            Some(check_signatures(&package, &file, path, keys).context(|| format!("package {} in {shown}", package.metadata.nevra))?)
+            let doing = || format!("package {} in {shown}", package.metadata.nevra);
+            match signatures::first_good(&package, &file, path, keys) {
+                Ok(signer) => Some(signer),
+                Err(Refusal::Bad(e)) => return Err(reject(path, e.context(doing()).to_string())),
+                Err(Refusal::Unaccepted(e)) => return Err(e.context(doing())),
+            }
         }
     };
     Ok(VerifiedPackage { path: path.to_path_buf(), file, digest, package, signer })
+}
+
+/// The package file at `path`, whatever its digest, as one that is trusted for the sake of its signature alone. The file stays where it is.
+pub fn verify_signature(path: &Path, keys: &Keyring) -> Result<VerifiedPackage> {
+    let (file, package) = open_package(path)?;
+    let signer = signatures::first_good(&package, &file, path, keys).map_err(|refusal| Error::from(refusal).context(path.display()))?;
+    let digest = digest_of(&file).context(|| format!("read the package {}", path.display()))?;
+    Ok(VerifiedPackage { path: path.to_path_buf(), file, digest, package, signer: Some(signer) })
+}
+
+/// The payload of a package that was read from `file`; `path` is for messages.
+pub fn payload_of(file: &File, path: &Path, package: &Package) -> Result<impl Read + Send + use<>> {
+    reader_at(file, path, package.payload_offset)
+}
+
+/// Opens and parses a package that someone named.
+pub fn open_package(path: &Path) -> Result<(File, Package)> {
+    let file = File::open(path).map_err(|e| Error::recipe(format!("cannot open {}", path.display())).source(e))?;
+    let package = rpm::parse(BufReader::new(reader_at(&file, path, 0)?)).context(|| path.display())?;
+    Ok((file, package))
 }
 
 fn reject(path: &Path, message: String) -> Error {
@@ -100,74 +121,6 @@ fn digest_of(mut file: &File) -> std::io::Result<Digest> {
             n => hasher.update(&buffer[..n]),
         }
     }
-}
-
-fn check_signatures(package: &Package, file: &File, path: &Path, keys: &Keyring) -> Result<String> {
-    let header = &package.signature_header;
-    let mut over_header: Vec<Vec<u8>> = Vec::new();
-    for text in header.strings(signature::OPENPGP)?.unwrap_or_default() {
-        over_header.push(decode_base64(text).ok_or_else(|| Error::integrity("a signature that is not base64"))?);
-    }
-    for tag in [signature::RSA_HEADER, signature::DSA_HEADER] {
-        over_header.extend(header.bin(tag)?.map(<[u8]>::to_vec));
-    }
-    let mut over_all: Vec<&[u8]> = Vec::new();
-    for tag in [signature::PGP, signature::GPG] {
-        over_all.extend(header.bin(tag)?);
-    }
-    let covers_contents = package.payload_sha256.is_some() || every_file_has_sha256(package);
-    if !over_header.is_empty() && covers_contents {
-        return first_good(over_header.iter().map(|s| keys.check(s, || Ok(package.header.bytes()))));
-    }
-    if !over_all.is_empty() {
-        return first_good(
-            over_all.iter().map(|s| keys.check(s, || Ok(BufReader::with_capacity(1 << 20, reader_at(file, path, package.header_offset)?)))),
-        );
-    }
-    Err(match over_header.is_empty() {
-        true => Error::integrity("the package is not signed").hint("sign it, or say keys = \"unsigned\" for its repository"),
-        false => Error::integrity("only the header is signed, and it has neither the payload's SHA-256 nor that of every file"),
-    })
-}
-
-/// Any one signature will do; with none, the first one's fault is told.
-fn first_good(verdicts: impl Iterator<Item = Result<String>>) -> Result<String> {
-    let mut fault = None;
-    for verdict in verdicts {
-        match verdict {
-            Ok(signer) => return Ok(signer),
-            Err(e) => fault = fault.or(Some(e)),
-        }
-    }
-    Err(fault.unwrap_or_else(|| Error::integrity("the package is not signed")))
-}
-
-fn every_file_has_sha256(package: &Package) -> bool {
-    let has_contents = |f: &&rpm::FileEntry| f.kind == FileKind::File && f.size > 0 && !f.flags.is_ghost();
-    package.files.iter().filter(has_contents).all(|f| matches!(f.digest, Some(FileDigest::Sha256(_))))
-}
-
-/// RFC 4648 §4, ignoring line ends.
-fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut held) = (0u32, 0);
-    for &c in text.iter().filter(|c| !c.is_ascii_whitespace() && **c != b'=') {
-        let value = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.push((bits >> held) as u8);
-        }
-    }
-    Some(out)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod deployments;
 mod disk;
+pub mod package;
 mod report;
 #[cfg(test)]
 mod tests;

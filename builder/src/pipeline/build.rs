@@ -89,7 +89,7 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
             let mut stages = Stages::start();
             store.write(&commit, rootfs.tree(), &recipe.reference, STORE_LEVEL, &behind)?;
             stages.done("store");
-            Ok(stages)
+            Ok::<_, Error>(stages)
         },
         || {
             let mut stages = Stages::start();
@@ -105,7 +105,18 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
     let (artifacts, warnings, exporting) = exported?;
     stages.join(stored?);
     stages.join(exporting);
-    manifest::write(&folder.join("manifest.json"), recipe, &lock, &seed, commit.id, &version, rootfs.ledger(), &artifacts)?;
+    manifest::write(
+        &folder.join("manifest.json"),
+        recipe,
+        &lock,
+        &packages,
+        &tools,
+        &seed,
+        commit.id,
+        &version,
+        rootfs.ledger(),
+        &artifacts,
+    )?;
     Ok(Report {
         artifacts,
         commit: commit.id.to_string(),

@@ -2,9 +2,10 @@
 
 use super::Artifact;
 use crate::base::{AtomicFile, Digest, Error, ImageSeed, Result};
+use crate::fetch::Pack;
 use crate::lock::Lockfile;
 use crate::ostree::CommitId;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Trust, Weakness};
 use crate::rootfs::{Ledger, LedgerRow};
 use serde::Serialize;
 use std::path::Path;
@@ -33,6 +34,12 @@ struct Package {
     nevra: String,
     sha256: Option<Digest>,
     source_sha256: Option<Digest>,
+    /// Fingerprint of the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_by: Option<String>,
+    /// The weaknesses that the recipe had to relax for this one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    relaxed: Vec<Weakness>,
 }
 
 #[derive(Serialize)]
@@ -48,14 +55,28 @@ pub fn write(
     path: &Path,
     recipe: &Recipe,
     lock: &Lockfile,
+    packs: &[Pack],
+    tools: &[Pack],
     seed: &ImageSeed,
     commit: CommitId,
     version: &str,
     ledger: &Ledger,
     artifacts: &[Artifact],
 ) -> Result<()> {
-    let packages = |list: &[crate::lock::LockedPackage]| {
-        list.iter().map(|p| Package { nevra: p.nevra(), sha256: p.sha256, source_sha256: p.source_sha256 }).collect()
+    let unsigned: Vec<&str> = recipe.repos.iter().filter(|repo| repo.trust == Trust::Unsigned).map(|repo| repo.id.as_str()).collect();
+    let packages = |list: &[crate::lock::LockedPackage], packs: &[Pack]| {
+        let row = |p: &crate::lock::LockedPackage, pack: &Pack| {
+            // Of an unsigned repository no signature counts, even where another recipe asked for one.
+            let signer = pack.signer().filter(|_| !unsigned.contains(&p.repo.as_str()));
+            Package {
+                nevra: p.nevra(),
+                sha256: p.sha256,
+                source_sha256: p.source_sha256,
+                signed_by: signer.map(|signer| signer.fingerprint.clone()),
+                relaxed: signer.map(|signer| signer.relaxed.clone()).unwrap_or_default(),
+            }
+        };
+        list.iter().zip(packs).map(|(p, pack)| row(p, pack)).collect()
     };
     let manifest = Manifest {
         schema: 1,
@@ -67,8 +88,8 @@ pub fn write(
         recipe: recipe.digest(),
         lockfile: Digest::of(lock.text()?.as_bytes()),
         seed: seed.to_string(),
-        packages: packages(&lock.packages),
-        tools: packages(&lock.tools),
+        packages: packages(&lock.packages, packs),
+        tools: packages(&lock.tools, tools),
         ledger,
         artifacts: artifacts
             .iter()

@@ -2,9 +2,9 @@
 
 use super::{Settings, sources};
 use crate::base::{Error, Progress, Result, ResultExt};
-use crate::fetch::{self, Keyring, Pack, Trust, verify};
+use crate::fetch::{self, Keyring, Pack, Policy, Trust, verify};
 use crate::lock::LockedPackage;
-use crate::recipe::{self, Recipe, RepoKind};
+use crate::recipe::{self, KeyFile, Recipe, Repo, RepoKind};
 use crate::repos::{PackageMeta, deb};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -62,14 +62,21 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, p
 /// Opens the pack of every package, importing those that have none.
 pub fn open(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, progress: &dyn Progress) -> Result<Vec<Pack>> {
     let folder = settings.cache.join("packs");
-    let known: Vec<Option<Pack>> =
-        packages.par_iter().map(|p| p.sha256.map_or(Ok(None), |digest| Pack::open(&folder, &digest))).collect::<Result<_>>()?;
+    let keyrings = keyrings(recipe, settings)?;
+    // A pack may have been imported for a recipe that trusts more than this one.
+    let trusted = |locked: &LockedPackage, pack: &Pack| match keyrings.get(locked.repo.as_str()) {
+        Some(keyring) => pack.signer().is_some_and(|signer| keyring.accepts(signer)),
+        None => true,
+    };
+    let known: Vec<Option<Pack>> = packages
+        .par_iter()
+        .map(|p| Ok(p.sha256.map_or(Ok(None), |digest| Pack::open(&folder, &digest))?.filter(|pack| trusted(p, pack))))
+        .collect::<Result<_>>()?;
     let absent: Vec<LockedPackage> = packages.iter().zip(&known).filter(|(_, pack)| pack.is_none()).map(|(p, _)| p.clone()).collect();
     if absent.is_empty() {
         return Ok(known.into_iter().flatten().collect());
     }
     let files = bring(recipe, &absent, settings, progress)?;
-    let keyrings = keyrings(recipe)?;
     progress.begin("import", absent.len() as u64, "packages");
     let mut work: Vec<(usize, &LockedPackage, &PathBuf)> = absent.iter().zip(&files).enumerate().map(|(i, (p, f))| (i, p, f)).collect();
     // Biggest first, so that no core is left alone with a big one at the end.
@@ -96,7 +103,7 @@ pub fn open(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, pr
 }
 
 /// By repository; one that is unsigned by the recipe's word has none.
-fn keyrings(recipe: &Recipe) -> Result<BTreeMap<&str, Keyring>> {
+fn keyrings<'a>(recipe: &'a Recipe, settings: &Settings) -> Result<BTreeMap<&'a str, Keyring>> {
     let mut out = BTreeMap::new();
     for repo in &recipe.repos {
         match (&repo.kind, &repo.trust) {
@@ -104,12 +111,18 @@ fn keyrings(recipe: &Recipe) -> Result<BTreeMap<&str, Keyring>> {
                 out.insert(repo.id.as_str(), Keyring::from_bytes("the repackager's key", deb::public_key()?.as_bytes())?);
             }
             (RepoKind::RpmMd, recipe::Trust::Keys(files)) => {
-                out.insert(repo.id.as_str(), Keyring::load(&files.iter().map(|f| f.path.clone()).collect::<Vec<_>>())?);
+                out.insert(repo.id.as_str(), keyring(repo, files, settings)?);
             }
             (RepoKind::RpmMd, recipe::Trust::Unsigned) => {}
         }
     }
     Ok(out)
+}
+
+/// The keys of a repository, with what its recipe relaxed.
+pub fn keyring(repo: &Repo, files: &[KeyFile], settings: &Settings) -> Result<Keyring> {
+    let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+    Ok(Keyring::load(&paths)?.with_policy(Policy { relax: repo.relax.clone(), now: Some(settings.now) }))
 }
 
 /// What the repackager needs to know of a deb, from the lockfile alone.

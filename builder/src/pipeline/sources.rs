@@ -1,8 +1,7 @@
 //! The recipe's repositories, loaded: packages, and for a Debian archive what converts them.
 
-use super::Settings;
+use super::{Settings, packs};
 use crate::base::{Error, Progress, Result, ResultExt, SourceDateEpoch};
-use crate::fetch::Keyring;
 use crate::net::{Client, Mirrors};
 use crate::recipe::{KeyFile, MetadataTrust, Recipe, Repo, RepoKind, RepoSource, Trust};
 use crate::repos::deb::{self, DebArchive, DebSource};
@@ -97,7 +96,7 @@ fn load(repo: &Repo, settings: &Settings, client: &Client, progress: &dyn Progre
 
 fn load_rpmmd(repo: &Repo, url: &str, settings: &Settings, client: &Client, progress: &dyn Progress) -> Result<RepoSnapshot> {
     let keyring = match (&repo.trust, repo.metadata) {
-        (Trust::Keys(files), MetadataTrust::Signed) => Some(Keyring::load(&files.iter().map(|f| f.path.clone()).collect::<Vec<_>>())?),
+        (Trust::Keys(files), MetadataTrust::Signed) => Some(packs::keyring(repo, files, settings)?),
         _ => None,
     };
     // The data may be asked for several times, so each reader gets a cursor of its own.

@@ -9,9 +9,11 @@ mod reader;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod weakness;
 
 pub use model::*;
 pub use output::{Compression, Output, OutputFormat};
+pub use weakness::Weakness;
 
 use crate::base::{Error, Result};
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! What a recipe means once it is valid: plain values, every default filled in, every path resolved.
 
-use super::Output;
+use super::{Output, Weakness};
 use crate::base::{ByteSize, Digest, ImagePath, SourceDateEpoch};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -35,6 +35,9 @@ pub struct Recipe {
     pub links: Vec<LinkRule>,
     pub copies: Vec<CopyRule>,
     pub units: Units,
+    /// Where the image keeps rpm's database, below /usr; `None`: nowhere.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_optional_text")]
+    pub rpmdb: Option<ImagePath>,
     pub overlays: Vec<Overlay>,
     /// sysctl name to value, as text.
     pub tuning: BTreeMap<String, String>,
@@ -94,6 +97,9 @@ pub struct Repo {
     pub metadata: MetadataTrust,
     /// Metadata past its expiry is accepted, knowingly.
     pub allow_expired: bool,
+    /// Weak signatures and digests that are accepted, knowingly; sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub relax: Vec<Weakness>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -356,4 +362,11 @@ pub enum Rollback {
 
 fn as_text<S: Serializer>(path: &ImagePath, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(path)
+}
+
+fn as_optional_text<S: Serializer>(path: &Option<ImagePath>, serializer: S) -> Result<S::Ok, S::Error> {
+    match path {
+        Some(path) => serializer.collect_str(path),
+        None => serializer.serialize_none(),
+    }
 }

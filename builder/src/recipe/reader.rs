@@ -32,6 +32,10 @@ impl<'f> Reader<'f> {
         self.faults.add(at, format!("`{key}` must be {expected}, found {}", found.kind()), None);
     }
 
+    pub fn has(&self, key: &'static str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// Says that `key` is needed here.
     pub fn missing(&self, key: &str, hint: Option<String>) {
         let within = if self.name.is_empty() { String::new() } else { format!(" in {}", self.name) };

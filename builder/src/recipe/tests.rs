@@ -118,9 +118,11 @@ fn each_bad_value_is_named_where_it_stands() {
         ("\"demo\"", "\"De mo\"", "demo.toml:2:8: a name is made of a-z, 0-9 and -, found \"De mo\""),
         ("include/base.toml", "include/bas.toml", "demo.toml:4:12: cannot read included file"),
         ("include/base.toml", "demo.toml", "demo.toml:4:12: demo.toml includes itself, directly or through others"),
+        ("keys = \"unsigned\"\n", "keys = \"unsigned\"\nrelax = [\"sha1-sig\"]\n", "found \"sha1-sig\""),
         ("keys = \"unsigned\"\n", "", "missing key `keys` in [[repo]]; hint: name the key files"),
         ("\"rw\"", "\"ostree=/x\"", "demo.toml:13:9: `ostree=` is written by the builder"),
         ("\"net.ipv4.ip_forward\"", "net.ipv4.ip_forward", "demo.toml:15:1: sysctl name `net…` must be quoted"),
+        ("[kernel]", "[rpmdb]\npath = \"/var/lib/rpm\"\n[kernel]", "`path` must be below /usr, found /var/lib/rpm; hint: Fedora has it"),
         ("[kernel]", "[kernel", "demo.toml:12:"),
         ("[kernel]", "[[link]]\npath = \"bin\"\ntarget = \"usr/bin\"\n[kernel]", "demo.toml:13:8: `path` must start with /"),
         (

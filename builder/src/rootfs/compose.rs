@@ -8,7 +8,9 @@ use crate::rootfs::accounts::{Accounts, Pinned, PinnedGroup, PinnedUser};
 use crate::rootfs::labels::{self, Labels};
 use crate::rootfs::ledger::{Ledger, LedgerRow};
 use crate::rootfs::triggers::TriggerCache;
-use crate::rootfs::{ca_certificates, initramfs, normalize, overlay, presets, scriptlets, shape, sysusers, tmpfiles, triggers};
+use crate::rootfs::{
+    ca_certificates, initramfs, normalize, overlay, presets, rpm_database, scriptlets, shape, sysusers, tmpfiles, triggers,
+};
 use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
 use std::collections::BTreeMap;
 
@@ -71,6 +73,10 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
     links(&mut tree, recipe, epoch)?;
     tuning(&mut tree, recipe, epoch)?;
     package_list(&mut tree, packs, epoch)?;
+    if let Some(folder) = &recipe.rpmdb {
+        rpm_database::write(&mut tree, folder, packs, epoch)?;
+        ledger.push(LedgerRow::stage("rpmdb", vec![folder.join("rpmdb.sqlite")?]));
+    }
     ledger.push(LedgerRow::stage("sysusers", accounts.write(&mut tree)?));
     sysusers::write_static(&mut tree, &accounts)?;
     ledger.push(LedgerRow::stage("tmpfiles", tmpfiles::apply(&mut tree, &accounts, &["/etc", "/usr"])?));

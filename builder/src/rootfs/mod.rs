@@ -24,6 +24,7 @@ pub mod ca_certificates;
 pub mod conf_files;
 pub mod maintainer_script;
 pub mod presets;
+mod rpm_database;
 pub mod scriptlets;
 pub mod shell;
 pub mod sysusers;

@@ -1,6 +1,7 @@
 //! The file list of a main header: parallel arrays, one value a file.
 
 use super::capabilities;
+use super::file_digest::FileDigest;
 use super::header::Header;
 use super::tags;
 use crate::base::{Digest, Error, ImagePath, Result, ResultExt};
@@ -57,16 +58,6 @@ impl FileKind {
             FileKind::Socket => 0o140_000,
         }
     }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FileDigest {
-    Sha256(Digest),
-    /// `algorithm` is OpenPGP's number: 1 MD5, 2 SHA-1, 9 SHA-384, 10 SHA-512, 11 SHA-224.
-    Other {
-        algorithm: u32,
-        hex: String,
-    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

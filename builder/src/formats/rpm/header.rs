@@ -201,6 +201,21 @@ impl Header {
         Some((entry, &self.data()[entry.offset..entry.offset + entry.len]))
     }
 
+    /// The type's number, the number of values, and the values as they are, to be copied into another header.
+    pub fn raw(&self, tag: u32) -> Option<(u32, u32, &[u8])> {
+        self.find(tag).map(|(entry, data)| (entry.kind, entry.count as u32, data))
+    }
+
+    /// Opens with the region entry that says what the package's builder wrote.
+    pub fn has_region(&self) -> bool {
+        self.bytes.len() >= INTRO_SIZE + ENTRY_SIZE && be32(&self.bytes, INTRO_SIZE) == self.header_kind.region_tag()
+    }
+
+    /// Index and data, as in the file.
+    pub fn index_and_data(&self) -> (&[u8], &[u8]) {
+        self.bytes[INTRO_SIZE..].split_at(self.data_start - INTRO_SIZE)
+    }
+
     pub fn has(&self, tag: u32) -> bool {
         self.find(tag).is_some()
     }

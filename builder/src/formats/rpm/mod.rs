@@ -7,6 +7,8 @@
 //! Only reading: nothing here judges whether a package is to be trusted; `fetch::verify` does.
 
 mod capabilities;
+mod contents;
+mod file_digest;
 mod files;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -19,7 +21,9 @@ mod payload;
 mod scriptlets;
 pub mod tags;
 
-pub use files::{FileDigest, FileEntry, FileFlags, FileKind};
+pub use contents::{HashedPayload, read_contents};
+pub use file_digest::{ContentHasher, FileDigest};
+pub use files::{FileEntry, FileFlags, FileKind};
 pub use header::{Header, HeaderKind};
 pub use package::{Dependency, Metadata, Package, parse};
 pub use payload::{PayloadFile, read_payload};

@@ -87,18 +87,20 @@ pub struct Package {
 /// Reads a package up to its payload, which `reader` is left at.
 pub fn parse(mut reader: impl Read) -> Result<Package> {
     let mut lead = [0; LEAD_SIZE];
-    read_exact(&mut reader, &mut lead, "the rpm lead")?;
-    lead::check(&lead)?;
-    let signature_header = Header::read(&mut reader, HeaderKind::Signature)?;
+    read_exact(&mut reader, &mut lead, "the rpm lead", LEAD_SIZE)?;
+    lead::check(&lead).context(|| "at offset 0")?;
+    let signature_header = Header::read(&mut reader, HeaderKind::Signature).context(|| format!("at offset {LEAD_SIZE}"))?;
     let padding = signature_header.bytes().len().wrapping_neg() & 7;
-    read_exact(&mut reader, &mut [0; 7][..padding], "the signature header's padding")?;
-    let header = Header::read(&mut reader, HeaderKind::Main)?;
-    let header_offset = (LEAD_SIZE + signature_header.bytes().len() + padding) as u64;
+    let end = LEAD_SIZE + signature_header.bytes().len() + padding;
+    read_exact(&mut reader, &mut [0; 7][..padding], "the signature header's padding", end)?;
+    let header_offset = end as u64;
+    let at_header = || format!("at offset {header_offset}");
+    let header = Header::read(&mut reader, HeaderKind::Main).context(at_header)?;
     let payload_offset = header_offset + header.bytes().len() as u64;
 
-    let metadata = metadata(&header)?;
+    let metadata = metadata(&header).context(at_header)?;
     let name = metadata.nevra.clone();
-    let doing = || format!("read the header of {name}");
+    let doing = || format!("read the header of {name} at offset {header_offset}");
     Ok(Package {
         files: files::read(&header, metadata.is_source).context(doing)?,
         scriptlets: scriptlets::read(&header).context(doing)?,
@@ -112,9 +114,10 @@ pub fn parse(mut reader: impl Read) -> Result<Package> {
     })
 }
 
-fn read_exact(reader: &mut impl Read, buffer: &mut [u8], what: &str) -> Result<()> {
+/// `end`: where in the file the buffer ends.
+fn read_exact(reader: &mut impl Read, buffer: &mut [u8], what: &str, end: usize) -> Result<()> {
     reader.read_exact(buffer).map_err(|e| match e.kind() {
-        std::io::ErrorKind::UnexpectedEof => Error::integrity(format!("the file ends within {what}")),
+        std::io::ErrorKind::UnexpectedEof => Error::integrity(format!("the file ends within {what}, before offset {end}")),
         _ => Error::internal(format!("read {what}")).source(e),
     })
 }

@@ -20,11 +20,11 @@ pub struct PayloadFile<'a> {
 
 /// Decompresses `payload` and calls `each` for every file in it. A file that is not in the header, occurs twice, or is bigger than the header
 /// says is an error, and so is one of the header's that is missing, unless it is a ghost or may be missing. Memory does not grow with the payload.
-pub fn read_payload(
-    package: &Package,
-    mut payload: impl BufRead + Send,
-    mut each: impl FnMut(PayloadFile<'_>) -> Result<()>,
-) -> Result<()> {
+pub fn read_payload(package: &Package, payload: impl BufRead + Send, each: impl FnMut(PayloadFile<'_>) -> Result<()>) -> Result<()> {
+    read(package, payload, each).context(|| format!("the payload at offset {}", package.payload_offset))
+}
+
+fn read(package: &Package, mut payload: impl BufRead + Send, mut each: impl FnMut(PayloadFile<'_>) -> Result<()>) -> Result<()> {
     let files = &package.files;
     let start = payload.fill_buf().context(|| "read the payload")?;
     let compression = match package.compression {

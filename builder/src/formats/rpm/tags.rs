@@ -16,6 +16,8 @@ pub mod signature {
     pub const SHA256: u32 = 273;
     /// Base64 OpenPGP over the main header, any number (rpm 6).
     pub const OPENPGP: u32 = 278;
+    /// 16 bytes, of header and payload.
+    pub const MD5: u32 = 1004;
     /// OpenPGP over header and payload (rpm 3 and 4).
     pub const PGP: u32 = 1002;
     pub const GPG: u32 = 1005;
@@ -26,10 +28,12 @@ pub const VERSION: u32 = 1001;
 pub const RELEASE: u32 = 1002;
 pub const EPOCH: u32 = 1003;
 pub const SUMMARY: u32 = 1004;
+pub const DESCRIPTION: u32 = 1005;
 pub const BUILD_TIME: u32 = 1006;
 pub const VENDOR: u32 = 1011;
 pub const LICENSE: u32 = 1014;
 pub const URL: u32 = 1020;
+pub const GROUP: u32 = 1016;
 pub const ARCH: u32 = 1022;
 pub const SOURCE_RPM: u32 = 1044;
 pub const SOURCE_PACKAGE: u32 = 1106;
@@ -70,3 +74,10 @@ pub const ORDER: [u32; 3] = [5035, 5037, 5036];
 
 /// Scripts of the three sorts of trigger: on packages, on files, on files once a transaction.
 pub const TRIGGER_SCRIPTS: [u32; 3] = [1065, 5066, 5076];
+
+/// Names of the packages, or prefixes of the paths, that each sort of trigger waits for; and for files which trigger a prefix belongs to.
+pub const TRIGGER_NAMES: u32 = 1066;
+pub const FILE_TRIGGER_NAMES: u32 = 5069;
+pub const FILE_TRIGGER_INDEXES: u32 = 5070;
+pub const TRANS_FILE_TRIGGER_NAMES: u32 = 5079;
+pub const TRANS_FILE_TRIGGER_INDEXES: u32 = 5080;

@@ -1,5 +1,6 @@
 //! `[[repo]]`, `[packages]` and `[tools]`: where packages come from, whom they are trusted from, which are wanted.
 
+use super::super::Weakness;
 use super::super::model::*;
 use super::super::raw::{Faults, nearest};
 use super::super::reader::{At, Reader};
@@ -35,9 +36,15 @@ pub(super) fn repos(top: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Vec
         let exclude = row.plain_texts("exclude");
         let metadata = metadata_trust(&mut row, source.as_ref(), trust.as_ref());
         let allow_expired = row.flag("allow-expired", false);
+        let mut relax = row.choices("relax", &Weakness::ALL.map(|weakness| (weakness.name(), weakness)));
+        relax.sort();
+        relax.dedup();
+        if deb == Some(true) && !relax.is_empty() {
+            row.faults.add(&at, "`relax` is for repositories of type \"rpm-md\" only", None);
+        }
         row.finish();
         if let (Some(id), Some(source), Some(trust), Some(kind)) = (id, source, trust, kind) {
-            repos.push(Repo { id: id.value, kind, source, trust, priority, packages, exclude, metadata, allow_expired });
+            repos.push(Repo { id: id.value, kind, source, trust, priority, packages, exclude, metadata, allow_expired, relax });
         } else if faults.is_empty() {
             faults.add(&at, "this repository cannot be used", None);
         }
