@@ -110,7 +110,8 @@ impl<'a> Reach<'a> {
         }
     }
 
-    /// Whoever asks for a name by itself also means what the newest package of this name was replaced by.
+    /// Whoever asks for a name by itself also means what the newest package of this name was replaced by. Not in a Debian archive: there a replaced
+    /// package is gone, and what still stands beside its replacement (sudo and sudo-ldap) is an alternative.
     fn succession(&self, wanted: &Dep) -> Option<Vec<Number>> {
         if wanted.compare.is_some() {
             return None;
@@ -118,7 +119,8 @@ impl<'a> Reach<'a> {
         let named = |(_, (_, p)): &(Number, &(Chosen, &PackageMeta))| p.name == wanted.name;
         let newest = self.all.iter().enumerate().filter(named).max_by(|(_, (_, a)), (_, (_, b))| a.compare_evr(b))?.1.1;
         let newest = newest.own();
-        let obsoletes = |p: &PackageMeta| p.name != wanted.name && p.obsoletes.iter().any(|dep| dep.overlaps(&newest));
+        let obsoletes =
+            |p: &PackageMeta| p.source_digest.is_none() && p.name != wanted.name && p.obsoletes.iter().any(|dep| dep.overlaps(&newest));
         let successors: Vec<Number> = self.all.iter().enumerate().filter(|(_, (_, p))| obsoletes(p)).map(|(number, _)| number).collect();
         if successors.is_empty() {
             return None;

@@ -174,3 +174,12 @@ fn what_is_kept_stays_at_its_version() {
     let chosen = resolve(&repos, &request(&["b"])).unwrap();
     assert_eq!(needed_by(&repos, &chosen, &["b".into()]), BTreeSet::from(["a".to_owned(), "b".to_owned()]));
 }
+
+#[test]
+fn an_alternative_of_a_debian_archive_does_not_take_the_place_of_the_name_asked_for() {
+    let deb = |package: PackageMeta| PackageMeta { source_digest: Some(crate::base::Digest::of(b"deb")), ..package };
+    let alternative = PackageMeta { obsoletes: vec![Dep::any("sudo")], provides: vec![Dep::any("sudo")], ..package("sudo-ldap", "2", &[]) };
+    let repos = [repo("r", 99, vec![deb(package("sudo", "1", &[])), deb(alternative)])];
+    let chosen = resolve(&repos, &request(&["sudo"])).unwrap();
+    assert_eq!(names(&repos, &chosen), ["sudo-1-1.noarch@r"]);
+}
