@@ -145,3 +145,109 @@ fn a_cycle_of_includes_is_a_fault_and_a_diamond_is_not() {
     fs::write(dir.path().join("recipes/include/two.toml"), "include = [\"base.toml\"]").unwrap();
     assert_eq!(load_in(&dir).unwrap().kernel.args, ["root=LABEL=root", "rw"]);
 }
+
+/// The project's own recipes, overlay and keys in a folder of their own, with a stand-in for each key file that the publisher has to give.
+fn own_project(with_keys: bool) -> tempfile::TempDir {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let to = to.join(entry.file_name());
+            if entry.path().is_dir() { copy(&entry.path(), &to) } else { fs::copy(entry.path(), to).map(drop).unwrap() }
+        }
+    }
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let dir = tempfile::tempdir().unwrap();
+    copy(&top.join("recipes"), &dir.path().join("recipes"));
+    copy(&top.join("rootfs-overlay"), &dir.path().join("rootfs-overlay"));
+    for fingerprint in
+        ["36F612DCF27F7D1A48A835E4DBFCF71C6D9F90A6", "99DB70FAE1D7CE227FB6488205B555B38483C65D", "DE15B14486CD377B9E876E1A234654DA9A296436"]
+    {
+        let path = dir.path().join(format!("recipes/keys/{fingerprint}.asc"));
+        if with_keys {
+            fs::write(path, "key").unwrap();
+        } else {
+            fs::remove_file(path).ok();
+        }
+    }
+    dir
+}
+
+#[test]
+fn every_recipe_of_the_project_is_valid_once_its_keys_are_there() {
+    let dir = own_project(true);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir.path().join("recipes")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let recipe = load(&path).unwrap();
+            assert!(recipe.overlays.iter().any(|overlay| overlay.name == "machine"), "{}", recipe.name);
+            assert_eq!(recipe.tools.repos, ["forky"]);
+            names.push(recipe.name);
+        }
+    }
+    names.sort();
+    assert_eq!(names, ["atomic-host", "atomic-host-cloud", "atomic-host-minimal", "centos-stream-atomic-host", "fedora-atomic-host"]);
+}
+
+#[test]
+fn a_distribution_whose_key_is_not_there_says_how_to_get_it_and_nothing_else() {
+    let dir = own_project(false);
+    for (name, faults, url) in [
+        ("fedora-atomic-host", 2, "https://fedoraproject.org/fedora.pgp"),
+        ("centos-stream-atomic-host", 3, "https://www.centos.org/keys/RPM-GPG-KEY-CentOS-Official"),
+    ] {
+        let error = load(&dir.path().join(format!("recipes/{name}.toml"))).unwrap_err().to_string();
+        assert_eq!(error.lines().count(), faults, "{error}");
+        for line in error.lines() {
+            assert!(line.contains("cannot read key file") && line.contains("`gpg --show-keys` must say the fingerprint"), "{line}");
+        }
+        let to = dir.path().join("recipes/include/../keys").display().to_string();
+        assert!(error.contains(&format!("hint: download it from {url} to {to}")), "{error}");
+    }
+}
+
+#[test]
+fn an_rpm_md_repository_has_one_address_and_says_what_its_metadata_rests_on() {
+    for (old, new, expected) in [
+        (
+            "url = \"../packages\"",
+            "url = \"../packages\"\nmetalink = \"https://x/m\"",
+            Some("demo.toml:9:12: both `url` and `metalink`; hint: keep one"),
+        ),
+        ("url = \"../packages\"", "", Some("missing key `url` in [[repo]]; hint: or `metalink`, `mirrorlist`")),
+        ("url = \"../packages\"", "metalink = \"ftp://x/m\"", Some("`metalink` must start with http://, https:// or file:///")),
+        (
+            "url = \"../packages\"\nkeys = \"unsigned\"",
+            "metalink = \"http://x/m\"\nkeys = [\"keys/archive.asc\"]",
+            Some("proves nothing about the metadata"),
+        ),
+        (
+            "url = \"../packages\"",
+            "mirrorlist = \"https://x/m\"\nmetadata = \"metalink\"",
+            Some("`metadata = \"metalink\"` without a metalink"),
+        ),
+        ("keys = \"unsigned\"", "keys = \"unsigned\"\nmetadata = \"signed\"", Some("`metadata = \"signed\"` without keys")),
+        ("keys = \"unsigned\"", "keys = [\"keys/archive.asc\"]\nkeys-from = \"http://x\"", Some("`keys-from` must start with https://")),
+        ("[packages]", "[packages]\nmodules = [\"nodejs\"]", Some("`modules` must be name:stream, found \"nodejs\"")),
+        ("[packages]", "[packages]\nmodules = [\"a:1\", \"a:2\"]", Some("two streams of the module a; hint: keep one")),
+        (
+            "url = \"../packages\"\nkeys = \"unsigned\"",
+            "metalink = \"https://x/m\"\nkeys = [\"keys/archive.asc\"]\nexclude = [\"x*\"]",
+            None,
+        ),
+        ("url = \"../packages\"", "mirrorlist = \"../mirrors.txt\"\nmetadata = \"unsigned\"", None),
+    ] {
+        assert!(GOOD.contains(old));
+        let recipe = GOOD.replacen(old, new, 1);
+        match expected {
+            Some(expected) => {
+                let found = faults(&recipe, BASE);
+                assert!(found.iter().any(|line| line.contains(expected)), "{expected}\nis not among\n{}", found.join("\n"));
+            }
+            None => drop(load_in(&project(&recipe, BASE)).unwrap()),
+        }
+    }
+    let digest = |mirror: &str| load_in(&project(&GOOD.replace("url = \"../packages\"", mirror), BASE)).unwrap().digest();
+    assert_eq!(digest("url = \"https://a/x\""), digest("mirrorlist = \"https://b/y\""), "mirrors are no part of the intent");
+}

@@ -131,17 +131,27 @@ fn metadata_trust(row: &mut Reader<'_>, source: Option<&RepoSource>, trust: Opti
 fn trust(row: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Option<Trust> {
     let hint = "name the key files, or write `keys = \"unsigned\"`";
     let names = match row.word_or_texts("keys", "unsigned") {
-        Some(Ok(())) => return Some(Trust::Unsigned),
+        Some(Ok(())) => {
+            if let Some(from) = row.text("keys-from") {
+                row.faults.add(&from.at, "`keys-from` without keys", None);
+            }
+            return Some(Trust::Unsigned);
+        }
         Some(Err(names)) if !names.is_empty() => names,
         Some(Err(_)) | None => {
             row.missing("keys", Some(hint.into()));
             return None;
         }
     };
+    let from = row.text("keys-from");
+    if let Some(from) = from.as_ref().filter(|from| !from.value.starts_with("https://")) {
+        row.faults.add(&from.at, format!("`keys-from` must start with https://, found {:?}", from.value), None);
+    }
     let mut keys = Vec::new();
     for name in &names {
         let beside = absolute(&name.at.file).parent().unwrap_or(Path::new("/")).join(&name.value);
-        let path = if beside.exists() { beside } else { folder.join(&name.value) };
+        let shared = folder.join(&name.value);
+        let path = if shared.exists() && !beside.exists() { shared } else { beside };
         match std::fs::read(&path) {
             Ok(bytes) => keys.push(KeyFile { path, digest: Digest::of(&bytes) }),
             Err(e) => {
@@ -152,12 +162,26 @@ fn trust(row: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Option<Trust> 
                 faults.add(
                     &name.at,
                     format!("cannot read key file {:?}: {e}", name.value),
-                    nearest(&name.value, near.iter().map(String::as_str)),
+                    match &from {
+                        Some(from) => Some(how_to_get(&from.value, &path)),
+                        None => nearest(&name.value, near.iter().map(String::as_str)),
+                    },
                 );
             }
         }
     }
     (keys.len() == names.len()).then_some(Trust::Keys(keys))
+}
+
+/// Keys come to the recipe by hand, once: what fetched them by itself would trust whoever answers.
+fn how_to_get(from: &str, path: &Path) -> String {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let fingerprint = stem.len() >= 40 && stem.bytes().all(|b| b.is_ascii_hexdigit());
+    let compare = match fingerprint {
+        true => format!("; `gpg --show-keys` must say the fingerprint {stem}"),
+        false => "; compare its fingerprint with what the publisher says".to_owned(),
+    };
+    format!("download it from {from} to {}{compare}", path.display())
 }
 
 fn deb_kind(row: &mut Reader<'_>, deb: bool, faults: &Faults) -> Option<RepoKind> {

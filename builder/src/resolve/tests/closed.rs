@@ -71,3 +71,43 @@ fn a_set_that_lacks_one_of_its_packages_is_not_closed() {
     // All but the two that were asked for are there because something needs them; bash is needed besides.
     assert_eq!(open, chosen.len() - 1);
 }
+
+/// What of a recipe's file `[packages] install` says.
+fn install_of(file: &str) -> Vec<String> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../recipes").join(file);
+    let recipe: toml::Table = toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    recipe["packages"]["install"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_enterprise_linux_recipes_base_resolves_against_real_base_os_metadata() {
+    let Some(repo) = snapshot("metadata/centos-stream-9-baseos-2022-02", "baseos", 99) else { return };
+    let repos = [repo];
+    let names: BTreeSet<&str> = repos[0].packages.iter().map(|p| p.name.as_str()).collect();
+    let mut wanted = install_of("include/rpm-base.toml");
+    wanted.extend(install_of("centos-stream-atomic-host.toml"));
+    wanted.extend(install_of("include/console.toml"));
+    let (here, elsewhere): (Vec<String>, Vec<String>) =
+        wanted.into_iter().partition(|name| name.starts_with('/') || names.contains(name.as_str()));
+    // These are in AppStream, of which there is no metadata here.
+    assert_eq!(
+        elsewhere,
+        [
+            "ostree",
+            "cloud-utils-growpart",
+            "cloud-init",
+            "rpm-ostree",
+            "podman",
+            "podman-docker",
+            "container-selinux",
+            "containernetworking-plugins"
+        ]
+    );
+    let chosen = resolve(&repos, &Request { install: here, ..Request::default() }).unwrap();
+    let kernels: Vec<String> =
+        chosen.iter().map(|c| c.of(&repos).unwrap().1).filter(|p| p.name == "kernel-core").map(PackageMeta::nevra).collect();
+    assert_eq!(kernels, ["kernel-core-5.14.0-55.el9.x86_64"]);
+    let archs: BTreeSet<&str> = chosen.iter().map(|c| c.of(&repos).unwrap().1.arch.as_str()).collect();
+    assert_eq!(archs, BTreeSet::from(["noarch", "x86_64"]));
+    println!("{} packages", chosen.len());
+}
