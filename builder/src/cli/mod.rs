@@ -4,11 +4,15 @@ mod apt_sources;
 mod args;
 mod boot;
 mod build;
+mod cat;
+mod diff;
 mod environment;
+mod explain;
 mod inspect;
 mod lock;
 mod render;
 mod seed;
+mod verify;
 
 use args::{Arguments, Command};
 use clap::Parser;
@@ -28,6 +32,10 @@ pub fn main() -> ExitCode {
         Command::Lock(arguments) => lock::run(&arguments, lock::Extent::Metadata),
         Command::Fetch(arguments) => lock::run(&arguments, lock::Extent::Packages),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Cat(arguments) => cat::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Boot(arguments) => boot::run(&arguments),
         Command::Seed(arguments) => seed::run(&arguments),
     };

@@ -9,7 +9,7 @@ use crate::image;
 use crate::lock::Lockfile;
 use crate::ostree::{self, Commit, CommitId, CommitMeta, MetadataValue, Store};
 use crate::recipe::{OutputFormat, Recipe, Rollback, RootModel, SelinuxMode};
-use crate::rootfs::{self, BootData, TriggerCache};
+use crate::rootfs::{self, BootData, BootImages, Rootfs, TriggerCache};
 use crate::tree::FileTree;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,9 +48,38 @@ fn refuse_unbuilt(recipe: &Recipe) -> Result<()> {
     Ok(())
 }
 
-fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Report> {
+/// All that a disk is planned from.
+struct Composed {
+    lock: Lockfile,
+    epoch: SourceDateEpoch,
+    rootfs: Rootfs,
+    boot_images: BootImages,
+    version: String,
+    commit: Commit,
+    previous: Option<Previous>,
+    seed: ImageSeed,
+}
+
+impl Composed {
+    fn plan(&self, recipe: &Recipe) -> Result<Planned> {
+        let current = Deployable { commit: &self.commit, tree: self.rootfs.tree(), version: Some(self.version.clone()) };
+        let rollback = match &self.previous {
+            Some((commit, tree, version)) => Deployable { commit, tree, version: version.clone() },
+            None => Deployable { commit: &self.commit, tree: self.rootfs.tree(), version: Some(self.version.clone()) },
+        };
+        disk_of(recipe, &current, &rollback, &self.boot_images, &self.seed, self.epoch)
+    }
+}
+
+/// Everything up to the commit; nothing is written but the cache and the lockfile. `store` is where a rollback's commit may be.
+fn compose(
+    recipe: &Recipe,
+    settings: &Settings,
+    store: impl FnOnce() -> Result<Option<Store>>,
+    stages: &mut Stages,
+    progress: &dyn Progress,
+) -> Result<(Composed, Option<Store>)> {
     refuse_unbuilt(recipe)?;
-    let mut stages = Stages::start();
     let lock = locking::ensure(recipe, settings, progress)?;
     let epoch = recipe.epoch.unwrap_or(lock.epoch);
     stages.done("lock");
@@ -67,30 +96,45 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
 
     progress.begin("commit", 0, "");
     let version = recipe.version.clone().unwrap_or_else(|| version_of(epoch));
-    let store = Store::create(&settings.repo)?;
-    let (commit, previous) = commit_of(recipe, rootfs.tree(), &version, &store, epoch, progress)?;
+    let store = store()?;
+    let (commit, previous) = commit_of(recipe, rootfs.tree(), &version, store.as_ref(), epoch, progress)?;
     stages.done("commit");
 
     let seed = ImageSeed::new(Digest::of(format!("{} {}", recipe.digest(), Digest::of(lock.text()?.as_bytes())).as_bytes()));
-    let current = Deployable { commit: &commit, tree: rootfs.tree(), version: Some(version.clone()) };
-    let rollback = match &previous {
-        Some((commit, tree, version)) => Deployable { commit, tree, version: version.clone() },
-        None => Deployable { commit: &commit, tree: rootfs.tree(), version: Some(version.clone()) },
-    };
+    Ok((Composed { lock, epoch, rootfs, boot_images, version, commit, previous, seed }, store))
+}
+
+/// The disk that `build` would write.
+pub fn plan(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Segments> {
+    in_pool(settings, || {
+        let store = || match recipe.deployments.rollback {
+            Rollback::Same => Ok(None),
+            Rollback::Previous => Store::open(&settings.repo).map(Some),
+        };
+        let (composed, _) = compose(recipe, settings, store, &mut Stages::start(), progress)?;
+        progress.begin("disk", 0, "");
+        Ok(composed.plan(recipe)?.disk.segments)
+    })
+}
+
+fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Report> {
+    let mut stages = Stages::start();
+    let (composed, store) = compose(recipe, settings, || Store::create(&settings.repo).map(Some), &mut stages, progress)?;
+    let store = store.ok_or_else(|| Error::internal("a build without a tree store"))?;
     let folder = settings.out.join(&recipe.name);
     // The disk needs nothing that the store writes: they share the cores, and the slower one shows its bar when the other is done.
     let behind = Behind::new(progress);
     let (stored, exported) = rayon::join(
         || {
             let mut stages = Stages::start();
-            store.write(&commit, rootfs.tree(), &recipe.reference, STORE_LEVEL, &behind)?;
+            store.write(&composed.commit, composed.rootfs.tree(), &recipe.reference, STORE_LEVEL, &behind)?;
             stages.done("store");
             Ok(stages)
         },
         || {
             let mut stages = Stages::start();
             progress.begin("disk", 0, "");
-            let Planned { disk, warnings } = disk_of(recipe, &current, &rollback, &boot_images, &seed, epoch)?;
+            let Planned { disk, warnings } = composed.plan(recipe)?;
             stages.done("disk");
             let exported =
                 export(recipe, settings, &disk.segments, &folder, &mut stages, progress).map(|artifacts| (artifacts, warnings, stages));
@@ -101,7 +145,8 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
     let (artifacts, warnings, exporting) = exported?;
     stages.join(stored?);
     stages.join(exporting);
-    manifest::write(&folder.join("manifest.json"), recipe, &lock, &seed, commit.id, &version, rootfs.ledger(), &artifacts)?;
+    let Composed { lock, seed, commit, version, rootfs, .. } = &composed;
+    manifest::write(&folder.join("manifest.json"), recipe, lock, seed, commit.id, version, rootfs.ledger(), &artifacts)?;
     Ok(Report {
         artifacts,
         commit: commit.id.to_string(),
@@ -155,7 +200,7 @@ fn commit_of(
     recipe: &Recipe,
     tree: &FileTree,
     version: &str,
-    store: &Store,
+    store: Option<&Store>,
     epoch: SourceDateEpoch,
     progress: &dyn Progress,
 ) -> Result<(Commit, Option<Previous>)> {
@@ -171,9 +216,9 @@ fn commit_of(
     };
     let before = match recipe.deployments.rollback {
         Rollback::Same => None,
-        Rollback::Previous => store.resolve_ref(&recipe.reference)?,
+        Rollback::Previous => store.map_or(Ok(None), |store| store.resolve_ref(&recipe.reference))?,
     };
-    let Some(mut before) = before else {
+    let (Some(mut before), Some(store)) = (before, store) else {
         if recipe.deployments.rollback == Rollback::Previous {
             progress.note("rollback = \"previous\", but the store has no earlier commit of this ref: both deployments are of this one");
         }
