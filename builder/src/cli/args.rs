@@ -26,6 +26,14 @@ pub(super) enum Command {
     /// Look into an RPM file: its header, its paths, its signature
     #[command(subcommand)]
     Rpm(RpmCommand),
+    /// Print a file of a disk image, as the booted host would see it
+    Cat(CatArguments),
+    /// Compare two disk images: packages, kernel arguments, sizes, files
+    Diff(DiffArguments),
+    /// Rebuild an image from its manifest's inputs and compare every byte
+    Verify(VerifyArguments),
+    /// Say what a sector of a disk image is for: partition, structure, file, package, recipe line
+    Explain(ExplainArguments),
     /// Boot a disk image in QEMU, with its serial console here; the image stays as it is
     Boot(BootArguments),
     /// Write a NoCloud seed that cloud-init reads at first boot
@@ -161,6 +169,57 @@ pub(super) struct RpmVerifyArguments {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct CatArguments {
+    /// Such as disk.qcow2:/etc/fstab; /sysroot, /boot, /boot/efi and /var are there too
+    #[arg(value_name = "IMAGE:/PATH", value_parser = image_and_path)]
+    pub file: (PathBuf, String),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiffArguments {
+    pub before: PathBuf,
+    pub after: PathBuf,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArguments {
+    pub image: PathBuf,
+    /// What the image was built from [default: manifest.json beside the image]
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// The recipe [default: recipes/NAME.toml with the manifest's name]
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    #[command(flatten)]
+    pub sources: SourceArguments,
+    /// The tree store, which has the rollback's commit if the recipe says rollback = "previous"
+    #[arg(long, value_name = "DIR", default_value = "repo")]
+    pub repo: PathBuf,
+    #[command(flatten)]
+    pub talk: TalkArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArguments {
+    pub image: PathBuf,
+    /// Counts from 0, in 512 bytes
+    #[arg(long, value_name = "N")]
+    pub sector: u64,
+    /// Name the line of this recipe that brings the file
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    /// Where the packages are unpacked [default: atomic-image in XDG_CACHE_HOME or ~/.cache]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct BootArguments {
     pub image: PathBuf,
     #[arg(long, value_enum, default_value = "bios")]
@@ -211,6 +270,12 @@ fn port_pair(text: &str) -> Result<(u16, u16), String> {
     Ok((port(host)?, port(guest)?))
 }
 
+/// The first `:/` parts them.
+fn image_and_path(text: &str) -> Result<(PathBuf, String), String> {
+    let (image, path) = text.split_once(":/").filter(|(image, _)| !image.is_empty()).ok_or("expected such as disk.raw:/etc/fstab")?;
+    Ok((PathBuf::from(image), format!("/{path}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,6 +302,12 @@ mod tests {
             ("rpm verify a.rpm --key k.asc --key l.asc", true),
             ("rpm verify a.rpm", false),
             ("rpm verify a.rpm --key k.asc --relax everything", false),
+            ("cat disk.raw:/etc/fstab", true),
+            ("cat disk.raw", false),
+            ("diff a.raw b.qcow2 --json", true),
+            ("verify disk.raw --recipe r.toml --manifest m.json --cache c --offline --json --quiet", true),
+            ("explain disk.raw --sector 2048 --recipe r.toml --cache c --json", true),
+            ("explain disk.raw", false),
             ("boot disk.raw --firmware uefi --seed s.iso --forward 2222:22 --forward 9090:9090 --memory 2048", true),
             ("seed --user-data u --meta-data m -o s.iso", true),
             ("seed --user-data u --meta-data m --network-config n -o s.iso", true),

@@ -15,15 +15,17 @@ pub(super) fn settings(sources: &SourceArguments) -> Result<Settings> {
         formats: Vec::new(),
         jobs: std::thread::available_parallelism().map_or(1, |n| n.get()),
         locked: false,
-        cache: match &sources.cache {
-            Some(cache) => cache.clone(),
-            None => cache_folder()?,
-        },
+        cache: cache(&sources.cache)?,
         mirror: sources.mirror.clone().or_else(apt_sources::machine_mirror),
         offline: sources.offline,
         ca: sources.ca.clone(),
         now: now(),
     })
+}
+
+/// The folder that was named, or the user's.
+pub(super) fn cache(named: &Option<PathBuf>) -> Result<PathBuf> {
+    named.clone().map_or_else(cache_folder, Ok)
 }
 
 /// Per the XDG base directory specification: a relative XDG_CACHE_HOME is ignored.

@@ -4,12 +4,16 @@ mod apt_sources;
 mod args;
 mod boot;
 mod build;
+mod cat;
+mod diff;
 mod environment;
+mod explain;
 mod inspect;
 mod lock;
 mod render;
 mod rpm;
 mod seed;
+mod verify;
 
 use args::{Arguments, Command};
 use clap::Parser;
@@ -30,6 +34,10 @@ pub fn main() -> ExitCode {
         Command::Fetch(arguments) => lock::fetch(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Rpm(command) => rpm::run(&command),
+        Command::Cat(arguments) => cat::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Boot(arguments) => boot::run(&arguments),
         Command::Seed(arguments) => seed::run(&arguments),
     };

@@ -136,7 +136,12 @@ pub(super) fn warning(text: &str) {
 
 /// Data to stdout. A reader that went away (`| head`) is no error.
 pub(super) fn print(text: &str) -> Result<()> {
-    match std::io::stdout().lock().write_all(text.as_bytes()).and_then(|()| std::io::stdout().lock().flush()) {
+    bytes(text.as_bytes())
+}
+
+/// The same for what need not be text.
+pub(super) fn bytes(bytes: &[u8]) -> Result<()> {
+    match std::io::stdout().lock().write_all(bytes).and_then(|()| std::io::stdout().lock().flush()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => result.context(|| "write to stdout"),
     }

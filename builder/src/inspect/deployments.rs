@@ -40,7 +40,7 @@ impl Place {
 }
 
 /// All deployments, and the packages of the first. No sysroot, no deployments: that is no error.
-pub(super) fn read(volumes: &[ext4::Reader]) -> Result<(Vec<DeploymentRow>, Vec<PackageRow>)> {
+pub(super) fn read(volumes: &[&ext4::Reader]) -> Result<(Vec<DeploymentRow>, Vec<PackageRow>)> {
     let Some(root) = with(volumes, DEPLOY)? else { return Ok((vec![], vec![])) };
     let places = places(root)?;
     let mut ordered: Vec<(Place, Vec<String>)> = Vec::new();
@@ -77,6 +77,7 @@ fn row(root: &ext4::Reader, place: &Place, kernel_arguments: Vec<String>) -> Res
         os: place.os.clone(),
         reference: reference.to_owned(),
         commit: place.commit.clone(),
+        folder: place.path()?.to_string(),
         version: version(root, place)?,
         kernel_arguments,
     })
@@ -125,7 +126,7 @@ fn places(root: &ext4::Reader) -> Result<Vec<Place>> {
 }
 
 /// Names of the boot entries with their contents, the default first.
-fn boot_entries(volumes: &[ext4::Reader]) -> Result<Vec<(String, bls::Entry)>> {
+fn boot_entries(volumes: &[&ext4::Reader]) -> Result<Vec<(String, bls::Entry)>> {
     let mut out = Vec::new();
     // On a filesystem of its own, or in /boot of the root.
     for base in ["/", "/boot"] {
@@ -175,9 +176,9 @@ fn follow(root: &ext4::Reader, link: &str) -> Result<Place> {
 }
 
 /// The first volume that has `path`.
-fn with<'v, 's>(volumes: &'v [ext4::Reader<'s>], path: &str) -> Result<Option<&'v ext4::Reader<'s>>> {
+fn with<'v, 's>(volumes: &[&'v ext4::Reader<'s>], path: &str) -> Result<Option<&'v ext4::Reader<'s>>> {
     let path = ImagePath::parse(path)?;
-    for volume in volumes {
+    for &volume in volumes {
         if volume.stat(&path)?.is_some() {
             return Ok(Some(volume));
         }

@@ -1,5 +1,6 @@
 //! The file as a disk: raw, or qcow2 by its magic. Says early and plainly what is no disk.
 
+use super::volumes::holds_filesystem;
 use crate::base::{Error, Result, ResultExt};
 use crate::formats::qcow2;
 use std::fs::{self, File};
@@ -18,6 +19,9 @@ const WRAPPED: [(&[u8], &str); 6] = [
     (b"PK\x03\x04", "zip"),
     (b"KDMV", "vmdk"),
 ];
+
+/// Bytes from the start that tell what a file is.
+const START: u64 = 2048;
 
 /// Fills a buffer from a byte offset of the disk, or fails.
 pub(super) type Source<'a> = &'a dyn Fn(u64, &mut [u8]) -> Result<()>;
@@ -43,13 +47,13 @@ pub(super) fn open<T>(path: &Path, look: impl FnOnce(u64, Source) -> Result<T>) 
         }
         file.read_exact_at(buffer, offset).context(|| format!("read {} bytes at offset {offset}", buffer.len()))
     };
-    let mut start = vec![0; length.min(1024) as usize];
+    let mut start = vec![0; length.min(START) as usize];
     read(0, &mut start)?;
     if start.starts_with(QCOW2) {
         let disk = qcow2::Reader::open(length, &read)?;
         return look(disk.size(), &|offset, buffer| disk.read_at(offset, buffer));
     }
-    if start.get(512..520) != Some(b"EFI PART") {
+    if start.get(512..520) != Some(b"EFI PART") && !holds_filesystem(&start) {
         return Err(no_table(&start));
     }
     look(length, &read)

@@ -1,60 +1,56 @@
 //! Opens a finished image and says what is in it, through our own readers: no mount, no root, no child process. Nothing is written.
 //! What the image claims is bounded by what is there; damage ends in an error that names the partition and the place.
 
+#[cfg(test)]
+mod command_tests;
+mod compare;
 mod deployments;
+mod diff;
 mod disk;
+mod explain;
 pub mod package;
 mod report;
 #[cfg(test)]
 mod tests;
+mod view;
 mod volumes;
 
+pub use compare::{Difference, compare};
+pub use diff::{Diff, FileChange, PackageChange, SizeChange, diff};
+pub use explain::{Place, explain};
 pub use report::{DeploymentRow, FilesystemRow, ImageReport, PackageRow, PartitionRow};
 
-use crate::base::{ByteSize, Error, Lba, Result, ResultExt};
-use crate::formats::ext4;
-use crate::formats::gpt::{BACKUP_SECTORS, Partition, Table};
+use crate::base::{ByteSize, ImagePath, Result, ResultExt};
 use std::path::Path;
+use view::View;
+use volumes::Volume;
 
 /// Reads the raw or qcow2 image at `path`.
 pub fn image(path: &Path) -> Result<ImageReport> {
     disk::open(path, report_of).context(|| path.display())
 }
 
-fn report_of(size: u64, source: disk::Source) -> Result<ImageReport> {
-    let table = Table::read(size, source)?;
-    // A qcow2 file that was cut short may still have its tables; the disk's last sectors, the backup GPT, are among the last written.
-    source(size.saturating_sub(BACKUP_SECTORS * Lba::SECTOR), &mut [0; (BACKUP_SECTORS * Lba::SECTOR) as usize])?;
-    let mut report = ImageReport::default();
-    let numbered: Vec<(u32, &Partition)> = (1..).zip(&table.partitions).collect();
-    for &(number, p) in &numbered {
-        report.partitions.push(PartitionRow {
-            number,
-            name: p.name.clone(),
-            kind: p.kind.to_string(),
-            guid: p.id.to_string(),
-            start: p.offset(),
-            size: ByteSize(p.size()),
-        });
-    }
-    let within: Vec<_> = numbered.iter().map(|&(_, p)| move |offset, buffer: &mut [u8]| read_within(p, source, offset, buffer)).collect();
-    let mut volumes = Vec::new();
-    for (&(number, p), read) in numbered.iter().zip(&within) {
-        let place = || format!("partition {number} ({})", p.name);
-        let Some(row) = volumes::filesystem(number, p, read).context(place)? else { continue };
-        if row.kind == "ext4" {
-            volumes.push(ext4::Reader::open(read).context(place)?);
-        }
-        report.filesystems.push(row);
-    }
-    (report.deployments, report.packages) = deployments::read(&volumes)?;
-    Ok(report)
+/// The contents of the file that the booted host would find at `path`; symlinks are followed. A file of at most 1 GiB.
+pub fn cat(image: &Path, path: &ImagePath) -> Result<Vec<u8>> {
+    disk::open(image, |size, source| volumes::with(size, source, |_, volumes| View::of(volumes)?.read(path))).context(|| image.display())
 }
 
-fn read_within(partition: &Partition, source: disk::Source, offset: u64, buffer: &mut [u8]) -> Result<()> {
-    if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > partition.size()) {
-        let size = partition.size();
-        return Err(Error::integrity(format!("{} bytes at offset {offset} are past the partition's end at {size}", buffer.len())));
-    }
-    source(partition.offset() + offset, buffer)
+fn report_of(size: u64, source: disk::Source) -> Result<ImageReport> {
+    volumes::with(size, source, |table, volumes| {
+        let mut report = ImageReport::default();
+        for (number, p) in (1..).zip(table.iter().flat_map(|table| &table.partitions)) {
+            report.partitions.push(PartitionRow {
+                number,
+                name: p.name.clone(),
+                kind: p.kind.to_string(),
+                guid: p.id.to_string(),
+                start: p.offset(),
+                size: ByteSize(p.size()),
+            });
+        }
+        report.filesystems = volumes.iter().map(Volume::row).collect::<Result<_>>()?;
+        let readers: Vec<_> = volumes.iter().filter_map(Volume::ext4).collect();
+        (report.deployments, report.packages) = deployments::read(&readers)?;
+        Ok(report)
+    })
 }

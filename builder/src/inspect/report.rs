@@ -41,6 +41,8 @@ pub struct DeploymentRow {
     #[serde(rename = "ref")]
     pub reference: String,
     pub commit: String,
+    /// Its tree on the root filesystem.
+    pub folder: String,
     pub version: Option<String>,
     /// In order, as the boot entry has them.
     pub kernel_arguments: Vec<String>,

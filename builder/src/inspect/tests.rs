@@ -1,17 +1,17 @@
 use super::*;
 use crate::base::{Blob, Digest, ImagePath, ImageSeed, Kind, Segment, Segments, Silent, SourceDateEpoch};
 use crate::disk::{DiskParts, EspFiles, assemble, esp};
-use crate::formats::mbr;
+use crate::formats::{ext4, mbr};
 use crate::image::{Compression, qcow2, raw};
 use crate::ostree::{Commit, CommitMeta, Deployment, MetadataValue, Remote, SysrootRequest, commit, sysroot};
 use crate::tree::{Attributes, Edit, FileTree, Inode};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-const EPOCH: SourceDateEpoch = SourceDateEpoch(1_700_000_000);
+pub(super) const EPOCH: SourceDateEpoch = SourceDateEpoch(1_700_000_000);
 const PACKAGES: &str = "bash-0:5.2-1.x86_64 aa\nzlib-0:1.3-1.x86_64 bb\n";
 
-fn tree() -> FileTree {
+pub(super) fn tree() -> FileTree {
     let mut tree = FileTree::new();
     for (name, text) in [
         ("/usr/lib/modules/6.1.0/vmlinuz", "a kernel"),
@@ -26,13 +26,13 @@ fn tree() -> FileTree {
     tree
 }
 
-fn committed(tree: &FileTree) -> Commit {
+pub(super) fn committed(tree: &FileTree) -> Commit {
     let metadata = [("version".to_owned(), MetadataValue::from("7"))].into();
     commit(tree, &CommitMeta { subject: String::new(), body: String::new(), parent: None, epoch: EPOCH, metadata }).unwrap()
 }
 
 /// A disk of two deployments of one commit.
-fn disk(tree: &FileTree, commit: &Commit) -> Segments {
+pub(super) fn disk(tree: &FileTree, commit: &Commit) -> Segments {
     let deployment = |serial, argument: &str| Deployment {
         commit,
         tree,

@@ -5,13 +5,14 @@ use super::disk_of::{Deployable, Planned, disk_of};
 use super::locking::Update;
 use super::stages::Stages;
 use super::{Artifact, LockReport, LockedRow, Report, Settings, locking, manifest, packs};
-use crate::base::{ByteSize, Digest, Error, ImageSeed, Progress, Result, ResultExt, SourceDateEpoch, sweep, sweep_scratch};
+use crate::base::{ByteSize, Digest, Error, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch, sweep, sweep_scratch};
 use crate::disk::DiskImage;
+use crate::fetch::Pack;
 use crate::image;
 use crate::lock::Lockfile;
 use crate::ostree::{self, Commit, CommitId, CommitMeta, ContentIds, KnownContents, MetadataValue, Store};
 use crate::recipe::{Firmware, Recipe, Rollback, RootModel};
-use crate::rootfs::{self, BootData, TriggerCache};
+use crate::rootfs::{self, BootData, BootImages, Rootfs, TriggerCache};
 use crate::tree::FileTree;
 use std::collections::BTreeMap;
 
@@ -46,13 +47,44 @@ fn refuse_unbuilt(recipe: &Recipe) -> Result<()> {
     Ok(())
 }
 
-fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Report> {
+/// All that a disk is planned from.
+struct Composed {
+    lock: Lockfile,
+    packages: Vec<Pack>,
+    tools: Vec<Pack>,
+    epoch: SourceDateEpoch,
+    rootfs: Rootfs,
+    boot_images: BootImages,
+    version: String,
+    commit: Commit,
+    previous: Option<Previous>,
+    seed: ImageSeed,
+}
+
+impl Composed {
+    fn plan(&self, recipe: &Recipe) -> Result<Planned> {
+        let current = Deployable { commit: &self.commit, tree: self.rootfs.tree(), version: Some(self.version.clone()) };
+        let rollback = match &self.previous {
+            Some((commit, tree, version)) => Deployable { commit, tree, version: version.clone() },
+            None => Deployable { commit: &self.commit, tree: self.rootfs.tree(), version: Some(self.version.clone()) },
+        };
+        disk_of(recipe, &current, &rollback, &self.boot_images, self.rootfs.labels(), &self.seed, self.epoch)
+    }
+}
+
+/// Everything up to the commit; nothing is written but the cache and the lockfile. `store` is where a rollback's commit may be.
+fn compose(
+    recipe: &Recipe,
+    settings: &Settings,
+    store: impl FnOnce() -> Result<Option<Store>>,
+    known: &KnownContents,
+    stages: &mut Stages,
+    progress: &dyn Progress,
+) -> Result<(Composed, Option<Store>)> {
     refuse_unbuilt(recipe)?;
-    let folder = settings.out.join(&recipe.name);
     // What runs that were killed left behind.
-    ["packs", "outputs"].map(|name| settings.cache.join(name)).iter().chain([&folder]).for_each(|folder| sweep(folder));
+    ["packs", "outputs"].map(|name| settings.cache.join(name)).iter().for_each(|folder| sweep(folder));
     sweep_scratch(&settings.cache.join("scratch"));
-    let mut stages = Stages::start();
     let lock = locking::ensure(recipe, settings, progress)?;
     let epoch = recipe.epoch.unwrap_or(lock.epoch);
     stages.done("lock");
@@ -69,34 +101,51 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
 
     progress.begin("commit", 0, "");
     let version = recipe.version.clone().unwrap_or_else(|| version_of(epoch));
-    let store = Store::create(&settings.repo)?;
-    let known = KnownContents::load(settings.cache.join("contents").join(&recipe.name));
-    let contents = ostree::content_ids(rootfs.tree(), &known)?;
-    let (commit, previous) = commit_of(recipe, rootfs.tree(), contents, &version, &store, epoch, progress)?;
-    known.save()?;
+    let store = store()?;
+    let contents = ostree::content_ids(rootfs.tree(), known)?;
+    let (commit, previous) = commit_of(recipe, rootfs.tree(), contents, &version, store.as_ref(), epoch, progress)?;
     stages.done("commit");
 
     let seed = ImageSeed::new(Digest::of(format!("{} {}", recipe.digest(), Digest::of(lock.text()?.as_bytes())).as_bytes()));
-    let current = Deployable { commit: &commit, tree: rootfs.tree(), version: Some(version.clone()) };
-    let rollback = match &previous {
-        Some((commit, tree, version)) => Deployable { commit, tree, version: version.clone() },
-        None => Deployable { commit: &commit, tree: rootfs.tree(), version: Some(version.clone()) },
-    };
+    Ok((Composed { lock, packages, tools, epoch, rootfs, boot_images, version, commit, previous, seed }, store))
+}
+
+/// The disk that `build` would write; every content is hashed anew.
+pub fn plan(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Segments> {
+    in_pool(settings, || {
+        let store = || match recipe.deployments.rollback {
+            Rollback::Same => Ok(None),
+            Rollback::Previous => Store::open(&settings.repo).map(Some),
+        };
+        let (composed, _) = compose(recipe, settings, store, &KnownContents::none(), &mut Stages::start(), progress)?;
+        progress.begin("disk", 0, "");
+        Ok(composed.plan(recipe)?.disk.segments)
+    })
+}
+
+fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Report> {
+    let folder = settings.out.join(&recipe.name);
+    sweep(&folder);
+    let mut stages = Stages::start();
+    let known = KnownContents::load(settings.cache.join("contents").join(&recipe.name));
+    let (composed, store) = compose(recipe, settings, || Store::create(&settings.repo).map(Some), &known, &mut stages, progress)?;
+    known.save()?;
+    let store = store.ok_or_else(|| Error::internal("a build without a tree store"))?;
     // The disk needs nothing that the store writes: they share the cores, and the slower one shows its bar when the other is done.
     let behind = Behind::new(progress);
     let (stored, exported) = rayon::join(
         || {
             let mut stages = Stages::start();
-            store.write(&commit, rootfs.tree(), &recipe.reference, STORE_LEVEL, &behind)?;
+            store.write(&composed.commit, composed.rootfs.tree(), &recipe.reference, STORE_LEVEL, &behind)?;
             stages.done("store");
             Ok::<_, Error>(stages)
         },
         || {
             let mut stages = Stages::start();
             progress.begin("disk", 0, "");
-            let Planned { disk, warnings } = disk_of(recipe, &current, &rollback, &boot_images, rootfs.labels(), &seed, epoch)?;
+            let Planned { disk, warnings } = composed.plan(recipe)?;
             stages.done("disk");
-            let exported = export(recipe, settings, &disk, &version, seed, epoch, progress);
+            let exported = export(recipe, settings, &disk, &composed, progress);
             stages.done("images");
             behind.show();
             exported.map(|artifacts| (artifacts, warnings, stages))
@@ -105,18 +154,8 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
     let (artifacts, warnings, exporting) = exported?;
     stages.join(stored?);
     stages.join(exporting);
-    manifest::write(
-        &folder.join("manifest.json"),
-        recipe,
-        &lock,
-        &packages,
-        &tools,
-        &seed,
-        commit.id,
-        &version,
-        rootfs.ledger(),
-        &artifacts,
-    )?;
+    let Composed { lock, packages, tools, seed, commit, version, rootfs, .. } = &composed;
+    manifest::write(&folder.join("manifest.json"), recipe, lock, packages, tools, seed, commit.id, version, rootfs.ledger(), &artifacts)?;
     Ok(Report {
         artifacts,
         commit: commit.id.to_string(),
@@ -129,25 +168,17 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
 }
 
 /// Writes the disk in every format asked for.
-fn export(
-    recipe: &Recipe,
-    settings: &Settings,
-    disk: &DiskImage,
-    version: &str,
-    seed: ImageSeed,
-    epoch: SourceDateEpoch,
-    progress: &dyn Progress,
-) -> Result<Vec<Artifact>> {
+fn export(recipe: &Recipe, settings: &Settings, disk: &DiskImage, composed: &Composed, progress: &dyn Progress) -> Result<Vec<Artifact>> {
     let formats = if settings.formats.is_empty() { &recipe.output.formats } else { &settings.formats };
     let wrapping = image::Wrapping {
         name: &recipe.name,
         title: &recipe.title,
-        version,
+        version: &composed.version,
         compression: recipe.output.compression,
         sector: 512,
         uefi: recipe.disk.firmware.contains(&Firmware::Uefi),
-        seed,
-        epoch,
+        seed: composed.seed,
+        epoch: composed.epoch,
         // All but the root, whose first sectors change with every byte of the tree.
         known_start: Some(image::KnownStart { cache: &settings.cache.join("outputs"), length: disk.layout.root().offset() }),
     };
@@ -171,7 +202,7 @@ fn commit_of(
     tree: &FileTree,
     contents: ContentIds,
     version: &str,
-    store: &Store,
+    store: Option<&Store>,
     epoch: SourceDateEpoch,
     progress: &dyn Progress,
 ) -> Result<(Commit, Option<Previous>)> {
@@ -187,9 +218,9 @@ fn commit_of(
     };
     let before = match recipe.deployments.rollback {
         Rollback::Same => None,
-        Rollback::Previous => store.resolve_ref(&recipe.reference)?,
+        Rollback::Previous => store.map_or(Ok(None), |store| store.resolve_ref(&recipe.reference))?,
     };
-    let Some(mut before) = before else {
+    let (Some(mut before), Some(store)) = (before, store) else {
         if recipe.deployments.rollback == Rollback::Previous {
             progress.note("rollback = \"previous\", but the store has no earlier commit of this ref: both deployments are of this one");
         }

@@ -1,7 +1,7 @@
 //! manifest.json: every input and output digest of a build, and what the builder did to the tree beside unpacking. Same inputs, same bytes.
 
 use super::Artifact;
-use crate::base::{AtomicFile, Digest, Error, ImageSeed, Result};
+use crate::base::{AtomicFile, Digest, Error, ImageSeed, Result, ResultExt};
 use crate::fetch::Pack;
 use crate::lock::Lockfile;
 use crate::ostree::CommitId;
@@ -104,4 +104,20 @@ pub fn write(
     let mut bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| Error::internal("encode the manifest").source(e))?;
     bytes.push(b'\n');
     AtomicFile::write(path, &bytes)
+}
+
+/// What a manifest says that an image was built from.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct ManifestInputs {
+    /// Of the recipe.
+    pub name: String,
+    /// Digests in hex: of the recipe's meaning, and of the lockfile.
+    pub recipe: String,
+    pub lockfile: String,
+}
+
+/// Reads the inputs from a manifest.
+pub fn read_inputs(path: &Path) -> Result<ManifestInputs> {
+    let text = std::fs::read(path).context(|| format!("read the manifest {}", path.display()))?;
+    serde_json::from_slice(&text).map_err(|e| Error::integrity(format!("{} is no manifest of a build", path.display())).source(e))
 }

@@ -57,7 +57,7 @@ fn tree_size(commit: &Commit, tree: &FileTree) -> u64 {
         NodeKind::File(content) => content.len().next_multiple_of(BLOCK),
         _ => 0,
     };
-    let contents: u64 = commit.distinct_contents(tree).into_iter().map(|(_, id)| content(id)).sum();
+    let contents: u64 = commit.distinct_contents(tree).into_values().map(content).sum();
     let directories = tree.walk().iter().filter(|entry| tree.inode(entry.id).is_directory()).count() as u64;
     let objects = (commit.dirtrees.len() + commit.dirmetas.len()) as u64;
     contents + (directories + objects) * BLOCK

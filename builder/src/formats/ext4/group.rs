@@ -1,7 +1,7 @@
 //! A group descriptor: 64 bytes with the 64bit feature (ext4.h `struct ext4_group_desc`).
 
 use super::checksum::Checksum;
-use super::little_endian::{put_u16, put_u32};
+use super::little_endian::{get_u16, get_u32, put_u16, put_u32};
 
 pub(super) const SIZE: usize = 64;
 pub(super) const PER_BLOCK: u64 = (super::BLOCK / SIZE) as u64;
@@ -55,4 +55,18 @@ impl GroupDescriptor {
         put_u16(&mut b, 0x1e, checksum.0 as u16);
         b
     }
+}
+
+/// Block numbers of a descriptor as read; 32 bytes long without the 64bit feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Decoded {
+    pub(super) block_bitmap: u64,
+    pub(super) inode_bitmap: u64,
+    pub(super) inode_table: u64,
+    pub(super) flags: u16,
+}
+
+pub(super) fn decode(b: &[u8]) -> Decoded {
+    let block = |lo, hi| u64::from(get_u32(b, lo)) | if b.len() >= SIZE { u64::from(get_u32(b, hi)) << 32 } else { 0 };
+    Decoded { block_bitmap: block(0x00, 0x20), inode_bitmap: block(0x04, 0x24), inode_table: block(0x08, 0x28), flags: get_u16(b, 0x12) }
 }

@@ -41,6 +41,7 @@ mod journal;
 mod large_value;
 mod little_endian;
 mod numbering;
+mod owner;
 mod plan;
 mod reader;
 mod resize;
@@ -53,6 +54,7 @@ mod xattr;
 #[cfg(test)]
 mod tests;
 
+pub use owner::{Owner, Part};
 pub use plan::plan;
 pub use reader::{DirEntry, Reader, Source, Stat};
 

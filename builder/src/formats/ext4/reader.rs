@@ -4,8 +4,8 @@
 use super::extent::{self, Node};
 use super::inode::{self, Decoded, MAP_SIZE};
 use super::little_endian::{get_u8, get_u16, get_u32};
-use super::{superblock, xattr};
-use crate::base::{Error, ImagePath, Result};
+use super::{group, superblock, xattr};
+use crate::base::{Digest, Error, Hasher, ImagePath, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest file or directory read into memory, in bytes.
@@ -15,8 +15,8 @@ const MAX_READ: u64 = 1 << 30;
 pub type Source<'a> = &'a dyn Fn(u64, &mut [u8]) -> Result<()>;
 
 pub struct Reader<'a> {
-    source: Source<'a>,
-    superblock: superblock::Decoded,
+    pub(super) source: Source<'a>,
+    pub(super) superblock: superblock::Decoded,
 }
 
 /// One name in a directory.
@@ -78,6 +78,15 @@ impl<'a> Reader<'a> {
         self.superblock.blocks.saturating_mul(self.superblock.block_size)
     }
 
+    pub fn block_size(&self) -> u64 {
+        self.superblock.block_size
+    }
+
+    /// Bytes of an inode's record.
+    pub fn inode_size(&self) -> u64 {
+        self.superblock.inode_size
+    }
+
     /// In bytes, as the superblock says.
     pub fn free(&self) -> u64 {
         self.superblock.free_blocks.saturating_mul(self.superblock.block_size)
@@ -96,9 +105,15 @@ impl<'a> Reader<'a> {
 
     /// Every path with its stat fields, parents first, siblings in byte order.
     pub fn entries(&self) -> Result<Vec<(ImagePath, Stat)>> {
+        self.walk(&ImagePath::root())
+    }
+
+    /// The same for `from` and what is below it.
+    pub fn walk(&self, from: &ImagePath) -> Result<Vec<(ImagePath, Stat)>> {
+        let (first, _) = self.find(from)?.ok_or_else(|| Error::integrity(format!("ext4: {from}: no such file")))?;
         let mut out = Vec::new();
         let mut seen = BTreeSet::new();
-        let mut stack = vec![(ImagePath::root(), super::ROOT_INODE)];
+        let mut stack = vec![(from.clone(), first)];
         while let Some((path, number)) = stack.pop() {
             let inode = self.inode(number)?;
             let stat = stat_of(number, &inode);
@@ -124,16 +139,58 @@ impl<'a> Reader<'a> {
     /// The target of a symlink.
     pub fn read_link(&self, path: &ImagePath) -> Result<Vec<u8>> {
         let (number, inode) = self.expect(path, 0o120_000, "a symlink")?;
+        self.target(number, &inode)
+    }
+
+    fn target(&self, number: u32, inode: &Decoded) -> Result<Vec<u8>> {
         let is_fast = inode.size < MAP_SIZE as u64 && inode.flags & inode::flags::EXTENTS == 0;
         if is_fast {
             return Ok(inode.map.get(..inode.size as usize).unwrap_or_default().to_vec());
         }
-        self.contents(number, &inode)
+        self.contents(number, inode)
+    }
+
+    /// A digest of a file's contents or a symlink's target that does not depend on where holes are: equal contents, equal digest.
+    pub fn content_digest(&self, stat: &Stat) -> Result<Digest> {
+        let inode = self.inode(stat.inode)?;
+        let mut hasher = Hasher::new();
+        if stat.is_symlink() {
+            hasher.update(&self.target(stat.inode, &inode)?);
+            return Ok(hasher.finish());
+        }
+        hasher.update(&inode.size.to_le_bytes());
+        let block_size = self.superblock.block_size;
+        for (logical, start, length) in self.runs(stat.inode, &inode, &mut Vec::new())? {
+            let (mut at, end) = (logical.saturating_mul(block_size), (logical + length).saturating_mul(block_size).min(inode.size));
+            let from = self.block_offset(start)?.wrapping_sub(at);
+            let mut window = vec![0; (1 << 20).min(end.saturating_sub(at)) as usize];
+            while at < end {
+                let part = &mut window[..(end - at).min(1 << 20) as usize];
+                (self.source)(from.wrapping_add(at), part)?;
+                for (block, n) in part.chunks(4096).zip(0..) {
+                    if block.iter().any(|&byte| byte != 0) {
+                        hasher.update(&(at + n * 4096).to_le_bytes());
+                        hasher.update(block);
+                    }
+                }
+                at += part.len() as u64;
+            }
+        }
+        Ok(hasher.finish())
     }
 
     /// The extended attributes at `path` by full name, as getxattr gives them.
     pub fn xattrs(&self, path: &ImagePath) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
         let (number, inode) = self.find(path)?.ok_or_else(|| Error::integrity(format!("ext4: {path}: no such file")))?;
+        self.attributes(number, &inode)
+    }
+
+    /// The same by inode.
+    pub fn xattrs_of(&self, stat: &Stat) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+        self.attributes(stat.inode, &self.inode(stat.inode)?)
+    }
+
+    fn attributes(&self, number: u32, inode: &Decoded) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
         let mut out = BTreeMap::new();
         let large = |number: u32, length: usize| {
             let value = self.inode(number)?;
@@ -173,38 +230,43 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn inode(&self, number: u32) -> Result<Decoded> {
+    pub(super) fn inode(&self, number: u32) -> Result<Decoded> {
         let s = &self.superblock;
         if number == 0 || number > s.inodes {
             return Err(Error::integrity(format!("ext4 inode {number}: expected 1 to {}", s.inodes)));
         }
         let (group, index) = ((number - 1) / s.inodes_per_group, (number - 1) % s.inodes_per_group);
-        // The descriptors follow the block that holds the superblock.
-        let at = (s.first_data_block + 1) * s.block_size + u64::from(group) * s.descriptor_size;
-        let mut descriptor = vec![0; s.descriptor_size as usize];
-        (self.source)(at, &mut descriptor)?;
-        let high = if s.descriptor_size >= 64 { u64::from(get_u32(&descriptor, 0x28)) << 32 } else { 0 };
-        let table = self.block_offset(u64::from(get_u32(&descriptor, 0x08)) | high)?;
+        let table = self.block_offset(self.descriptor(group)?.inode_table)?;
         let mut record = vec![0; s.inode_size as usize];
         (self.source)(table + u64::from(index) * s.inode_size, &mut record)?;
         Ok(inode::decode(&record))
     }
 
-    fn block_offset(&self, block: u64) -> Result<u64> {
+    /// Where a group's metadata lies.
+    pub(super) fn descriptor(&self, group: u32) -> Result<group::Decoded> {
+        let s = &self.superblock;
+        // The descriptors follow the block that holds the superblock.
+        let at = (s.first_data_block + 1) * s.block_size + u64::from(group) * s.descriptor_size;
+        let mut bytes = vec![0; s.descriptor_size as usize];
+        (self.source)(at, &mut bytes)?;
+        Ok(group::decode(&bytes))
+    }
+
+    pub(super) fn block_offset(&self, block: u64) -> Result<u64> {
         if block == 0 || block >= self.superblock.blocks {
             return Err(Error::integrity(format!("ext4 block {block}: expected 1 to {}", self.superblock.blocks.saturating_sub(1))));
         }
         block.checked_mul(self.superblock.block_size).ok_or_else(|| Error::integrity(format!("ext4 block {block}: past 2^64 bytes")))
     }
 
-    /// Runs in logical order: (logical block, block on disk, length); what reads as zeros is left out.
-    fn runs(&self, number: u32, inode: &Decoded) -> Result<Vec<(u64, u64, u64)>> {
+    /// Runs in logical order: (logical block, block on disk, length); what reads as zeros is left out. The blocks of the tree go to `nodes`.
+    pub(super) fn runs(&self, number: u32, inode: &Decoded, nodes: &mut Vec<u64>) -> Result<Vec<(u64, u64, u64)>> {
         if inode.flags & inode::flags::INLINE_DATA != 0 || inode.flags & inode::flags::EXTENTS == 0 {
             return Err(Error::integrity(format!("ext4 inode {number}: expected extents, found flags {:#x}", inode.flags)));
         }
         let (root, depth) = extent::decode(&inode.map, None).map_err(|e| e.context(format!("ext4 inode {number}")))?;
         let mut out = Vec::new();
-        let mut next_logical = 0;
+        let (mut next_logical, mut total) = (0, 0u64);
         // Terminates: depth falls with every step down, empty nodes are refused, and logical blocks must rise, so that no leaf counts twice.
         let mut stack = vec![(root, depth)];
         while let Some((node, depth)) = stack.pop() {
@@ -214,6 +276,7 @@ impl<'a> Reader<'a> {
                     let Some((&first, rest)) = blocks.split_first() else { continue };
                     stack.push((Node::Index(rest.to_vec()), depth));
                     let offset = self.block_offset(first)?;
+                    nodes.push(first);
                     let mut bytes = vec![0; self.superblock.block_size as usize];
                     (self.source)(offset, &mut bytes)?;
                     let (child, depth) =
@@ -229,6 +292,10 @@ impl<'a> Reader<'a> {
                             return Err(Error::integrity(format!("ext4 inode {number}: extents out of order at logical block {logical}")));
                         }
                         next_logical = logical + length;
+                        total += length;
+                        if total > self.superblock.blocks {
+                            return Err(Error::integrity(format!("ext4 inode {number}: more blocks than the filesystem has")));
+                        }
                         self.block_offset(start)?;
                         self.block_offset(start.saturating_add(length - 1))?;
                         if !unwritten {
@@ -251,7 +318,7 @@ impl<'a> Reader<'a> {
         }
         let mut out = Vec::new();
         let block_size = self.superblock.block_size;
-        for (logical, start, length) in self.runs(number, inode)? {
+        for (logical, start, length) in self.runs(number, inode, &mut Vec::new())? {
             let from = logical.saturating_mul(block_size).min(inode.size);
             let to = (logical + length).saturating_mul(block_size).min(inode.size);
             out.resize(from as usize, 0);

@@ -142,6 +142,8 @@ pub(super) struct Decoded {
     pub(super) inodes: u32,
     pub(super) inodes_per_group: u32,
     pub(super) first_data_block: u64,
+    pub(super) blocks_per_group: u64,
+    pub(super) reserved_descriptor_blocks: u64,
     pub(super) inode_size: u64,
     pub(super) descriptor_size: u64,
     pub(super) uuid: [u8; 16],
@@ -181,6 +183,10 @@ pub(super) fn decode(b: &[u8; SIZE]) -> Result<Decoded> {
     if inodes_per_group == 0 {
         return Err(bad("s_inodes_per_group", "more than 0", 0));
     }
+    // A bitmap block has eight bits a byte.
+    if get_u32(b, 0x20) == 0 || u64::from(get_u32(b, 0x20)) > 8 * block_size {
+        return Err(bad("s_blocks_per_group", "1 to 8 times the block size", get_u32(b, 0x20).into()));
+    }
     let mut uuid = [0; 16];
     uuid.copy_from_slice(&b[0x68..0x78]);
     Ok(Decoded {
@@ -190,6 +196,8 @@ pub(super) fn decode(b: &[u8; SIZE]) -> Result<Decoded> {
         inodes: get_u32(b, 0x00),
         inodes_per_group,
         first_data_block: get_u32(b, 0x14).into(),
+        blocks_per_group: get_u32(b, 0x20).into(),
+        reserved_descriptor_blocks: get_u16(b, 0xce).into(),
         inode_size,
         descriptor_size,
         uuid,

@@ -128,6 +128,36 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
+    /// What the byte at `offset` of the volume is for, in words, and the path if it is a name's.
+    pub fn owner(&self, offset: u64) -> Result<(&'static str, Option<String>)> {
+        let g = &self.geometry;
+        if offset < g.fat_offset(0) {
+            return Ok((if offset < SECTOR { "boot sector" } else { "reserved sectors" }, None));
+        }
+        if offset < g.root_offset() {
+            return Ok(("file allocation table", None));
+        }
+        if offset < g.cluster_offset(2) {
+            return Ok(("root directory", Some("/".to_owned())));
+        }
+        let wanted = u32::try_from((offset - g.cluster_offset(2)) / g.cluster_bytes() + 2).unwrap_or(u32::MAX);
+        let root = (g.width == Width::Fat32).then(|| Entry { path: "/".into(), is_directory: true, size: 0, cluster: 2 });
+        for entry in root.into_iter().chain(self.list()?) {
+            let mut at = entry.cluster;
+            // As many steps as there are clusters: a loop ends.
+            for _ in 0..g.clusters {
+                if at == wanted {
+                    return Ok((if entry.is_directory { "directory" } else { "contents" }, Some(entry.path)));
+                }
+                match if g.is_cluster(at) { self.next(at)? } else { None } {
+                    Some(next) => at = next,
+                    None => break,
+                }
+            }
+        }
+        Ok(("free", None))
+    }
+
     fn directory(&self, cluster: u32) -> Result<Vec<u8>> {
         match (cluster, self.geometry.width) {
             (0, Width::Fat16) => {
