@@ -1,29 +1,29 @@
-//! Opens a finished image and says what is in it, through our own readers: no mount, no root, no child process. Nothing is written.
+//! Opens a finished image and says what is in it, through our own readers: no mount, no root, no child process. Nothing is written, but for a
+//! file without a name where a compressed image can only be read front to back.
 //! What the image claims is bounded by what is there; damage ends in an error that names the partition and the place.
 
 mod deployments;
 mod disk;
 mod report;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod volumes;
 
 pub use report::{DeploymentRow, FilesystemRow, ImageReport, PackageRow, PartitionRow};
 
-use crate::base::{ByteSize, Error, Lba, Result, ResultExt};
+use crate::base::{ByteSize, Error, Result, ResultExt};
 use crate::formats::ext4;
-use crate::formats::gpt::{BACKUP_SECTORS, Partition, Table};
+use crate::formats::gpt::{Partition, Table};
 use std::path::Path;
 
-/// Reads the raw or qcow2 image at `path`.
+/// Reads the image at `path`, in any format that a build writes, and raw disks compressed with gzip or bzip2.
 pub fn image(path: &Path) -> Result<ImageReport> {
     disk::open(path, report_of).context(|| path.display())
 }
 
 fn report_of(size: u64, source: disk::Source) -> Result<ImageReport> {
     let table = Table::read(size, source)?;
-    // A qcow2 file that was cut short may still have its tables; the disk's last sectors, the backup GPT, are among the last written.
-    source(size.saturating_sub(BACKUP_SECTORS * Lba::SECTOR), &mut [0; (BACKUP_SECTORS * Lba::SECTOR) as usize])?;
     let mut report = ImageReport::default();
     let numbered: Vec<(u32, &Partition)> = (1..).zip(&table.partitions).collect();
     for &(number, p) in &numbered {

@@ -88,7 +88,7 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
         title: &recipe.title,
         version: &version,
         compression: recipe.output.compression,
-        sector: 512,
+        sector: recipe.disk.sector,
         uefi: recipe.disk.firmware.contains(&Firmware::Uefi),
         seed,
         epoch,

@@ -39,9 +39,13 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
     let initramfs = initramfs(top.section("initramfs"));
     let selinux = selinux(top.section("selinux"));
     let root = root(top.section("root"));
-    let disk = disk(top.section("disk"));
+    let (disk, large_sectors) = disk(top.section("disk"));
     let deployments = deployments(top.section("deployments"), faults);
     let output = output(top.section("output"));
+    let small: Vec<&str> = output.formats.iter().filter(|format| !format.takes_large_sectors()).map(|format| format.name()).collect();
+    if let Some(at) = large_sectors.filter(|_| !small.is_empty()) {
+        faults.add(&at, format!("{}: such disks always have sectors of 512 bytes", small.join(", ")), None);
+    }
     top.finish();
 
     let name = name?.value;
@@ -445,7 +449,8 @@ fn root(mut section: Reader<'_>) -> RootModel {
     model.unwrap_or(RootModel::Ostree)
 }
 
-fn disk(mut section: Reader<'_>) -> Disk {
+/// With the place where sectors of 4096 bytes are asked for.
+fn disk(mut section: Reader<'_>) -> (Disk, Option<Place>) {
     let size = section.size_or_auto("size");
     let esp = section.size("esp").unwrap_or(ByteSize::mib(64));
     let boot = section.size("boot").unwrap_or(ByteSize::mib(512));
@@ -458,8 +463,14 @@ fn disk(mut section: Reader<'_>) -> Disk {
     firmware.sort();
     firmware.dedup();
     let grow = section.flag("grow", true);
+    let sector = section.sector("sector");
+    if let Some(at) = sector.as_ref().filter(|sector| sector.value == 4096 && firmware.contains(&Firmware::Bios)) {
+        section.faults.add(&at.at, "no BIOS starts from a disk with sectors of 4096 bytes", Some("set firmware = [\"uefi\"]".into()));
+    }
     section.finish();
-    Disk { size, esp, boot, reserve, filesystem: Filesystem::Ext4, firmware, grow }
+    let large = sector.as_ref().filter(|sector| sector.value == 4096).map(|sector| sector.at.clone());
+    let sector = sector.map_or(512, |sector| sector.value);
+    (Disk { size, esp, boot, reserve, sector, filesystem: Filesystem::Ext4, firmware, grow }, large)
 }
 
 fn deployments(mut section: Reader<'_>, faults: &Faults) -> (Option<String>, Rollback) {

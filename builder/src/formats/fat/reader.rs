@@ -1,6 +1,5 @@
 //! Lists and reads a FAT16 or FAT32 volume of any writer, trusting nothing.
 
-use super::SECTOR;
 use super::boot_record::{Geometry, Width};
 use super::directory::{self, ATTR_DIRECTORY, ENTRY};
 use crate::base::{Error, Result};
@@ -55,7 +54,7 @@ impl<'a> Reader<'a> {
 
     /// In bytes.
     pub fn size(&self) -> u64 {
-        self.geometry.sectors * SECTOR
+        self.geometry.sectors * self.geometry.sector
     }
 
     /// Bytes in clusters that no chain has, counted in the first FAT: FSInfo is only a hint.
@@ -131,7 +130,7 @@ impl<'a> Reader<'a> {
     fn directory(&self, cluster: u32) -> Result<Vec<u8>> {
         match (cluster, self.geometry.width) {
             (0, Width::Fat16) => {
-                let mut bytes = vec![0; (self.geometry.root * SECTOR) as usize];
+                let mut bytes = vec![0; (self.geometry.root * self.geometry.sector) as usize];
                 (self.source)(self.geometry.root_offset(), &mut bytes)?;
                 Ok(bytes)
             }
