@@ -7,6 +7,8 @@ use crate::formats::mbr;
 /// Everything that stands on the disk, each planned on its own.
 #[derive(Debug, Clone)]
 pub struct DiskParts {
+    /// Bytes in a sector of the disk: 512 or 4096.
+    pub sector: u64,
     /// GRUB's core image, patched for `layout::BIOS_BOOT`; empty without BIOS support.
     pub bios_boot: Segments,
     /// Zeros without BIOS support.
@@ -23,7 +25,8 @@ pub struct DiskImage {
 }
 
 pub fn assemble(parts: &DiskParts, seed: &ImageSeed) -> Result<DiskImage> {
-    let layout = layout(&PartSizes { esp: parts.esp.size(), boot: parts.boot.size(), root: parts.root.size() }, seed)?;
+    let layout =
+        layout(&PartSizes { esp: parts.esp.size(), boot: parts.boot.size(), root: parts.root.size(), sector: parts.sector }, seed)?;
     let mut list = layout.table.encode(&parts.boot_sector)?;
     let placed =
         [(&parts.bios_boot, layout.bios_boot()), (&parts.esp, layout.esp()), (&parts.boot, layout.boot()), (&parts.root, layout.root())];
@@ -54,9 +57,10 @@ mod tests {
         let volume = |size: u64, text: &str| Segments::new(size, vec![Segment { offset: 512, data: text.as_bytes().into() }]).unwrap();
         let files = EspFiles { loader: Blob::from(vec![0x4d; 100_000]), others: vec![] };
         let parts = DiskParts {
+            sector: 512,
             bios_boot: volume(1024, "core"),
             boot_sector: [0x90; 440],
-            esp: esp(files, ByteSize::mib(64), &seed, SourceDateEpoch(1_700_000_000)).unwrap(),
+            esp: esp(files, ByteSize::mib(64), 512, &seed, SourceDateEpoch(1_700_000_000)).unwrap(),
             boot: volume(32 << 20, "boot"),
             root: volume((100 << 20) + 4096, "root"),
         };

@@ -16,13 +16,13 @@ pub struct EspFiles {
     pub others: Vec<(ImagePath, Blob)>,
 }
 
-/// Plans the volume, labelled `EFI-SYSTEM` as fstab expects it.
-pub fn esp(files: EspFiles, size: ByteSize, seed: &ImageSeed, epoch: SourceDateEpoch) -> Result<Segments> {
+/// Plans the volume, labelled `EFI-SYSTEM` as fstab expects it, on a disk with sectors of `sector` bytes.
+pub fn esp(files: EspFiles, size: ByteSize, sector: u64, seed: &ImageSeed, epoch: SourceDateEpoch) -> Result<Segments> {
     let mut tree = FileTree::new();
     for (path, content) in std::iter::once((ImagePath::parse(LOADER)?, files.loader)).chain(files.others) {
         tree.insert(&path, Inode::file(content, Attributes::root(0o644)), Edit::Create)?;
     }
     let id = seed.derive("esp-volume-id");
     let volume_id = u32::from_le_bytes([id[0], id[1], id[2], id[3]]);
-    fat::plan(&tree, &fat::Options { label: "EFI-SYSTEM".into(), volume_id, epoch, size: size.0 })
+    fat::plan(&tree, &fat::Options { label: "EFI-SYSTEM".into(), volume_id, epoch, size: size.0, sector })
 }

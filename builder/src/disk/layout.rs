@@ -1,7 +1,7 @@
 //! Four partitions, 1 MiB-aligned, in the order that lets the last one grow: BIOS boot, ESP, boot, root.
 
 use crate::base::{ByteSize, Error, ImageSeed, Lba, Result};
-use crate::formats::gpt::{BACKUP_SECTORS, Guid, Partition, Table};
+use crate::formats::gpt::{Guid, Partition, Table};
 
 /// Partitions begin and end at multiples of it, in bytes.
 const ALIGNMENT: u64 = 1 << 20;
@@ -17,12 +17,14 @@ const TYPE_ESP: Guid = Guid::from_u128(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b);
 const TYPE_LINUX: Guid = Guid::from_u128(0x0fc63daf_8483_4772_8e79_3d69d8477de4);
 const TYPE_ROOT_X86_64: Guid = Guid::from_u128(0x4f68bce3_e8cd_4db1_96e7_fbcaf984b709);
 
-/// Sizes in bytes of the volumes that have one.
+/// Sizes in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartSizes {
     pub esp: u64,
     pub boot: u64,
     pub root: u64,
+    /// Of a sector of the disk.
+    pub sector: u64,
 }
 
 /// Where everything is.
@@ -70,6 +72,6 @@ pub fn layout(sizes: &PartSizes, seed: &ImageSeed) -> Result<DiskLayout> {
         partitions.push(Partition { kind, id, first: at, last: Lba(at.0 + sectors - 1), attributes: 0, name: name.to_owned() });
         at = Lba(at.0 + sectors);
     }
-    let size = ByteSize((at.0 + BACKUP_SECTORS) * Lba::SECTOR).round_up(ALIGNMENT).0;
-    Ok(DiskLayout { table: Table { disk: Guid(seed.uuid("disk")), sectors: size / Lba::SECTOR, partitions }, size })
+    let size = ByteSize(at.byte_offset() + Table::backup_size(sizes.sector)).round_up(ALIGNMENT).0;
+    Ok(DiskLayout { table: Table { disk: Guid(seed.uuid("disk")), sector: sizes.sector, size, partitions }, size })
 }

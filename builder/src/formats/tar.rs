@@ -5,6 +5,10 @@
 //! member: header 512 | sparse only: further maps, 512 each … | content, padded to 512 ;   the end: 1024 zeros
 //! ```
 
+mod reader;
+
+pub use reader::Member;
+
 use crate::base::{Error, Result, Segment, Segments, SourceDateEpoch};
 
 /// Bytes; everything is a multiple of it.

@@ -8,6 +8,10 @@
 //! Big-endian; the block table has positions in sectors of 512 bytes. A file is planned from the disk's segments, so it is written as fast as a raw one.
 //! Azure takes fixed ones whose size is a multiple of 1 MiB.
 
+mod reader;
+
+pub use reader::{Reader, is_vhd};
+
 use crate::base::{Error, ImageSeed, Result, Segment, Segments, SourceDateEpoch};
 
 const SECTOR: u64 = 512;

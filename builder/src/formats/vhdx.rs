@@ -7,6 +7,10 @@
 //! Little-endian; regions and blocks are aligned to 1 MiB. The log is empty and no log GUID is set, so there is nothing to replay. A file is planned from the
 //! disk's segments, so it is written as fast as a raw one.
 
+mod reader;
+
+pub use reader::Reader;
+
 use crate::base::{Error, ImageSeed, Result, Segment, Segments};
 use crate::formats::gpt::Guid;
 

@@ -1,7 +1,7 @@
 //! The stage: every format asked for, side by side.
 
 use super::{Artifact, Compression, KnownStart, OutputFormat, compressed, gce, ova, qcow2, raw, vmdk};
-use crate::base::{ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch};
+use crate::base::{Error, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch};
 use crate::formats::{vhd, vhdx};
 use rayon::prelude::*;
 use std::path::Path;
@@ -33,6 +33,13 @@ pub fn export(
     folder: &Path,
     progress: &dyn Progress,
 ) -> Result<Vec<Artifact>> {
+    if let Some(format) = formats.iter().find(|format| wrapping.sector != 512 && !format.takes_large_sectors()) {
+        return Err(Error::recipe(format!(
+            "{}: such disks always have sectors of 512 bytes, this one of {}",
+            format.name(),
+            wrapping.sector
+        )));
+    }
     let content: u64 = disk.iter().map(|s| s.data.len()).sum();
     progress.begin("images", content * formats.len() as u64, "bytes");
     formats

@@ -22,7 +22,7 @@ fn sample() -> (FileTree, Segments) {
     tree.insert(&at("/usr/bin/alias"), Inode::symlink("../bin/tool"), Edit::Create).unwrap();
     tree.insert(&at("/home"), Inode::symlink("var/home"), Edit::Create).unwrap();
     tree.insert(&at("/ostree"), Inode::symlink("sysroot/ostree"), Edit::Create).unwrap();
-    let disk = disk(&tree, &committed(&tree));
+    let disk = disk(&tree, &committed(&tree), 512);
     (tree, disk)
 }
 
@@ -60,7 +60,7 @@ fn two_images_differ_in_what_was_changed_and_an_image_not_from_itself() {
     put(&mut tree, "/usr/share/atomic-image/packages", b"bash-5.3-1.x86_64 cc\nzlib-1.3-1.x86_64 bb\n", 0o644);
     put(&mut tree, "/usr/share/new", b"12345", 0o644);
     tree.remove(&at("/usr/bin/alias"));
-    let after = disk(&tree, &committed(&tree));
+    let after = disk(&tree, &committed(&tree), 512);
     let (a, b) = (folder.path().join("a"), folder.path().join("b"));
     raw::write(&before, "raw", None, &a, &Silent).unwrap();
     qcow2::write(&after, Compression::Zstd, &b, &Silent).unwrap();

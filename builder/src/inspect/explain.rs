@@ -4,7 +4,7 @@ use super::volumes::{Files, Volume};
 use super::{deployments, disk, volumes};
 use crate::base::{Error, ImagePath, Lba, Result, ResultExt};
 use crate::formats::ext4::{Owner, Part, Reader};
-use crate::formats::gpt::{BACKUP_SECTORS, Table};
+use crate::formats::gpt::Table;
 use serde::Serialize;
 use std::path::Path;
 
@@ -60,8 +60,7 @@ pub(super) fn explain_source(size: u64, source: disk::Source, offset: u64) -> Re
 
 /// The partition's number and first byte; otherwise the place is in the table or between partitions.
 fn on_table(table: &Table, size: u64, place: &mut Place) -> Option<(u32, u64)> {
-    let sector = place.offset / Lba::SECTOR;
-    let found = (1..).zip(&table.partitions).find(|(_, p)| (p.first.0..=p.last.0).contains(&sector));
+    let found = (1..).zip(&table.partitions).find(|(_, p)| (p.offset()..p.offset() + p.size()).contains(&place.offset));
     if let Some((number, p)) = found {
         place.partition = Some(format!("{number} ({})", p.name));
         if p.kind.to_string().eq_ignore_ascii_case("21686148-6449-6e6f-744e-656564454649") {
@@ -69,13 +68,13 @@ fn on_table(table: &Table, size: u64, place: &mut Place) -> Option<(u32, u64)> {
         }
         return Some((number, p.offset()));
     }
-    let sectors = size / Lba::SECTOR;
-    place.structure = match sector {
-        0 => "boot code and protective MBR",
-        1 => "GPT header",
-        2..=33 => "GPT entries",
-        n if n + 1 == sectors => "backup GPT header",
-        n if n + BACKUP_SECTORS >= sectors => "backup GPT entries",
+    let (sector, entries) = (table.sector, Table::backup_size(table.sector) - table.sector);
+    place.structure = match place.offset {
+        at if at < sector => "boot code and protective MBR",
+        at if at < 2 * sector => "GPT header",
+        at if at < 2 * sector + entries => "GPT entries",
+        at if at + sector >= size => "backup GPT header",
+        at if at + sector + entries >= size => "backup GPT entries",
         _ => "between partitions",
     }
     .to_owned();

@@ -1,4 +1,5 @@
-//! Opens a finished image and says what is in it, through our own readers: no mount, no root, no child process. Nothing is written.
+//! Opens a finished image and says what is in it, through our own readers: no mount, no root, no child process. Nothing is written, but for a
+//! file without a name where a compressed image can only be read front to back.
 //! What the image claims is bounded by what is there; damage ends in an error that names the partition and the place.
 
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod disk;
 mod explain;
 pub mod package;
 mod report;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -25,7 +27,7 @@ use std::path::Path;
 use view::View;
 use volumes::Volume;
 
-/// Reads the raw or qcow2 image at `path`.
+/// Reads the image at `path`, in any format that a build writes, and raw disks compressed with gzip or bzip2.
 pub fn image(path: &Path) -> Result<ImageReport> {
     disk::open(path, report_of).context(|| path.display())
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::base::{Blob, Digest, ImagePath, ImageSeed, Kind, Segment, Segments, Silent, SourceDateEpoch};
 use crate::disk::{DiskParts, EspFiles, assemble, esp};
 use crate::formats::{ext4, mbr};
-use crate::image::{Compression, qcow2, raw};
+use crate::image::{Compression, OutputFormat, Wrapping, export};
 use crate::ostree::{Commit, CommitMeta, Deployment, MetadataValue, Remote, SysrootRequest, commit, sysroot};
 use crate::tree::{Attributes, Edit, FileTree, Inode};
 use std::os::unix::fs::FileExt;
@@ -31,8 +31,8 @@ pub(super) fn committed(tree: &FileTree) -> Commit {
     commit(tree, &CommitMeta { subject: String::new(), body: String::new(), parent: None, epoch: EPOCH, metadata }).unwrap()
 }
 
-/// A disk of two deployments of one commit.
-pub(super) fn disk(tree: &FileTree, commit: &Commit) -> Segments {
+/// A disk of two deployments of one commit, with sectors of `sector` bytes.
+pub(super) fn disk(tree: &FileTree, commit: &Commit, sector: u64) -> Segments {
     let deployment = |serial, argument: &str| Deployment {
         commit,
         tree,
@@ -67,25 +67,99 @@ pub(super) fn disk(tree: &FileTree, commit: &Commit) -> Segments {
     };
     let files = EspFiles { loader: Blob::from(vec![0x4d; 5000]), others: vec![] };
     let parts = DiskParts {
+        sector,
         bios_boot: Segments::new(1024, vec![Segment { offset: 0, data: b"core".as_slice().into() }]).unwrap(),
         boot_sector: [0x90; mbr::CODE],
-        esp: esp(files, ByteSize::mib(64), &seed, EPOCH).unwrap(),
+        esp: esp(files, ByteSize::mib(64), sector, &seed, EPOCH).unwrap(),
         boot: volume(&made.boot, "boot"),
         root: volume(&made.root, "root"),
     };
     assemble(&parts, &seed).unwrap().segments
 }
 
-/// Both formats of the sample in a new folder, and its commit.
-fn written() -> (tempfile::TempDir, PathBuf, PathBuf, String) {
+/// The sample in these formats in a new folder, and its commit.
+fn exported(formats: &[OutputFormat], sector: u64) -> (tempfile::TempDir, Vec<PathBuf>, String) {
     let folder = tempfile::tempdir().unwrap();
     let tree = tree();
     let commit = committed(&tree);
-    let disk = disk(&tree, &commit);
-    let (raw_path, qcow2_path) = (folder.path().join("disk.raw"), folder.path().join("disk.qcow2"));
-    raw::write(&disk, "raw", None, &raw_path, &Silent).unwrap();
-    qcow2::write(&disk, Compression::Zstd, &qcow2_path, &Silent).unwrap();
-    (folder, raw_path, qcow2_path, commit.id.to_string())
+    let wrapping = Wrapping {
+        name: "disk",
+        title: "Disk",
+        version: "7",
+        compression: Compression::Zstd,
+        sector,
+        uefi: true,
+        seed: ImageSeed::new(Digest::of(b"inspect")),
+        epoch: EPOCH,
+        known_start: None,
+    };
+    let made = export(&disk(&tree, &commit, sector), formats, &wrapping, folder.path(), &Silent).unwrap();
+    (folder, made.into_iter().map(|artifact| artifact.path).collect(), commit.id.to_string())
+}
+
+fn written() -> (tempfile::TempDir, PathBuf, PathBuf, String) {
+    let (folder, paths, commit) = exported(&[OutputFormat::Raw, OutputFormat::Qcow2], 512);
+    (folder, paths[0].clone(), paths[1].clone(), commit)
+}
+
+#[test]
+fn every_format_tells_the_same() {
+    let (folder, paths, _) = exported(&OutputFormat::ALL, 512);
+    let expected = serde_json::to_value(image(&paths[0]).unwrap()).unwrap();
+    for path in &paths[1..] {
+        assert_eq!(serde_json::to_value(image(path).unwrap()).unwrap(), expected, "{}", path.display());
+    }
+    for (tool, name) in [("gzip", "disk.raw.gz"), ("bzip2", "disk.raw.bz2"), ("zstd", "disk2.raw.zst"), ("xz", "disk2.raw.xz")] {
+        let Ok(out) = std::process::Command::new(tool).args(["-1", "-c"]).arg(&paths[0]).output() else {
+            eprintln!("skipped: no {tool}");
+            continue;
+        };
+        let path = folder.path().join(name);
+        std::fs::write(&path, out.stdout).unwrap();
+        assert_eq!(serde_json::to_value(image(&path).unwrap()).unwrap(), expected, "{tool}");
+    }
+}
+
+#[test]
+fn every_format_that_was_cut_short_is_refused() {
+    let (folder, paths, _) = exported(&OutputFormat::ALL, 512);
+    let twin = folder.path().join("twin");
+    let raw_length = std::fs::metadata(&paths[0]).unwrap().len();
+    for path in &paths {
+        std::fs::copy(path, &twin).unwrap();
+        let length = std::fs::metadata(path).unwrap().len();
+        // A fixed VHD without its footer is the raw disk, whole.
+        let whole = |cut: u64| path.extension().is_some_and(|e| e == "vhd") && length - cut == raw_length;
+        for cut in [1, 9, 512, 2000, 70_000, length / 2].into_iter().filter(|&cut| cut < length && !whole(cut)) {
+            let file = std::fs::OpenOptions::new().write(true).open(&twin).unwrap();
+            file.set_len(length - cut).unwrap();
+            let error = image(&twin).expect_err(&format!("{} without its last {cut} bytes", path.display()));
+            assert!(error.kind() == Kind::Integrity && error.to_string().contains("offset"), "{} - {cut}: {error}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_disk_with_large_sectors_tells_the_same_but_where_they_are() {
+    let formats: Vec<_> = OutputFormat::ALL.into_iter().filter(|format| format.takes_large_sectors()).collect();
+    let (_small, small, _) = exported(&[OutputFormat::Raw], 512);
+    let (_large, large, _) = exported(&formats, 4096);
+    let expected = image(&small[0]).unwrap();
+    for path in &large {
+        let report = image(path).unwrap();
+        assert_eq!(serde_json::to_value(&report.partitions).unwrap(), serde_json::to_value(&expected.partitions).unwrap());
+        assert_eq!(serde_json::to_value(&report.deployments).unwrap(), serde_json::to_value(&expected.deployments).unwrap());
+    }
+    let listed = |path: &Path| std::process::Command::new("fdisk").args(["-b", "4096", "-l"]).arg(path).output();
+    let Ok(out) = listed(&large[0]) else {
+        eprintln!("skipped: no fdisk");
+        return;
+    };
+    let said = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
+    assert!(said.contains("Disklabel type: gpt") && said.contains("Linux root (x86-64)") && !said.contains("corrupt"), "{said}");
+    std::fs::OpenOptions::new().write(true).open(&large[0]).unwrap().write_all_at(b"x", 4096 + 60).unwrap();
+    let out = listed(&large[0]).unwrap();
+    assert!(String::from_utf8_lossy(&out.stderr).contains("corrupt"), "{out:?}");
 }
 
 #[test]
@@ -151,10 +225,10 @@ fn what_is_no_image_or_a_damaged_one_is_refused_with_the_reason() {
     let bad = Kind::Integrity;
     check("empty", &raw, &cut(0), bad, "not a disk image");
     check("text", &raw, &|f| (f.set_len(0), f.write_all_at(b"hello", 0)).1.unwrap(), bad, "not a disk image");
-    check("packed", &raw, &|f| (f.set_len(0), f.write_all_at(b"\x28\xb5\x2f\xfd....", 0)).1.unwrap(), bad, "a zstd file");
+    check("packed", &raw, &|f| (f.set_len(0), f.write_all_at(b"PK\x03\x04....", 0)).1.unwrap(), bad, "a zip file");
     check("no GPT", &raw, &put(512, &[0; 512]), bad, "no GPT");
     check("a flipped bit in the GPT", &raw, &put(512 + 60, b"\xff"), bad, "GPT header at sector 1");
-    check("a raw file cut short", &raw, &cut(50 << 20), bad, "GPT partition");
+    check("a raw file cut short", &raw, &cut(50 << 20), bad, "expected the backup header at sector");
     let length = std::fs::metadata(&qcow2).unwrap().len();
     for at in [3, 40, 104, 65_536, length / 2] {
         check("a qcow2 file cut short", &qcow2, &cut(at), bad, "damaged: ");

@@ -2,8 +2,8 @@
 
 use super::disk::Source;
 use super::report::FilesystemRow;
-use crate::base::{ByteSize, Error, Lba, Result, ResultExt};
-use crate::formats::gpt::{BACKUP_SECTORS, Guid, Partition, Table};
+use crate::base::{ByteSize, Error, Result, ResultExt};
+use crate::formats::gpt::{Guid, Partition, Table};
 use crate::formats::{ext4, fat};
 
 /// Bytes from a partition's start that hold every magic below.
@@ -37,16 +37,19 @@ fn is_fat(start: &[u8]) -> bool {
 
 /// Calls `look` with the partition table, if there is one, and the filesystems in the order of the disk.
 pub(super) fn with<T>(size: u64, source: Source, look: impl FnOnce(Option<&Table>, &[Volume]) -> Result<T>) -> Result<T> {
-    let mut magic = [0; 8];
-    if size >= 520 {
-        source(512, &mut magic)?;
+    // The table begins at the second sector, of 512 bytes or of 4096.
+    let mut found = false;
+    for at in [512, 4096] {
+        let mut magic = [0; 8];
+        if size >= at + 8 {
+            source(at, &mut magic)?;
+        }
+        found |= &magic == b"EFI PART";
     }
-    if &magic != b"EFI PART" {
+    if !found {
         return look(None, &open(0, size, source)?.into_iter().collect::<Vec<_>>());
     }
     let table = Table::read(size, source)?;
-    // A qcow2 file that was cut short may still have its tables; the disk's last sectors, the backup GPT, are among the last written.
-    source(size.saturating_sub(BACKUP_SECTORS * Lba::SECTOR), &mut [0; (BACKUP_SECTORS * Lba::SECTOR) as usize])?;
     let within: Vec<_> = table.partitions.iter().map(|p| move |offset, buffer: &mut [u8]| read_within(p, source, offset, buffer)).collect();
     let mut volumes = Vec::new();
     for ((number, p), read) in (1..).zip(&table.partitions).zip(&within) {

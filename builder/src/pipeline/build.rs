@@ -175,7 +175,7 @@ fn export(recipe: &Recipe, settings: &Settings, disk: &DiskImage, composed: &Com
         title: &recipe.title,
         version: &composed.version,
         compression: recipe.output.compression,
-        sector: 512,
+        sector: recipe.disk.sector,
         uefi: recipe.disk.firmware.contains(&Firmware::Uefi),
         seed: composed.seed,
         epoch: composed.epoch,

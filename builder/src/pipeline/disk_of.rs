@@ -3,9 +3,9 @@
 use super::room;
 use crate::base::{Blob, ImagePath, ImageSeed, Result, ResultExt, Segment, Segments, SourceDateEpoch};
 use crate::disk::{self, BIOS_BOOT, BIOS_BOOT_SIZE, DiskImage, DiskParts, EspFiles};
-use crate::formats::{ext4, grub};
+use crate::formats::{ext4, grub, mbr};
 use crate::ostree::{Commit, Deployment, Remote, SysrootRequest, sysroot};
-use crate::recipe::Recipe;
+use crate::recipe::{Firmware, Recipe};
 use crate::rootfs::{BootImages, Labels};
 use crate::tree::{Attributes, Edit, FileTree, Inode};
 
@@ -54,11 +54,19 @@ pub fn disk_of(
     let root = ext4::plan(&sysroot.root, &volume("root", root_size(recipe), recipe.disk.reserve.0, false, seed, epoch))
         .context(|| "plan the root filesystem")?;
     let warnings = room::shortages(&boot, &root, current.commit, current.tree)?;
-    let core = grub::core_image(&boot_images.core, BIOS_BOOT)?;
+    // Without BIOS its partition stays, empty: the others keep their numbers, which GRUB knows.
+    let (core, boot_sector) = if recipe.disk.firmware.contains(&Firmware::Bios) {
+        (grub::core_image(&boot_images.core, BIOS_BOOT)?, grub::boot_sector(&boot_images.boot_sector, BIOS_BOOT)?)
+    } else {
+        (Vec::new(), [0; mbr::CODE])
+    };
+    let sector = recipe.disk.sector;
+    let esp_files = EspFiles { loader: Blob::from(boot_images.efi.as_slice()), others: Vec::new() };
     let parts = DiskParts {
+        sector,
         bios_boot: Segments::new(BIOS_BOOT_SIZE.0, vec![Segment { offset: 0, data: Blob::from(core) }])?,
-        boot_sector: grub::boot_sector(&boot_images.boot_sector, BIOS_BOOT)?,
-        esp: disk::esp(EspFiles { loader: Blob::from(boot_images.efi.as_slice()), others: Vec::new() }, recipe.disk.esp, seed, epoch)?,
+        boot_sector,
+        esp: disk::esp(esp_files, recipe.disk.esp, sector, seed, epoch)?,
         boot,
         root,
     };

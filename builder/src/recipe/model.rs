@@ -324,6 +324,8 @@ pub struct Disk {
     pub boot: ByteSize,
     /// Free space in the root filesystem when `size` is automatic.
     pub reserve: ByteSize,
+    /// Bytes in a sector: 512 or 4096.
+    pub sector: u64,
     pub filesystem: Filesystem,
     /// Sorted, never empty.
     pub firmware: Vec<Firmware>,

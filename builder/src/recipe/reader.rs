@@ -183,6 +183,22 @@ impl<'f> Reader<'f> {
         choose(key, &text, choices, self.faults)
     }
 
+    /// Bytes in a sector of a disk.
+    pub fn sector(&mut self, key: &'static str) -> Option<At<u64>> {
+        let node = self.take(key)?;
+        match node.value {
+            Value::Integer(value @ (512 | 4096)) => Some(At { at: node.at, value: value.unsigned_abs() }),
+            Value::Integer(value) => {
+                self.faults.add(&node.at, format!("`{key}` must be 512 or 4096, found {value}"), None);
+                None
+            }
+            other => {
+                self.wrong(&node.at, key, "512 or 4096", &other);
+                None
+            }
+        }
+    }
+
     pub fn choices<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Vec<T> {
         self.texts(key).iter().filter_map(|text| choose(key, text, choices, self.faults)).collect()
     }

@@ -130,6 +130,18 @@ fn each_bad_value_is_named_where_it_stands() {
             "[units]\nenable = [\"docker\"]\n[kernel]",
             "demo.toml:13:11: \"docker\" is not a unit's name; hint: did you mean `docker.service`",
         ),
+        ("[kernel]", "[disk]\nsector = 520\n[kernel]", "demo.toml:13:10: `sector` must be 512 or 4096, found 520"),
+        (
+            "[kernel]",
+            "[disk]\nsector = 4096\n[kernel]",
+            "demo.toml:13:10: no BIOS starts from a disk with sectors of 4096 bytes; hint: set firmware = [\"uefi\"]",
+        ),
+        (
+            "[kernel]",
+            "[output]\nformats = [\"raw\", \"ova\", \"vhd\"]\n[disk]\nsector = 4096\nfirmware = [\"uefi\"]\n[kernel]",
+            "demo.toml:15:10: ova, vhd: such disks always have sectors of 512 bytes",
+        ),
+        ("[kernel]", "[output]\nformats = [\"qcow\"]\n[kernel]", "found \"qcow\"; hint: did you mean `qcow2`"),
     ] {
         assert!(GOOD.contains(old));
         let found = faults(&GOOD.replacen(old, new, 1), BASE);

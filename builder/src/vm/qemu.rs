@@ -19,7 +19,7 @@ const OVMF: [(&str, &str); 4] = [
 ];
 
 pub struct Machine {
-    /// raw or qcow2, told apart by its first bytes.
+    /// raw, qcow2, vmdk, vhd or vhdx, told apart by their magic.
     pub image: PathBuf,
     /// The guest writes into the image itself; otherwise what it writes is gone with it.
     pub keep: bool,
@@ -132,12 +132,32 @@ fn escaped(path: &Path) -> Result<String> {
 
 /// QEMU's probing would let a guest that writes a qcow2 header read host files, so the format is always stated.
 fn image_format(image: &Path) -> Result<&'static str> {
-    use std::io::Read;
-    let mut magic = Vec::new();
-    std::fs::File::open(image).and_then(|file| file.take(4).read_to_end(&mut magic)).map_err(|e| {
-        Error::recipe(format!("cannot read image {}", image.display())).source(e).hint("build it first: atomic-image build RECIPE")
-    })?;
-    Ok(if magic == b"QFI\xfb" { "qcow2" } else { "raw" })
+    use std::os::unix::fs::FileExt;
+    let mut start = [0; 8];
+    let mut end = [0; 8];
+    std::fs::File::open(image)
+        .and_then(|file| {
+            let length = file.metadata()?.len();
+            file.read_exact_at(&mut start, 0)?;
+            file.read_exact_at(&mut end, length.saturating_sub(512))
+        })
+        .map_err(|e| {
+            Error::recipe(format!("cannot read image {}", image.display())).source(e).hint("build it first: atomic-image build RECIPE")
+        })?;
+    let packed: [&[u8]; 4] = [b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"\x1f\x8b", b"BZh"];
+    if packed.iter().any(|magic| start.starts_with(magic)) {
+        let error = Error::recipe(format!("{} is compressed as a whole, QEMU cannot read it", image.display()));
+        return Err(error.hint("decompress it first, or build qcow2"));
+    }
+    Ok(match &start {
+        [b'Q', b'F', b'I', 0xfb, ..] => "qcow2",
+        b"vhdxfile" => "vhdx",
+        [b'K', b'D', b'M', b'V', ..] => "vmdk",
+        b"conectix" => "vpc",
+        // A fixed VHD has its magic at the end alone.
+        _ if &end == b"conectix" => "vpc",
+        _ => "raw",
+    })
 }
 
 /// The code, and a private copy of the variables, since the firmware writes to them.
@@ -187,6 +207,18 @@ mod tests {
         ] {
             assert!(line.contains(part), "{part} is not in {line}");
         }
+        for (bytes, expected) in [
+            (&b"vhdxfile"[..], "vhdx"),
+            (b"KDMV\x03\0\0\0", "vmdk"),
+            (b"conectix", "vpc"),
+            (&[&[0; 1024][..], b"conectix", &[0; 504]].concat(), "vpc"),
+            (&[0; 2048], "raw"),
+        ] {
+            std::fs::write(folder.path().join("other"), bytes).unwrap();
+            assert_eq!(image_format(&folder.path().join("other")).unwrap(), expected);
+        }
+        std::fs::write(folder.path().join("other"), b"\x1f\x8b\x08\0\0\0\0\0").unwrap();
+        assert!(image_format(&folder.path().join("other")).unwrap_err().to_string().contains("compressed as a whole"));
         let absent = Machine { image: "/nowhere".into(), ..machine };
         assert!(absent.arguments(None).unwrap_err().to_string().contains("cannot read image /nowhere"));
     }

@@ -1,6 +1,6 @@
 //! The boot sector (BIOS parameter block) and FSInfo: §3 and §5 of the specification.
 
-use super::SECTOR;
+use super::{SECTOR, SECTOR_LARGE};
 use crate::base::{Error, Result};
 
 /// At least this many clusters make a volume FAT16, and FAT32 (§3.5).
@@ -29,6 +29,8 @@ pub(super) enum Width {
 /// Where everything is. All positions and lengths in sectors unless named otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Geometry {
+    /// Bytes in a sector.
+    pub sector: u64,
     pub width: Width,
     pub sectors: u64,
     pub per_cluster: u64,
@@ -41,23 +43,24 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    /// Chooses the type and the cluster size for a volume of `size` bytes.
-    pub fn choose(size: u64) -> Result<Self> {
-        let sectors = size / SECTOR;
-        if !size.is_multiple_of(SECTOR) || sectors > u64::from(u32::MAX) {
-            return Err(Error::recipe(format!("a FAT volume is a multiple of 512 bytes below 2 TiB, not {size} bytes")));
+    /// Chooses the type and the cluster size for a volume of `size` bytes on a disk with sectors of `sector` bytes.
+    pub fn choose(size: u64, sector: u64) -> Result<Self> {
+        let sectors = size / sector;
+        if !size.is_multiple_of(sector) || sectors > u64::from(u32::MAX) {
+            return Err(Error::recipe(format!("a FAT volume is a multiple of {sector} bytes below 2 TiB, not {size} bytes")));
         }
         // Clusters of up to 4 KiB while that leaves enough of them for FAT32, bigger ones only where the 28-bit limit wants it.
-        let wide = [8, 4, 2, 1]
-            .map(|n| Self::with(Width::Fat32, sectors, n))
+        let wide = [4096, 2048, 1024, 512]
             .into_iter()
-            .flatten()
+            .filter(|cluster| *cluster >= sector)
+            .filter_map(|cluster| Self::with(Width::Fat32, sector, sectors, cluster / sector))
             .find(|g| g.clusters >= MIN_CLUSTERS_32 + MARGIN && g.clusters <= MAX_CLUSTERS_32);
         let narrow = || {
             [1, 2, 4, 8, 16, 32, 64]
-                .map(|n| Self::with(Width::Fat16, sectors, n))
                 .into_iter()
-                .flatten()
+                .map(|n| n * 512)
+                .filter(|cluster| *cluster >= sector)
+                .filter_map(|cluster| Self::with(Width::Fat16, sector, sectors, cluster / sector))
                 .find(|g| g.clusters >= MIN_CLUSTERS_16 + MARGIN && g.clusters + MARGIN < MIN_CLUSTERS_32)
         };
         wide.or_else(narrow).ok_or_else(|| {
@@ -66,34 +69,34 @@ impl Geometry {
         })
     }
 
-    fn with(width: Width, sectors: u64, per_cluster: u64) -> Option<Self> {
+    fn with(width: Width, sector: u64, sectors: u64, per_cluster: u64) -> Option<Self> {
         let (reserved, root, entry) = match width {
-            Width::Fat16 => (1, ROOT_ENTRIES_16 * 32 / SECTOR, 2),
+            Width::Fat16 => (1, ROOT_ENTRIES_16 * 32 / sector, 2),
             Width::Fat32 => (RESERVED_32, 0, 4),
         };
         let usable = sectors.checked_sub(reserved + root)?;
         // The FAT that would cover all usable sectors covers what remains of them all the more.
-        let fat = ((usable / per_cluster + 2) * entry).div_ceil(SECTOR);
+        let fat = ((usable / per_cluster + 2) * entry).div_ceil(sector);
         let clusters = usable.checked_sub(2 * fat)? / per_cluster;
-        Some(Geometry { width, sectors, per_cluster, reserved, fat, root, clusters })
+        Some(Geometry { sector, width, sectors, per_cluster, reserved, fat, root, clusters })
     }
 
     pub fn cluster_bytes(&self) -> u64 {
-        self.per_cluster * SECTOR
+        self.per_cluster * self.sector
     }
 
     /// Byte offset of FAT `copy` (0 or 1).
     pub fn fat_offset(&self, copy: u64) -> u64 {
-        (self.reserved + copy * self.fat) * SECTOR
+        (self.reserved + copy * self.fat) * self.sector
     }
 
     /// Byte offset of FAT16's root directory, and of cluster 2 for FAT32.
     pub fn root_offset(&self) -> u64 {
-        (self.reserved + 2 * self.fat) * SECTOR
+        (self.reserved + 2 * self.fat) * self.sector
     }
 
     pub fn cluster_offset(&self, cluster: u32) -> u64 {
-        self.root_offset() + self.root * SECTOR + (u64::from(cluster) - 2) * self.cluster_bytes()
+        self.root_offset() + self.root * self.sector + (u64::from(cluster) - 2) * self.cluster_bytes()
     }
 
     pub fn is_cluster(&self, number: u32) -> bool {
@@ -108,7 +111,7 @@ impl Geometry {
         // A jump over the parameter block, to code that halts: firmware that boots this sector must not run into zeros.
         put(&mut b, 0, &[0xeb, if wide { 0x58 } else { 0x3c }, 0x90]);
         put(&mut b, 3, b"MSWIN4.1");
-        put(&mut b, 11, &(SECTOR as u16).to_le_bytes());
+        put(&mut b, 11, &(self.sector as u16).to_le_bytes());
         b[13] = self.per_cluster as u8;
         put(&mut b, 14, &(self.reserved as u16).to_le_bytes());
         b[16] = 2;
@@ -141,7 +144,7 @@ impl Geometry {
         b
     }
 
-    /// Reads a boot sector of any writer. Refuses what no volume can be, FAT12, and sectors other than 512 bytes.
+    /// Reads a boot sector of any writer. Refuses what no volume can be, FAT12, and sectors other than 512 or 4096 bytes.
     pub fn decode(b: &[u8; 512]) -> Result<Self> {
         let bad = |what: String| Error::integrity(format!("FAT boot sector: {what}"));
         let u16_at = |at: usize| u64::from(u16::from_le_bytes([b[at], b[at + 1]]));
@@ -149,8 +152,9 @@ impl Geometry {
         if b[510..] != [0x55, 0xaa] {
             return Err(bad(format!("expected the signature 55aa at offset 510, found {}", hex::encode(&b[510..]))));
         }
-        if u16_at(11) != SECTOR {
-            return Err(bad(format!("expected 512 bytes a sector, found {}", u16_at(11))));
+        let sector = u16_at(11);
+        if ![SECTOR, SECTOR_LARGE].contains(&sector) {
+            return Err(bad(format!("expected 512 or 4096 bytes a sector, found {sector}")));
         }
         let per_cluster = u64::from(b[13]);
         if !per_cluster.is_power_of_two() {
@@ -159,7 +163,7 @@ impl Geometry {
         if b[16] != 2 {
             return Err(bad(format!("expected 2 FATs, found {}", b[16])));
         }
-        let (reserved, root) = (u16_at(14), (u16_at(17) * 32).div_ceil(SECTOR));
+        let (reserved, root) = (u16_at(14), (u16_at(17) * 32).div_ceil(sector));
         let sectors = if u16_at(19) != 0 { u16_at(19) } else { u32_at(32) };
         let fat = if u16_at(22) != 0 { u16_at(22) } else { u32_at(36) };
         let clusters = sectors.checked_sub(reserved + 2 * fat + root).map(|data| data / per_cluster);
@@ -170,13 +174,13 @@ impl Geometry {
             MIN_CLUSTERS_32..=MAX_CLUSTERS_32 => (Width::Fat32, 4),
             _ => return Err(bad(format!("{clusters} clusters are more than FAT32 has"))),
         };
-        if fat * SECTOR < (clusters + 2) * entry || reserved == 0 {
+        if fat * sector < (clusters + 2) * entry || reserved == 0 {
             return Err(bad(format!("a FAT of {fat} sectors cannot describe {clusters} clusters")));
         }
         if width == Width::Fat32 && (root != 0 || u32_at(44) != 2) {
             return Err(bad(format!("expected the root directory at cluster 2, found {}", u32_at(44))));
         }
-        Ok(Geometry { width, sectors, per_cluster, reserved, fat, root, clusters })
+        Ok(Geometry { sector, width, sectors, per_cluster, reserved, fat, root, clusters })
     }
 }
 

@@ -1,6 +1,5 @@
 //! From a tree to the segments of a volume: sizes first, then cluster numbers, then bytes.
 
-use super::SECTOR;
 use super::boot_record::{self, Geometry, Width};
 use super::directory::{self, ATTR_ARCHIVE, ATTR_DIRECTORY, ATTR_VOLUME_ID, ENTRY, Stamp};
 use super::names::{self, ShortName};
@@ -16,8 +15,10 @@ pub struct Options {
     pub volume_id: u32,
     /// Every timestamp.
     pub epoch: SourceDateEpoch,
-    /// Of the whole volume in bytes: a multiple of 512.
+    /// Of the whole volume in bytes: a multiple of `sector`.
     pub size: u64,
+    /// Of the disk, in bytes: 512 or 4096.
+    pub sector: u64,
 }
 
 /// One file or directory, with its place.
@@ -35,7 +36,7 @@ struct Node<'a> {
 
 /// Plans the whole volume. Modes, owners and times of the tree are dropped (FAT has none); anything but files and directories is refused.
 pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
-    let geometry = Geometry::choose(options.size)?;
+    let geometry = Geometry::choose(options.size, options.sector)?;
     let label = names::volume_label(&options.label)?;
     let mut nodes = collect(tree)?;
     let used = place(&mut nodes, &geometry)?;
@@ -48,8 +49,8 @@ pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
         // The third boot sector is only a signature, for boot code that we have not.
         let mut third = [0; 512];
         third[510..].copy_from_slice(&[0x55, 0xaa]);
-        list[0] = segment(0, [boot, info, third].concat());
-        list.push(segment(boot_record::BACKUP_SECTOR * SECTOR, [boot, info, third].concat()));
+        let three = |at: u64| (at..).zip([boot, info, third]).map(|(number, bytes)| segment(number * geometry.sector, bytes.to_vec()));
+        list = three(0).chain(three(boot_record::BACKUP_SECTOR)).collect();
     }
     let fat = Blob::from(encode_fat(&nodes, &geometry, used));
     list.extend((0..2).map(|copy| Segment { offset: geometry.fat_offset(copy), data: fat.clone() }));
@@ -120,8 +121,11 @@ fn place(nodes: &mut [Node], geometry: &Geometry) -> Result<u64> {
             return Err(Error::recipe("a directory has more entries than the 65536 that FAT allows"));
         }
         if index == 0 && geometry.width == Width::Fat16 {
-            if bytes > geometry.root * SECTOR {
-                return Err(Error::recipe(format!("the root directory needs {bytes} bytes, FAT16 has {}", geometry.root * SECTOR)));
+            if bytes > geometry.root * geometry.sector {
+                return Err(Error::recipe(format!(
+                    "the root directory needs {bytes} bytes, FAT16 has {}",
+                    geometry.root * geometry.sector
+                )));
             }
             continue;
         }
@@ -130,7 +134,7 @@ fn place(nodes: &mut [Node], geometry: &Geometry) -> Result<u64> {
             let need: u64 = nodes.iter().filter_map(|n| n.content).map(Blob::len).sum();
             return Err(Error::recipe(format!(
                 "{need} bytes of files do not fit into a FAT volume of {} bytes",
-                geometry.sectors * SECTOR
+                geometry.sectors * geometry.sector
             ))
             .hint("make disk.esp bigger in the recipe"));
         }

@@ -1,6 +1,5 @@
 //! Lists and reads a FAT16 or FAT32 volume of any writer, trusting nothing.
 
-use super::SECTOR;
 use super::boot_record::{Geometry, Width};
 use super::directory::{self, ATTR_DIRECTORY, ENTRY};
 use crate::base::{Error, Result};
@@ -55,7 +54,7 @@ impl<'a> Reader<'a> {
 
     /// In bytes.
     pub fn size(&self) -> u64 {
-        self.geometry.sectors * SECTOR
+        self.geometry.sectors * self.geometry.sector
     }
 
     /// Bytes in clusters that no chain has, counted in the first FAT: FSInfo is only a hint.
@@ -132,7 +131,7 @@ impl<'a> Reader<'a> {
     pub fn owner(&self, offset: u64) -> Result<(&'static str, Option<String>)> {
         let g = &self.geometry;
         if offset < g.fat_offset(0) {
-            return Ok((if offset < SECTOR { "boot sector" } else { "reserved sectors" }, None));
+            return Ok((if offset < g.sector { "boot sector" } else { "reserved sectors" }, None));
         }
         if offset < g.root_offset() {
             return Ok(("file allocation table", None));
@@ -161,7 +160,7 @@ impl<'a> Reader<'a> {
     fn directory(&self, cluster: u32) -> Result<Vec<u8>> {
         match (cluster, self.geometry.width) {
             (0, Width::Fat16) => {
-                let mut bytes = vec![0; (self.geometry.root * SECTOR) as usize];
+                let mut bytes = vec![0; (self.geometry.root * self.geometry.sector) as usize];
                 (self.source)(self.geometry.root_offset(), &mut bytes)?;
                 Ok(bytes)
             }

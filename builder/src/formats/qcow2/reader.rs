@@ -43,14 +43,56 @@ impl<'a> Reader<'a> {
         let l1_bytes = u64::from(header.l1_entries) * 8;
         if header.l1_entries > L1_MAX || header.l1_offset.checked_add(l1_bytes).is_none_or(|end| end > length) {
             return Err(Error::integrity(format!(
-                "qcow2: L1 table of {} entries at {} leaves a file of {length} bytes",
+                "qcow2: L1 table of {} entries at offset {} leaves a file of {length} bytes",
                 header.l1_entries, header.l1_offset
             )));
         }
         let mut table = vec![0; l1_bytes as usize];
         file(header.l1_offset, &mut table)?;
         let l1 = table.as_chunks::<8>().0.iter().map(|b| u64::from_be_bytes(*b)).collect();
-        Ok(Reader { file, length, header, l1, recent: Mutex::default() })
+        let reader = Reader { file, length, header, l1, recent: Mutex::default() };
+        reader.check_extents()?;
+        Ok(reader)
+    }
+
+    /// Every table and cluster that is named is in the file. Our tables come last, so a file that was cut short is found out here, whatever is read of it.
+    fn check_extents(&self) -> Result<()> {
+        let cluster = 1u64 << self.header.cluster_bits;
+        let inside = |what: &str, at: u64, bytes: u64| {
+            if at.checked_add(bytes).is_some_and(|end| end <= self.length) {
+                return Ok(());
+            }
+            let message = format!("qcow2: {what} of {bytes} bytes at offset {at} leaves a file of {} bytes", self.length);
+            Err(Error::integrity(message).hint("the file was cut short: copy or download it again"))
+        };
+        let refcounts = u64::from(self.header.refcount_clusters).saturating_mul(cluster);
+        inside("the refcount table", self.header.refcount_offset, refcounts)?;
+        let tables: Vec<u64> = self.l1.iter().map(|entry| entry & OFFSET).filter(|&at| at != 0).collect();
+        // Each has a cluster of its own, so their number is bounded by the file.
+        if tables.len() as u64 > self.length / cluster {
+            return Err(Error::integrity(format!("qcow2: {} L2 tables in a file of {} bytes", tables.len(), self.length)));
+        }
+        let mut table = vec![0; cluster as usize];
+        for at in tables {
+            inside("an L2 table", at, cluster)?;
+            (self.file)(at, &mut table)?;
+            for entry in table.as_chunks::<8>().0.iter().map(|b| u64::from_be_bytes(*b)) {
+                if entry & COMPRESSED != 0 {
+                    // At least the first byte of the last sector is there.
+                    let (at, sectors) = self.compressed_extent(entry);
+                    inside("a compressed cluster", at, ((at / SECTOR + sectors) * SECTOR + 1).saturating_sub(at).max(1))?;
+                } else if entry & OFFSET != 0 && entry & ZERO == 0 {
+                    inside("a cluster", entry & OFFSET, cluster)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Byte offset, and how many sectors follow the one that it is in.
+    fn compressed_extent(&self, entry: u64) -> (u64, u64) {
+        let shift = sector_shift(self.header.cluster_bits);
+        (entry & ((1 << shift) - 1), (entry & (COMPRESSED - 1)) >> shift)
     }
 
     /// Of the disk, in bytes.
@@ -122,9 +164,7 @@ impl<'a> Reader<'a> {
     }
 
     fn decompress(&self, guest: u64, entry: u64) -> Result<Vec<u8>> {
-        let shift = sector_shift(self.header.cluster_bits);
-        let at = entry & ((1 << shift) - 1);
-        let sectors = (entry & (COMPRESSED - 1)) >> shift;
+        let (at, sectors) = self.compressed_extent(entry);
         // To the end of the last sector, which may be cut off by the end of the file; what follows the compressed data is ignored.
         let end = ((at / SECTOR + sectors + 1) * SECTOR).min(self.length);
         let mut bytes = vec![0; end.saturating_sub(at) as usize];

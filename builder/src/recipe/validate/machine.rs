@@ -2,7 +2,7 @@
 
 use super::super::model::*;
 use super::super::output::{Compression, Output, OutputFormat};
-use super::super::raw::Faults;
+use super::super::raw::{Faults, Place};
 use super::super::reader::Reader;
 use super::check_name;
 use crate::base::{ByteSize, ImagePath};
@@ -48,7 +48,8 @@ pub(super) fn root(mut section: Reader<'_>) -> RootModel {
     model.unwrap_or(RootModel::Ostree)
 }
 
-pub(super) fn disk(mut section: Reader<'_>) -> Disk {
+/// With the place where sectors of 4096 bytes are asked for.
+pub(super) fn disk(mut section: Reader<'_>) -> (Disk, Option<Place>) {
     let size = section.size_or_auto("size");
     let esp = section.size("esp").unwrap_or(ByteSize::mib(64));
     let boot = section.size("boot").unwrap_or(ByteSize::mib(512));
@@ -61,8 +62,14 @@ pub(super) fn disk(mut section: Reader<'_>) -> Disk {
     firmware.sort();
     firmware.dedup();
     let grow = section.flag("grow", true);
+    let sector = section.sector("sector");
+    if let Some(at) = sector.as_ref().filter(|sector| sector.value == 4096 && firmware.contains(&Firmware::Bios)) {
+        section.faults.add(&at.at, "no BIOS starts from a disk with sectors of 4096 bytes", Some("set firmware = [\"uefi\"]".into()));
+    }
     section.finish();
-    Disk { size, esp, boot, reserve, filesystem: Filesystem::Ext4, firmware, grow }
+    let large = sector.as_ref().filter(|sector| sector.value == 4096).map(|sector| sector.at.clone());
+    let sector = sector.map_or(512, |sector| sector.value);
+    (Disk { size, esp, boot, reserve, sector, filesystem: Filesystem::Ext4, firmware, grow }, large)
 }
 
 pub(super) fn deployments(mut section: Reader<'_>, faults: &Faults) -> (Option<String>, Rollback) {

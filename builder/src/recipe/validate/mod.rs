@@ -42,9 +42,13 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
     let initramfs = machine::initramfs(top.section("initramfs"));
     let selinux = machine::selinux(top.section("selinux"));
     let root = machine::root(top.section("root"));
-    let disk = machine::disk(top.section("disk"));
+    let (disk, large_sectors) = machine::disk(top.section("disk"));
     let deployments = machine::deployments(top.section("deployments"), faults);
     let output = machine::output(top.section("output"));
+    let small: Vec<&str> = output.formats.iter().filter(|format| !format.takes_large_sectors()).map(|format| format.name()).collect();
+    if let Some(at) = large_sectors.filter(|_| !small.is_empty()) {
+        faults.add(&at, format!("{}: such disks always have sectors of 512 bytes", small.join(", ")), None);
+    }
     top.finish();
 
     let name = name?.value;
