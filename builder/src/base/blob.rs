@@ -1,6 +1,6 @@
 //! Immutable bytes of known length, in memory or as an extent of a file (a pack): what file contents and disk segments are made of.
 
-use crate::base::{Digest, Error, Hasher, Result, ResultExt};
+use crate::base::{Digest, Error, Hasher, Result, ResultExt, Segments};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -16,6 +16,14 @@ pub enum Blob {
         offset: u64,
         len: u64,
     },
+    /// The same, opened for each read: for trees of more files than a process may hold open. The file must not change meanwhile.
+    Unopened {
+        path: Arc<Path>,
+        offset: u64,
+        len: u64,
+    },
+    /// A file with holes: what no segment covers reads as zero, and takes no blocks in a filesystem.
+    Sparse(Arc<Segments>),
 }
 
 impl Blob {
@@ -29,8 +37,17 @@ impl Blob {
     pub fn len(&self) -> u64 {
         match self {
             Blob::Inline(bytes) => bytes.len() as u64,
-            Blob::Extent { len, .. } => *len,
+            Blob::Extent { len, .. } | Blob::Unopened { len, .. } => *len,
+            Blob::Sparse(segments) => segments.size(),
         }
+    }
+
+    /// Tells the bytes apart from any others without reading them, where the file is named after its contents, as packs are; `None` elsewhere.
+    pub fn identity(&self) -> Option<String> {
+        let Blob::Extent { path, offset, len, .. } = self else { return None };
+        let name = path.file_name()?.to_str()?;
+        Digest::parse(name.strip_suffix(".pack")?).ok()?;
+        Some(format!("{name} {offset} {len}"))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -47,6 +64,8 @@ impl Blob {
             Blob::Extent { file, path, offset: base, .. } => {
                 Blob::Extent { file: file.clone(), path: path.clone(), offset: base + offset, len }
             }
+            Blob::Unopened { path, offset: base, .. } => Blob::Unopened { path: path.clone(), offset: base + offset, len },
+            Blob::Sparse(segments) => Blob::Sparse(Arc::new(Segments::new(len, segments.within(offset, len, 0)?)?)),
         })
     }
 
@@ -67,6 +86,10 @@ impl Blob {
             Blob::Extent { file, path, offset: base, .. } => {
                 file.read_exact_at(buffer, base + offset).context(|| format!("read {} at offset {}", path.display(), base + offset))
             }
+            Blob::Unopened { path, offset: base, .. } => File::open(path)
+                .and_then(|file| file.read_exact_at(buffer, base + offset))
+                .context(|| format!("read {} at offset {}", path.display(), base + offset)),
+            Blob::Sparse(segments) => segments.read_at(buffer, offset).map(drop),
         }
     }
 
@@ -112,5 +135,34 @@ impl From<Vec<u8>> for Blob {
 impl From<&[u8]> for Blob {
     fn from(bytes: &[u8]) -> Self {
         Blob::Inline(bytes.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Segment;
+
+    #[test]
+    fn holes_read_as_zero_and_a_slice_keeps_them() {
+        let at = |offset, text: &str| Segment { offset, data: text.as_bytes().into() };
+        let blob = Blob::Sparse(Arc::new(Segments::new(16, vec![at(2, "abc"), at(8, "wxyz")]).unwrap()));
+        assert_eq!(blob.to_vec().unwrap(), b"\0\0abc\0\0\0wxyz\0\0\0\0");
+        let Blob::Sparse(part) = blob.slice(4, 6).unwrap() else { panic!("a slice of a sparse blob is sparse") };
+        assert_eq!(
+            part.iter().map(|s| (s.offset, s.data.to_vec().unwrap())).collect::<Vec<_>>(),
+            [(0, b"c".to_vec()), (4, b"wx".to_vec())]
+        );
+        assert!(blob.slice(10, 7).is_err() && blob.read_exact_at(&mut [0; 2], 15).is_err());
+    }
+
+    #[test]
+    fn an_unopened_file_reads_as_an_opened_one() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"0123456789").unwrap();
+        let blob = Blob::Unopened { path: file.path().into(), offset: 1, len: 8 };
+        assert_eq!((blob.to_vec().unwrap(), blob.slice(2, 3).unwrap().to_vec().unwrap()), (b"12345678".to_vec(), b"345".to_vec()));
+        std::fs::remove_file(file.path()).unwrap();
+        assert!(blob.to_vec().unwrap_err().to_string().contains(&file.path().display().to_string()));
     }
 }

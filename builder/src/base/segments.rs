@@ -49,6 +49,17 @@ impl Segments {
         self.list.iter().map(move |s| Segment { offset: s.offset + offset, data: s.data.clone() })
     }
 
+    /// What lies in the `len` bytes from `from` on, moved so that those begin at `to`.
+    pub fn within(&self, from: u64, len: u64, to: u64) -> Result<Vec<Segment>> {
+        let end = from.saturating_add(len);
+        let first = self.list.partition_point(|s| s.offset + s.data.len() <= from);
+        let parts = self.list[first..].iter().take_while(|s| s.offset < end).map(|s| {
+            let (start, stop) = (s.offset.max(from), (s.offset + s.data.len()).min(end));
+            Ok(Segment { offset: start - from + to, data: s.data.slice(start - s.offset, stop - start)? })
+        });
+        parts.collect()
+    }
+
     /// Fills `buffer` with the device's bytes from `offset`, zeros between segments. Returns false if no segment was touched (all zero by plan).
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<bool> {
         buffer.fill(0);

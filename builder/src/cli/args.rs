@@ -19,7 +19,7 @@ pub(super) enum Command {
     /// Choose the packages and write the lockfile beside the recipe
     Lock(LockArguments),
     /// Download what the lockfile names, and nothing else
-    Fetch(LockArguments),
+    Fetch(FetchArguments),
     /// Say what is in a disk image
     Inspect(InspectArguments),
     /// Look into an RPM file: its header, its paths, its signature
@@ -58,6 +58,21 @@ pub(super) struct BuildArguments {
 #[derive(Debug, Args)]
 pub(super) struct LockArguments {
     pub recipe: PathBuf,
+    /// Change only this package of the lockfile, and what its new version makes necessary; repeatable
+    #[arg(long, value_name = "PACKAGE")]
+    pub update: Vec<String>,
+    #[command(flatten)]
+    pub sources: SourceArguments,
+    #[command(flatten)]
+    pub talk: TalkArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FetchArguments {
+    pub recipe: PathBuf,
+    /// Use the lockfile as it is; refuse to resolve
+    #[arg(long)]
+    pub locked: bool,
     #[command(flatten)]
     pub sources: SourceArguments,
     #[command(flatten)]
@@ -75,6 +90,9 @@ pub(super) struct SourceArguments {
     /// Open no socket: all that is needed must be in the cache
     #[arg(long)]
     pub offline: bool,
+    /// A certificate authority to trust besides the machine's, in PEM form
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -210,6 +228,8 @@ mod tests {
                 true,
             ),
             ("lock r.toml --json --cache c --mirror http://m --offline", true),
+            ("lock r.toml --update bash --update glibc --ca c.pem", true),
+            ("fetch r.toml --locked --offline", true),
             ("inspect disk.raw --json", true),
             ("rpm show a.rpm --json --key k.asc --relax sha1-signature", true),
             ("rpm dump a.rpm --json", true),

@@ -42,12 +42,11 @@ fn text(report: &Report) -> String {
         rows.push(vec![artifact.path.display().to_string(), artifact.size.to_string(), artifact.sha256.to_string()]);
     }
     let stages: Vec<String> = report.stages.iter().map(|stage| format!("{} {:.1}", stage.name, stage.seconds)).collect();
-    let total: f64 = report.stages.iter().map(|stage| stage.seconds).sum();
     let facts = [
         vec!["commit".to_owned(), report.commit.clone()],
         vec!["packages".to_owned(), report.package_count.to_string()],
         vec!["lockfile".to_owned(), report.lockfile.display().to_string()],
-        vec!["seconds".to_owned(), format!("{total:.1}: {}", stages.join(", "))],
+        vec!["seconds".to_owned(), format!("{:.1}: {}", report.seconds, stages.join(", "))],
     ];
     format!("{}\n{}", render::table(&rows), render::table(&facts))
 }

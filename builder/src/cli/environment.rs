@@ -21,6 +21,7 @@ pub(super) fn settings(sources: &SourceArguments) -> Result<Settings> {
         },
         mirror: sources.mirror.clone().or_else(apt_sources::machine_mirror),
         offline: sources.offline,
+        ca: sources.ca.clone(),
         now: now(),
     })
 }

@@ -1,27 +1,36 @@
 //! `lock`: the choice of packages, written down. `fetch`: what is written down, downloaded.
 
-use super::args::LockArguments;
+use super::args::{FetchArguments, LockArguments, TalkArguments};
 use super::{environment, render};
 use crate::base::{ByteSize, Result};
-use crate::{pipeline, recipe};
+use crate::pipeline::{self, LockReport, Settings, Update};
+use crate::recipe;
 
-/// How far to go.
-pub(super) enum Extent {
-    Metadata,
-    Packages,
-}
-
-pub(super) fn run(arguments: &LockArguments, extent: Extent) -> Result<()> {
+pub(super) fn lock(arguments: &LockArguments) -> Result<()> {
     let recipe = recipe::load(&arguments.recipe)?;
     let settings = environment::settings(&arguments.sources)?;
     let talk = render::Talk::new(arguments.talk.quiet);
-    let report = match extent {
-        Extent::Metadata => pipeline::lock(&recipe, &settings, &talk)?,
-        Extent::Packages => pipeline::fetch(&recipe, &settings, &talk)?,
+    let update = match arguments.update.as_slice() {
+        [] => Update::Everything,
+        names => Update::Only(names.to_vec()),
     };
+    let report = pipeline::lock(&recipe, &update, &settings, &talk)?;
     talk.finish();
-    if arguments.talk.json {
-        return render::json(&report);
+    show(&report, &arguments.talk)
+}
+
+pub(super) fn fetch(arguments: &FetchArguments) -> Result<()> {
+    let recipe = recipe::load(&arguments.recipe)?;
+    let settings = Settings { locked: arguments.locked, ..environment::settings(&arguments.sources)? };
+    let talk = render::Talk::new(arguments.talk.quiet);
+    let report = pipeline::fetch(&recipe, &settings, &talk)?;
+    talk.finish();
+    show(&report, &arguments.talk)
+}
+
+fn show(report: &LockReport, talk: &TalkArguments) -> Result<()> {
+    if talk.json {
+        return render::json(report);
     }
     let mut rows = vec![["package", "repository", "size"].map(str::to_owned).to_vec()];
     rows.extend(report.packages.iter().map(|row| vec![row.nevra.clone(), row.repo.clone(), row.size.to_string()]));

@@ -26,8 +26,8 @@ pub fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Build(arguments) => build::run(&arguments),
-        Command::Lock(arguments) => lock::run(&arguments, lock::Extent::Metadata),
-        Command::Fetch(arguments) => lock::run(&arguments, lock::Extent::Packages),
+        Command::Lock(arguments) => lock::lock(&arguments),
+        Command::Fetch(arguments) => lock::fetch(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Rpm(command) => rpm::run(&command),
         Command::Boot(arguments) => boot::run(&arguments),

@@ -61,6 +61,7 @@ fn disk(tree: &FileTree, commit: &Commit) -> Segments {
             reserve: 4 << 20,
             journal: false,
             grub_readable: true,
+            verity: false,
         };
         ext4::plan(tree, &options).unwrap()
     };

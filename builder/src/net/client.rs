@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// Tries of one request in all, counting the first.
 const TRIES: u32 = 4;
+/// Where another mirror can be asked instead.
+const IMPATIENT_TRIES: u32 = 2;
 const CONNECT: Duration = Duration::from_secs(20);
 /// Until the headers are there, and between two reads of the body.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -21,6 +23,7 @@ pub struct Client {
     offline: bool,
     /// Pause before the first retry; doubles with each.
     backoff: Duration,
+    tries: u32,
 }
 
 /// What one try came to.
@@ -46,8 +49,30 @@ impl Client {
         Self::with_backoff(offline, Duration::from_millis(500))
     }
 
+    /// Also believes servers whose certificates go back to one in the PEM file `ca`, besides the machine's own authorities.
+    pub fn trusting(offline: bool, ca: &Path) -> Result<Self> {
+        let text = std::fs::read(ca).context(|| format!("read the certificates of {}", ca.display()))?;
+        let mut roots = Vec::new();
+        for item in ureq::tls::parse_pem(&text) {
+            let wrong = || Error::recipe(format!("{}: expected certificates in PEM form", ca.display()));
+            if let ureq::tls::PemItem::Certificate(certificate) = item.map_err(|e| wrong().source(e))? {
+                roots.push(certificate);
+            }
+        }
+        if roots.is_empty() {
+            return Err(Error::recipe(format!("{}: expected certificates in PEM form, found none", ca.display())));
+        }
+        let machine = rustls_native_certs::load_native_certs().certs;
+        roots.extend(machine.iter().map(|certificate| ureq::tls::Certificate::from_der(certificate).to_owned()));
+        Ok(Self::with_roots(offline, Duration::from_millis(500), ureq::tls::RootCerts::new_with_certs(&roots)))
+    }
+
     pub(crate) fn with_backoff(offline: bool, backoff: Duration) -> Self {
-        let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
+        Self::with_roots(offline, backoff, ureq::tls::RootCerts::PlatformVerifier)
+    }
+
+    fn with_roots(offline: bool, backoff: Duration, roots: ureq::tls::RootCerts) -> Self {
+        let tls = ureq::tls::TlsConfig::builder().root_certs(roots).build();
         let config = ureq::Agent::config_builder()
             .tls_config(tls)
             .http_status_as_error(false)
@@ -58,7 +83,12 @@ impl Client {
             .timeout_recv_response(Some(SILENCE))
             .timeout_per_read(Some(SILENCE))
             .build();
-        Client { agent: config.into(), offline, backoff }
+        Client { agent: config.into(), offline, backoff, tries: TRIES }
+    }
+
+    /// The same connections; gives up sooner.
+    pub(super) fn impatient(&self) -> Self {
+        Client { agent: self.agent.clone(), offline: self.offline, backoff: self.backoff, tries: IMPATIENT_TRIES }
     }
 
     pub fn is_offline(&self) -> bool {
@@ -125,7 +155,7 @@ impl Client {
 
     fn retry<T>(&self, mut once: impl FnMut() -> Result<T, Failure>) -> Result<T> {
         let mut pause = self.backoff;
-        for left in (0..TRIES).rev() {
+        for left in (0..self.tries).rev() {
             match once() {
                 Ok(value) => return Ok(value),
                 Err(Failure::Passing(_)) if left > 0 => {
@@ -133,7 +163,7 @@ impl Client {
                     pause *= 2;
                 }
                 Err(Failure::BadRange) if left > 0 => {}
-                Err(Failure::Passing(error)) => return Err(error.context(format_args!("after {TRIES} tries"))),
+                Err(Failure::Passing(error)) => return Err(error.context(format_args!("after {} tries", self.tries))),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::BadRange) => break,
             }

@@ -40,7 +40,13 @@ impl BareRepo {
             if let Entry::Vacant(vacant) = self.objects.entry(content) {
                 let mut inode = tree.inode(id).clone();
                 // libostree's fixed time of every checked-out file; objects shared with a read-only deployment cannot carry flags.
-                inode.attributes = Attributes { mtime: 0, immutable: false, xattrs: stored_xattrs(&inode.attributes), ..inode.attributes };
+                inode.attributes = Attributes {
+                    mtime: 0,
+                    mtime_nanoseconds: 0,
+                    immutable: false,
+                    xattrs: stored_xattrs(&inode.attributes),
+                    ..inode.attributes
+                };
                 let id = root.insert(&path(&ObjectKind::File.path(content.digest()))?, inode, Edit::Create)?;
                 vacant.insert(id);
             }

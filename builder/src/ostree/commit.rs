@@ -2,7 +2,7 @@
 
 use crate::base::{Digest, Error, Hasher, Result, ResultExt, SourceDateEpoch};
 use crate::formats::ostree::{CommitObject, DirMeta, DirTree, FileHeader, MetadataValue, Xattrs};
-use crate::ostree::{CommitId, ContentId, DirmetaId, DirtreeId};
+use crate::ostree::{CommitId, ContentId, DirmetaId, DirtreeId, KnownContents};
 use crate::tree::{Attributes, FileTree, Inode, InodeId, NodeKind};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -39,22 +39,36 @@ impl Commit {
     }
 }
 
-/// Computes what `ostree commit` would name this tree. Devices, fifos and sockets, and names and targets that are not UTF-8 are errors that name the path.
-pub fn commit(tree: &FileTree, meta: &CommitMeta) -> Result<Commit> {
-    let mut reached = reach(tree);
+/// By `InodeId::index` of a tree; `None` for directories and unreachable inodes.
+#[derive(Debug, Clone)]
+pub struct ContentIds(Vec<Option<ContentId>>);
+
+/// Hashes every file and symlink of the tree that is not `known`.
+pub fn content_ids(tree: &FileTree, known: &KnownContents) -> Result<ContentIds> {
+    let mut files = reach(tree).files;
     // Biggest first, so that no core is left alone with a big file at the end.
-    reached.files.sort_by_key(|&id| (std::cmp::Reverse(content_size(tree.inode(id))), id));
-    let hashed: Vec<(InodeId, ContentId)> = reached
-        .files
+    files.sort_by_key(|&id| (std::cmp::Reverse(content_size(tree.inode(id))), id));
+    let hashed: Vec<(InodeId, ContentId)> = files
         .par_iter()
         .with_max_len(1)
-        .map(|&id| content_id(tree.inode(id)).map(|content| (id, content)).context(|| format!("commit {}", path_of(tree, id))))
+        .map(|&id| content_id(tree.inode(id), known).map(|content| (id, content)).context(|| format!("commit {}", path_of(tree, id))))
         .collect::<Result<_>>()?;
     let mut contents = vec![None; tree.arena_len()];
     for (id, content) in hashed {
         contents[id.index()] = Some(content);
     }
+    Ok(ContentIds(contents))
+}
 
+/// Computes what `ostree commit` would name this tree. Devices, fifos and sockets, and names and targets that are not UTF-8 are errors that name the path.
+pub fn commit(tree: &FileTree, meta: &CommitMeta) -> Result<Commit> {
+    commit_of(tree, content_ids(tree, &KnownContents::none())?, meta)
+}
+
+/// The same, for a tree whose contents are hashed already.
+pub fn commit_of(tree: &FileTree, contents: ContentIds, meta: &CommitMeta) -> Result<Commit> {
+    let ContentIds(contents) = contents;
+    let reached = reach(tree);
     let (mut dirtrees, mut dirmetas) = (BTreeMap::new(), BTreeMap::new());
     let mut named: Vec<Option<(DirtreeId, DirmetaId)>> = vec![None; tree.arena_len()];
     for &id in reached.directories.iter().rev() {
@@ -106,16 +120,26 @@ pub(in crate::ostree) fn stored_xattrs(attributes: &Attributes) -> Xattrs {
     attributes.xattrs.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-fn content_id(inode: &Inode) -> Result<ContentId> {
-    let mut hasher = Hasher::new();
-    hasher.update(&file_header(inode)?.encode());
-    if let NodeKind::File(blob) = &inode.kind {
-        blob.for_each_window(|bytes| {
-            hasher.update(bytes);
-            Ok(())
-        })?;
+fn content_id(inode: &Inode, known: &KnownContents) -> Result<ContentId> {
+    let header = file_header(inode)?.encode();
+    let hash = || {
+        let mut hasher = Hasher::new();
+        hasher.update(&header);
+        if let NodeKind::File(blob) = &inode.kind {
+            blob.for_each_window(|bytes| {
+                hasher.update(bytes);
+                Ok(())
+            })?;
+        }
+        Ok(ContentId::new(hasher.finish()))
+    };
+    match &inode.kind {
+        NodeKind::File(blob) => match blob.identity() {
+            Some(identity) => known.get_or(KnownContents::key(&header, identity.as_bytes()), hash),
+            None => hash(),
+        },
+        _ => hash(),
     }
-    Ok(ContentId::new(hasher.finish()))
 }
 
 pub(in crate::ostree) fn content_size(inode: &Inode) -> u64 {

@@ -6,13 +6,15 @@ mod bare;
 mod bootcsum;
 mod commit;
 mod deploy;
+mod known;
 mod objects;
 mod store;
 mod store_read;
 
 pub use bootcsum::Kernel;
-pub use commit::{Commit, CommitMeta, commit};
+pub use commit::{Commit, CommitMeta, ContentIds, commit, commit_of, content_ids};
 pub use deploy::{Deployment, Remote, Sysroot, SysrootRequest, sysroot};
+pub use known::KnownContents;
 pub use objects::{CommitId, ContentId, DirmetaId, DirtreeId, ObjectKind};
 pub use store::Store;
 pub use store_read::{Listed, LogEntry};

@@ -80,5 +80,6 @@ fn volume(label: &str, size: Option<u64>, reserve: u64, grub_readable: bool, see
         reserve,
         journal: true,
         grub_readable,
+        verity: !grub_readable,
     }
 }

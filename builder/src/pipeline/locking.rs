@@ -1,24 +1,15 @@
 //! From a recipe to a lockfile: repositories, the solver, and the digest of every package.
 
-use super::{Settings, packs};
+use super::Settings;
+use super::sources::{self, Source};
 use crate::base::{Digest, Error, Hasher, Kind, Progress, Result, ResultExt, SourceDateEpoch};
 use crate::lock::{LockedPackage, Lockfile};
 use crate::net::Client;
-use crate::recipe::{PackageSet, Recipe, Repo, RepoKind, RepoSource, Trust};
-use crate::repos::deb::{self, DebArchive, DebSource};
+use crate::recipe::{PackageSet, Recipe};
+use crate::repos::deb::{self, DebArchive};
 use crate::repos::{PackageMeta, RepoSnapshot, rpmmd};
-use crate::resolve::{self, Chosen, Request};
-
-/// The URL of a repository, or for a deb repository of its mirror; without a trailing slash.
-pub fn base_url(repo: &Repo, settings: &Settings) -> Result<String> {
-    match &repo.source {
-        RepoSource::Url(url) => Ok(url.trim_end_matches('/').to_string()),
-        RepoSource::AptMirror => settings.mirror.as_deref().map(|m| m.trim_end_matches('/').to_string()).ok_or_else(|| {
-            Error::recipe(format!("repository {}: mirror = \"apt\", but this machine has no apt sources with a Debian mirror", repo.id))
-                .hint("give the mirror's URL with --mirror, for example --mirror http://MIRROR/debian")
-        }),
-    }
-}
+use crate::resolve::{self, Chosen, Expanded, Request};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Of what decides the packages: repositories and the two sets. A lockfile made from another is stale.
 pub fn input_digest(recipe: &Recipe) -> Result<Digest> {
@@ -53,121 +44,117 @@ pub fn ensure(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> 
         }
         (false, false) => {}
     }
-    lock(recipe, settings, progress)
+    lock(recipe, &Update::Everything, settings, progress)
+}
+
+/// What of an existing lockfile may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    Everything,
+    /// Packages of these names, and what their new versions make necessary.
+    Only(Vec<String>),
 }
 
 /// Resolves anew and writes the lockfile.
-pub fn lock(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Lockfile> {
-    let client = Client::new(settings.offline);
-    progress.begin("repositories", recipe.repos.len() as u64, "repositories");
-    let mut sources = Vec::new();
-    for repo in &recipe.repos {
-        sources.push(load(repo, settings, &client, progress).context(|| format!("repository {}", repo.id))?);
-        progress.advance(1);
-    }
-    let is_tool_only = |source: &Source| !recipe.tools.repos.is_empty() && recipe.tools.repos.contains(&source.snapshot.id);
-    let (tool_sources, image_sources): (Vec<Source>, Vec<Source>) =
-        if recipe.tools.repos.is_empty() { (Vec::new(), sources) } else { sources.into_iter().partition(is_tool_only) };
+pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dyn Progress) -> Result<Lockfile> {
+    let client = settings.client()?;
+    let before = match update {
+        Update::Everything => None,
+        Update::Only(names) => Some((Lockfile::read(&recipe.lockfile()).context(|| "--update")?, names.as_slice())),
+    };
+    let sources = sources::load_all(recipe, settings, &client, progress)?;
+    let is_tool_only = |source: &Source| recipe.tools.repos.contains(&source.snapshot.id);
+    let (tool_sources, image_sources): (Vec<Source>, Vec<Source>) = sources.into_iter().partition(is_tool_only);
+    let (mut image, mut tool) = (Supply::new(image_sources), Supply::new(tool_sources));
+    let newest = image.snapshots.iter().chain(&tool.snapshots).map(|s| s.time.0).max().unwrap_or(0);
     progress.begin("resolve", 0, "");
-    let packages = resolved(&image_sources, &recipe.packages, settings, &client, progress)?;
-    let tools_from = if tool_sources.is_empty() { &image_sources } else { &tool_sources };
+    let held = |locked: fn(&Lockfile) -> &Vec<LockedPackage>| before.as_ref().map(|(lock, names)| Held { locked: locked(lock), names });
+    let work = Work { settings, client: &client, progress };
+    let packages = resolved(&mut image, &recipe.packages, held(|lock| &lock.packages), &work)?;
     let tools = if recipe.tools.install.is_empty() {
         Vec::new()
     } else {
-        resolved(tools_from, &recipe.tools, settings, &client, progress).context(|| "[tools]")?
+        let supply = if tool.snapshots.is_empty() { &mut image } else { &mut tool };
+        resolved(supply, &recipe.tools, held(|lock| &lock.tools), &work).context(|| "[tools]")?
     };
-    let newest = image_sources.iter().chain(&tool_sources).map(|s| s.snapshot.time.0).max().unwrap_or(0);
+    if let Some((lock, names)) = &before {
+        let known = |name: &&String| packages.iter().chain(&tools).chain(&lock.packages).chain(&lock.tools).any(|p| p.name == **name);
+        if let Some(stranger) = names.iter().find(|name| !known(name)) {
+            return Err(
+                Error::recipe(format!("--update {stranger}: no package of this name is locked")).hint("name packages as the lockfile does")
+            );
+        }
+    }
     let epoch = recipe.epoch.unwrap_or(SourceDateEpoch(newest));
     let lock = Lockfile::new(epoch, input_digest(recipe)?, packages, tools)?;
     lock.write(&recipe.lockfile())?;
     Ok(lock)
 }
 
-/// A repository's packages; for a Debian archive with what converts them.
-struct Source {
-    snapshot: RepoSnapshot,
-    archive: Option<(DebArchive, String)>,
+/// The repositories of one package set.
+struct Supply {
+    snapshots: Vec<RepoSnapshot>,
+    archives: Vec<Option<(DebArchive, String)>>,
 }
 
-fn load(repo: &Repo, settings: &Settings, client: &Client, progress: &dyn Progress) -> Result<Source> {
-    let url = base_url(repo, settings)?;
-    match &repo.kind {
-        RepoKind::RpmMd => {
-            let keyring = match &repo.trust {
-                Trust::Unsigned => None,
-                Trust::Keys(files) => Some(packs::keyring(repo, files, settings)?),
-            };
-            // The data may be asked for several times, so each reader gets a cursor of its own.
-            let check = |bytes: &[u8], signature: &[u8]| match &keyring {
-                Some(keyring) => keyring.check_armored(signature, || Ok(std::io::Cursor::new(bytes.to_vec()))).map(drop),
-                None => Ok(()),
-            };
-            let trust = if keyring.is_some() { rpmmd::Trust::Signed(&check) } else { rpmmd::Trust::Unsigned };
-            let source = rpmmd::Source { id: &repo.id, url: &url, priority: repo.priority, visible: &repo.packages, trust };
-            let snapshot = rpmmd::load(client, &source, &settings.cache.join("rpmmd"), progress)?;
-            Ok(Source { snapshot, archive: None })
-        }
-        RepoKind::Deb { suite, components, arch } => {
-            let keys = match &repo.trust {
-                Trust::Keys(files) => files
-                    .iter()
-                    .map(|f| std::fs::read(&f.path).context(|| format!("read {}", f.path.display())))
-                    .collect::<Result<Vec<_>>>()?,
-                Trust::Unsigned => return Err(Error::recipe("a Debian archive is always signed").hint("name its keys")),
-            };
-            let source = DebSource {
-                mirror: &url,
-                suite,
-                components,
-                arch,
-                keys: &keys,
-                allow_expired: repo.allow_expired,
-                now: settings.now,
-                pinned: None,
-            };
-            let mut archive = deb::load(client, &settings.cache, &source)?;
-            let snapshot = RepoSnapshot {
-                id: repo.id.clone(),
-                priority: repo.priority,
-                base_url: format!("{url}/"),
-                visible: repo.packages.clone(),
-                packages: std::mem::take(&mut archive.packages),
-                revision: archive.release.date.to_string(),
-                time: SourceDateEpoch(archive.release.date),
-                digest: archive.release.digest,
-                filelists: None,
-            };
-            Ok(Source { snapshot, archive: Some((archive, url)) })
-        }
+impl Supply {
+    fn new(sources: Vec<Source>) -> Self {
+        let (snapshots, archives) = sources.into_iter().map(|source| (source.snapshot, source.archive)).unzip();
+        Supply { snapshots, archives }
     }
 }
 
-fn resolved(
-    sources: &[Source],
-    set: &PackageSet,
-    settings: &Settings,
-    client: &Client,
-    progress: &dyn Progress,
-) -> Result<Vec<LockedPackage>> {
-    let request = Request { install: set.install.clone(), exclude: set.exclude.clone(), weak: set.weak };
-    let mut snapshots: Vec<RepoSnapshot> = sources.iter().map(|s| s.snapshot.clone()).collect();
-    let missing = resolve::missing_files(&snapshots, &request)?;
+struct Held<'a> {
+    locked: &'a [LockedPackage],
+    /// These may change.
+    names: &'a [String],
+}
+
+struct Work<'a> {
+    settings: &'a Settings,
+    client: &'a Client,
+    progress: &'a dyn Progress,
+}
+
+/// Chooses the set's packages, and makes those that come from a Debian archive.
+fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work: &Work<'_>) -> Result<Vec<LockedPackage>> {
+    let cache = sources::metadata_cache(work.settings);
+    let mut comps = Vec::new();
+    if set.install.iter().any(|wanted| wanted.starts_with('@')) {
+        for snapshot in &supply.snapshots {
+            comps.push(rpmmd::groups(work.client, snapshot, &cache, work.progress)?);
+        }
+    }
+    let Expanded { install, absent } = resolve::expand_groups(&set.install, &comps, &supply.snapshots)?;
+    if !absent.is_empty() {
+        work.progress.note(&format!("no repository has these packages of groups: {}", absent.join(", ")));
+    }
+    let request = Request {
+        install,
+        exclude: set.exclude.clone(),
+        weak: set.weak,
+        multilib: set.multilib,
+        modules: set.modules.clone(),
+        installonly: set.installonly.clone(),
+        keep: BTreeMap::new(),
+    };
+    let missing = resolve::missing_files(&supply.snapshots, &request)?;
     if !missing.is_empty() {
-        for snapshot in &mut snapshots {
-            rpmmd::add_files(client, snapshot, &missing, &settings.cache.join("rpmmd"), progress)?;
+        for snapshot in &mut supply.snapshots {
+            rpmmd::add_files(work.client, snapshot, &missing, &cache, work.progress)?;
         }
     }
-    let chosen = resolve::resolve(&snapshots, &request)?;
+    let chosen = choose(&supply.snapshots, request, held)?;
     let mut locked = Vec::new();
-    for (index, source) in sources.iter().enumerate() {
+    for (index, (snapshot, archive)) in supply.snapshots.iter().zip(&supply.archives).enumerate() {
         let here: Vec<&Chosen> = chosen.iter().filter(|c| c.repo == index).collect();
-        let metas: Vec<&PackageMeta> = here.iter().filter_map(|c| snapshots[index].packages.get(c.package)).collect();
-        match &source.archive {
+        let metas: Vec<&PackageMeta> = here.iter().filter_map(|c| snapshot.packages.get(c.package)).collect();
+        match archive {
             Some((archive, url)) => {
                 archive.check_order(&here.iter().map(|c| c.package).collect::<Vec<_>>())?;
-                let converted = deb::fetch_and_convert(client, url, &metas, &settings.cache, progress)?;
+                let converted = deb::fetch_and_convert(work.client, url, &metas, &work.settings.cache, work.progress)?;
                 for (meta, rpm) in metas.iter().zip(converted) {
-                    let mut package = locked_package(meta, &source.snapshot.id);
+                    let mut package = locked_package(meta, &snapshot.id);
                     (package.sha256, package.size) = (Some(rpm.sha256), rpm.size);
                     package.source_sha256 = meta.source_digest;
                     package.source_size = Some(meta.size);
@@ -177,7 +164,7 @@ fn resolved(
             }
             None => {
                 for meta in metas {
-                    let mut package = locked_package(meta, &source.snapshot.id);
+                    let mut package = locked_package(meta, &snapshot.id);
                     (package.sha256, package.size, package.location) = (meta.digest, meta.size, meta.location.clone());
                     locked.push(package);
                 }
@@ -188,6 +175,29 @@ fn resolved(
         return Err(Error::new(Kind::Unresolvable, "the recipe installs no package").hint("name some in [packages] install"));
     }
     Ok(locked)
+}
+
+/// Everything locked stays as it is but the named packages; if that has no answer, what their newest versions need may change, too.
+fn choose(snapshots: &[RepoSnapshot], mut request: Request, held: Option<Held<'_>>) -> Result<Vec<Chosen>> {
+    let Some(held) = held else { return resolve::resolve(snapshots, &request) };
+    let here: BTreeSet<String> = snapshots.iter().flat_map(|s| &s.packages).map(PackageMeta::nevra).collect();
+    let keep = |free: &dyn Fn(&str) -> bool| {
+        let mut keep: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for package in held.locked.iter().filter(|p| !free(&p.name) && here.contains(&p.nevra())) {
+            keep.entry(package.name.clone()).or_default().push(package.nevra());
+        }
+        keep
+    };
+    request.keep = keep(&|name| held.names.iter().any(|n| n == name));
+    let narrow = resolve::resolve(snapshots, &request);
+    if narrow.is_ok() {
+        return narrow;
+    }
+    request.keep.clear();
+    let newest = resolve::resolve(snapshots, &request)?;
+    let needed = resolve::needed_by(snapshots, &newest, held.names);
+    request.keep = keep(&|name| needed.contains(name) || held.names.iter().any(|n| n == name));
+    resolve::resolve(snapshots, &request).map_err(|e| e.hint("lock again without --update, so that everything may change"))
 }
 
 fn locked_package(meta: &PackageMeta, repo: &str) -> LockedPackage {

@@ -1,10 +1,9 @@
 //! From a lockfile to packs: what is absent is fetched (and for a Debian archive repackaged), everything is verified, new packages are imported.
 
-use super::{Settings, locking};
+use super::{Settings, sources};
 use crate::base::{Error, Progress, Result, ResultExt};
 use crate::fetch::{self, Keyring, Pack, Policy, Trust, verify};
 use crate::lock::LockedPackage;
-use crate::net::Client;
 use crate::recipe::{self, KeyFile, Recipe, Repo, RepoKind};
 use crate::repos::{PackageMeta, deb};
 use rayon::prelude::*;
@@ -13,7 +12,7 @@ use std::path::PathBuf;
 
 /// Brings the packages' files into the cache, each under the digest that the lockfile names. Returns them in the order of `packages`.
 pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, progress: &dyn Progress) -> Result<Vec<PathBuf>> {
-    let client = Client::new(settings.offline);
+    let client = settings.client()?;
     let mut files: BTreeMap<usize, PathBuf> = BTreeMap::new();
     for repo in &recipe.repos {
         let here: Vec<(usize, &LockedPackage)> = packages.iter().enumerate().filter(|(_, p)| p.repo == repo.id).collect();
@@ -24,7 +23,7 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, p
             RepoKind::Deb { .. } => {
                 let metas: Vec<PackageMeta> = here.iter().map(|(_, p)| source_meta(p)).collect();
                 // A package that is in the cache needs no mirror.
-                let url = locking::base_url(repo, settings).unwrap_or_default();
+                let url = sources::archive_url(repo, settings).unwrap_or_default();
                 let converted = deb::fetch_and_convert(&client, &url, &metas.iter().collect::<Vec<_>>(), &settings.cache, progress)?;
                 for ((_, locked), rpm) in here.iter().zip(&converted) {
                     if locked.sha256 != Some(rpm.sha256) {
@@ -43,9 +42,8 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, p
                 converted.into_iter().map(|rpm| rpm.path).collect()
             }
             RepoKind::RpmMd => {
-                let url = locking::base_url(repo, settings)?;
                 let list: Vec<LockedPackage> = here.iter().map(|(_, p)| (*p).clone()).collect();
-                fetch::download::download(&client, &list, &|id| (id == repo.id).then(|| url.clone()), &settings.cache, progress)?
+                fetch::download::download(&client, &list, &|| sources::mirrors(repo, settings, &client), &settings.cache, progress)?
             }
         };
         files.extend(here.iter().map(|(index, _)| *index).zip(brought));

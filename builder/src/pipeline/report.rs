@@ -10,6 +10,8 @@ pub struct Report {
     /// The OSTree commit, 64 hex digits.
     pub commit: String,
     pub package_count: usize,
+    /// From start to end; stages that run side by side add up to more.
+    pub seconds: f64,
     pub stages: Vec<StageReport>,
     pub lockfile: PathBuf,
 }

@@ -1,6 +1,7 @@
 //! What the command line decides about a build, apart from the recipe.
 
-use crate::base::SourceDateEpoch;
+use crate::base::{Result, SourceDateEpoch};
+use crate::net::Client;
 use crate::recipe::OutputFormat;
 use std::path::PathBuf;
 
@@ -18,10 +19,21 @@ pub struct Settings {
     pub jobs: usize,
     /// Open no socket.
     pub offline: bool,
+    /// A PEM file with a certificate authority that servers may go back to, besides the machine's.
+    pub ca: Option<PathBuf>,
     /// Refuse to resolve: the lockfile must be there and fit.
     pub locked: bool,
     /// The Debian mirror for `mirror = "apt"`: from `--mirror`, else from the machine's apt sources.
     pub mirror: Option<String>,
     /// The wall clock, only to judge expiry.
     pub now: SourceDateEpoch,
+}
+
+impl Settings {
+    pub(super) fn client(&self) -> Result<Client> {
+        match &self.ca {
+            Some(ca) => Client::trusting(self.offline, ca),
+            None => Ok(Client::new(self.offline)),
+        }
+    }
 }

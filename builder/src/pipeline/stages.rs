@@ -6,19 +6,34 @@ use std::time::Instant;
 
 /// Measures stages one after the other. A monotonic clock: it reaches the report, never an artifact.
 pub struct Stages {
+    /// Of the first stage.
+    start: Instant,
+    /// Of the current one.
     began: Instant,
     list: Vec<StageReport>,
 }
 
 impl Stages {
     pub fn start() -> Self {
-        Stages { began: Instant::now(), list: Vec::new() }
+        let now = Instant::now();
+        Stages { start: now, began: now, list: Vec::new() }
     }
 
     /// The stage that ran since the last call ends here.
     pub fn done(&mut self, name: &str) {
         self.list.push(StageReport { name: name.to_string(), seconds: self.began.elapsed().as_secs_f64(), peak_memory: peak_memory() });
         self.began = Instant::now();
+    }
+
+    /// Adds stages that were measured elsewhere, beside others perhaps.
+    pub fn join(&mut self, other: Stages) {
+        self.list.extend(other.list);
+        self.began = Instant::now();
+    }
+
+    /// From the start until now: less than the sum of stages that ran side by side.
+    pub fn seconds(&self) -> f64 {
+        self.start.elapsed().as_secs_f64()
     }
 
     pub fn finish(self) -> Vec<StageReport> {

@@ -72,8 +72,12 @@ pub struct Repo {
     pub trust: Trust,
     /// Lower wins; 99 by default, as in dnf.
     pub priority: u32,
-    /// Name patterns (`*`, `?`) that are visible from this repository; empty: all.
+    /// Patterns (`*`, `?`) over names, `name.arch` or full names of what is visible from this repository; empty: all.
     pub packages: Vec<String>,
+    /// Patterns of what is not visible all the same.
+    pub exclude: Vec<String>,
+    /// What the repository's own metadata is believed for.
+    pub metadata: MetadataTrust,
     /// Metadata past its expiry is accepted, knowingly.
     pub allow_expired: bool,
     /// Weak signatures and digests that are accepted, knowingly; sorted.
@@ -92,6 +96,10 @@ pub enum RepoKind {
 pub enum RepoSource {
     /// `http:`, `https:` or `file:`; without a trailing slash.
     Url(String),
+    /// Of mirrors, with the digest of repomd.xml.
+    Metalink(String),
+    /// Of a text with one mirror a line.
+    Mirrorlist(String),
     /// The Debian mirror of the machine's apt sources or of `--mirror`.
     AptMirror,
 }
@@ -103,6 +111,17 @@ pub enum Trust {
     Unsigned,
     /// Never empty.
     Keys(Vec<KeyFile>),
+}
+
+/// Packages are checked against the keys in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MetadataTrust {
+    /// repomd.xml.asc, or the archive's InRelease.
+    Signed,
+    /// The digest of repomd.xml in a metalink that came over https.
+    Metalink,
+    Unsigned,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -119,6 +138,12 @@ pub struct PackageSet {
     pub exclude: Vec<String>,
     /// Weak dependencies (Recommends) are followed.
     pub weak: bool,
+    /// Packages of the 32-bit architectures may be chosen too.
+    pub multilib: bool,
+    /// Module streams that are enabled, as `name:stream`, besides the default ones.
+    pub modules: Vec<String>,
+    /// Patterns over names of which several versions may be installed side by side, kernels among them.
+    pub installonly: Vec<String>,
     /// Repositories that serve this set alone; empty: it takes from all that no other set claims.
     pub repos: Vec<String>,
 }

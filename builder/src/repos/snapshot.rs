@@ -1,6 +1,8 @@
 //! One repository at one moment, verified: what `resolve` reads and the lockfile remembers.
 
 use crate::base::{Digest, SourceDateEpoch};
+use crate::formats::rpmmd::Modules;
+use crate::net::Mirrors;
 use crate::repos::PackageMeta;
 
 #[derive(Debug, Clone)]
@@ -9,10 +11,12 @@ pub struct RepoSnapshot {
     pub id: String,
     /// Lower wins, as dnf counts; 99 is the usual one.
     pub priority: u32,
-    /// Packages' locations are relative to it; ends with `/`.
-    pub base_url: String,
-    /// Globs over package names; empty means every name is visible.
+    /// Packages' locations are relative to each.
+    pub mirrors: Mirrors,
+    /// Globs over names, `name.arch` and full names; empty means every package is visible.
     pub visible: Vec<String>,
+    /// Globs of what is not visible all the same.
+    pub exclude: Vec<String>,
     pub packages: Vec<PackageMeta>,
     /// As the repository counts its own versions; only to be shown.
     pub revision: String,
@@ -22,12 +26,15 @@ pub struct RepoSnapshot {
     pub digest: Digest,
     /// Where every path of every package is listed, if that is known.
     pub filelists: Option<MetadataFile>,
+    /// Where groups of packages are listed, if there are any.
+    pub comps: Option<MetadataFile>,
+    pub modules: Modules,
 }
 
 /// A file that the metadata's root names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetadataFile {
-    /// Below `base_url`.
+    /// Below each mirror.
     pub location: String,
     pub size: Option<u64>,
     pub digest: Digest,

@@ -27,7 +27,12 @@ pub(super) fn unknown(reach: &Reach<'_>, wanted: &Expression) -> Option<String> 
 }
 
 fn nearest<'a>(reach: &Reach<'a>, name: &str) -> Option<&'a str> {
-    let near = reach.names().map(|n| (strsim::normalized_damerau_levenshtein(n, name), n)).filter(|(score, _)| *score > 0.7);
+    nearest_of(reach.names(), name)
+}
+
+/// The most alike, if any is alike.
+pub(super) fn nearest_of<'a>(names: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    let near = names.map(|n| (strsim::normalized_damerau_levenshtein(n, name), n)).filter(|(score, _)| *score > 0.7);
     near.max_by(|(a, x), (b, y)| a.total_cmp(b).then(y.cmp(x))).map(|(_, n)| n)
 }
 

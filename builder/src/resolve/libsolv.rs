@@ -20,6 +20,8 @@ pub(super) struct Pool {
     /// Ids of package names.
     names: BTreeSet<c::Id>,
     prereq_marker: c::Id,
+    /// Names of which several versions may be chosen.
+    several: Vec<c::Id>,
 }
 
 #[derive(Clone, Copy)]
@@ -86,8 +88,14 @@ impl Pool {
             c::pool_setdisttype(raw, c::DISTTYPE_RPM as libc::c_int);
             c::pool_setarch(raw, arch.as_ptr());
             let prereq_marker = c::pool_str2id(raw, c"solvable:prereqmarker".as_ptr(), 1);
-            Pool { raw, count: 0, names: BTreeSet::new(), prereq_marker }
+            Pool { raw, count: 0, names: BTreeSet::new(), prereq_marker, several: Vec::new() }
         }
+    }
+
+    /// Several versions of this name do not exclude each other.
+    pub(super) fn allow_several(&mut self, name: &str) {
+        let id = self.text(name);
+        self.several.push(id);
     }
 
     /// `priority` as dnf counts: lower wins.
@@ -160,6 +168,10 @@ impl Pool {
             let id = self.simple(dep);
             jobs.push((c::SOLVER_FAVOR | c::SOLVER_SOLVABLE_PROVIDES) as c::Id);
             jobs.push(id);
+        }
+        for name in &self.several {
+            jobs.push((c::SOLVER_MULTIVERSION | c::SOLVER_SOLVABLE_NAME) as c::Id);
+            jobs.push(*name);
         }
         // SAFETY: the pool is alive and complete; the solver and the transaction are freed before the pool, on every path.
         unsafe {

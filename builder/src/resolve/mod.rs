@@ -1,31 +1,46 @@
 //! Which packages: dnf's own solver over what is reachable from the request, and sentences when there is no answer.
 //!
 //! ```text
-//! snapshots ─ reach (what could matter at all) ─> libsolv (the choice, in installation order) ─> Vec<Chosen>
-//!                                                      └─ explain (why there is none)
+//! snapshots ─ visible ─ reach (what could matter at all) ─> libsolv (the choice, in installation order) ─ checker ─> Vec<Chosen>
+//!                                                                └─ explain (why there is none)
 //! ```
 
+mod checker;
 mod explain;
+mod groups;
+mod kernels;
 mod libsolv;
+mod modules;
 mod reach;
 mod rich;
+mod visible;
 
+pub use groups::{Expanded, expand_groups};
 pub use rich::{Expression, parse_rich};
 
 use crate::base::{Error, Kind, Result};
 use crate::repos::{Dep, PackageMeta, RepoSnapshot};
+use checker::Together;
 use reach::Reach;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the recipe asks for.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// Names, capabilities, absolute paths, `name >= 1.2`, or rich dependencies.
     pub install: Vec<String>,
-    /// Globs over names: these packages do not exist.
+    /// Globs over names, `name.arch` and full names: these packages do not exist.
     pub exclude: Vec<String>,
     /// Also what is recommended.
     pub weak: bool,
+    /// 32-bit packages may be chosen, too.
+    pub multilib: bool,
+    /// `name:stream` of the modules that are enabled besides the default ones.
+    pub modules: Vec<String>,
+    /// Globs over names of which several versions may stand side by side.
+    pub installonly: Vec<String>,
+    /// Names of which only these full names exist.
+    pub keep: BTreeMap<String, Vec<String>>,
 }
 
 /// A package by its place in the snapshots.
@@ -61,10 +76,30 @@ pub fn resolve(repos: &[RepoSnapshot], request: &Request) -> Result<Vec<Chosen>>
             pool.add(handle, package, &reach.file_provides(package))?;
         }
     }
+    for glob in &request.installonly {
+        let names: BTreeSet<&str> = reach.names().filter(|name| visible::matches_glob(glob, name)).collect();
+        names.into_iter().for_each(|name| pool.allow_several(name));
+    }
     match pool.solve(&wanted, reach.first_alternatives(), request.weak) {
-        Ok(ids) => ids.into_iter().map(|id| reach.chosen(id)).collect(),
+        Ok(ids) => {
+            let chosen = ids.into_iter().map(|id| reach.chosen(id)).collect::<Result<Vec<_>>>()?;
+            kernels::at_most_one(chosen.iter().filter_map(|chosen| Some(chosen.of(repos)?.1)), &request.installonly)?;
+            match together(repos, &chosen).faults(&request.installonly).as_slice() {
+                [] => Ok(chosen),
+                faults => Err(Error::internal(format!("the solver's answer does not hold: {}", faults.join("; ")))),
+            }
+        }
         Err(problems) => Err(explain::error(explain::sentences(&problems, &reach))),
     }
+}
+
+fn together<'a>(repos: &'a [RepoSnapshot], chosen: &[Chosen]) -> Together<'a> {
+    Together::new(chosen.iter().filter_map(|chosen| Some(chosen.of(repos)?.1)).collect())
+}
+
+/// Names of the packages among `chosen` that those of `names` need, directly or not, and these themselves.
+pub fn needed_by(repos: &[RepoSnapshot], chosen: &[Chosen], names: &[String]) -> BTreeSet<String> {
+    together(repos, chosen).needed_by(names).into_iter().map(str::to_owned).collect()
 }
 
 /// Absolute paths that something reachable requires and no loaded list has: worth reading complete file lists for.

@@ -3,12 +3,11 @@
 
 use crate::base::{Error, Result};
 use crate::repos::{Dep, PackageMeta, RepoSnapshot};
+use crate::resolve::visible::{Visible, visible};
 use crate::resolve::{Chosen, Expression, Request, expression};
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What an x86_64 machine runs. Source packages are nobody's answer.
-const ARCHES: [&str; 7] = ["x86_64", "noarch", "i686", "i586", "i486", "i386", "athlon"];
 
 /// A package's number in this one solving: repositories in their order, packages by name and version.
 pub(super) type Number = usize;
@@ -22,13 +21,22 @@ pub(super) struct Reach<'a> {
     selected: Vec<Number>,
     required_files: BTreeSet<String>,
     /// Excluded, filtered or of a foreign architecture.
-    hidden: Vec<(&'static str, &'a PackageMeta)>,
+    hidden: Vec<(Cow<'static, str>, &'a PackageMeta)>,
     first_alternatives: Vec<Dep>,
 }
 
 impl<'a> Reach<'a> {
     pub(super) fn of(repos: &'a [RepoSnapshot], request: &Request, wanted: &[Expression]) -> Result<Self> {
-        let mut reach = Self::visible(repos, request);
+        let Visible { packages: all, hidden } = visible(repos, request)?;
+        let mut reach = Reach {
+            all,
+            hidden,
+            index: Vec::new(),
+            files: OnceCell::new(),
+            selected: Vec::new(),
+            required_files: BTreeSet::new(),
+            first_alternatives: Vec::new(),
+        };
         let mut index = Vec::new();
         for (number, (_, package)) in reach.all.iter().enumerate() {
             index.push((package.name.as_str(), number));
@@ -39,42 +47,6 @@ impl<'a> Reach<'a> {
         reach.index = index;
         reach.follow(request.weak, wanted)?;
         Ok(reach)
-    }
-
-    fn visible(repos: &'a [RepoSnapshot], request: &Request) -> Self {
-        let mut all = Vec::new();
-        let mut hidden = Vec::new();
-        for (repo, snapshot) in repos.iter().enumerate() {
-            let start = all.len();
-            for (number, package) in snapshot.packages.iter().enumerate() {
-                let why = if !ARCHES.contains(&package.arch.as_str()) {
-                    "is for another architecture"
-                } else if !snapshot.visible.is_empty() && !snapshot.visible.iter().any(|glob| matches_glob(glob, &package.name)) {
-                    "is not among the `packages` that its repository may show"
-                } else if request.exclude.iter().any(|glob| matches_glob(glob, &package.name)) {
-                    "is excluded by the recipe"
-                } else {
-                    all.push((Chosen { repo, package: number }, package));
-                    continue;
-                };
-                hidden.push((why, package));
-            }
-            if let Some(own) = all.get_mut(start..) {
-                own.sort_by(|(_, a), (_, b)| {
-                    let key = |p: &'a PackageMeta| (&p.name, p.epoch, &p.version, &p.release, &p.arch, &p.location);
-                    key(a).cmp(&key(b))
-                });
-            }
-        }
-        Reach {
-            all,
-            hidden,
-            index: Vec::new(),
-            files: OnceCell::new(),
-            selected: Vec::new(),
-            required_files: BTreeSet::new(),
-            first_alternatives: Vec::new(),
-        }
     }
 
     fn follow(&mut self, weak: bool, wanted: &[Expression]) -> Result<()> {
@@ -193,9 +165,9 @@ impl<'a> Reach<'a> {
     }
 
     /// A package that would provide `name`, and why it was left out.
-    pub(super) fn hidden(&self, name: &str) -> Option<(&'static str, &'a PackageMeta)> {
+    pub(super) fn hidden(&self, name: &str) -> Option<(&str, &'a PackageMeta)> {
         let provides = |p: &PackageMeta| p.name == name || p.provides.iter().any(|d| d.name == name) || p.files.iter().any(|f| f == name);
-        self.hidden.iter().find(|(_, package)| provides(package)).copied()
+        self.hidden.iter().find(|(_, package)| provides(package)).map(|(why, package)| (why.as_ref(), *package))
     }
 }
 
@@ -204,36 +176,4 @@ fn find<'s, 'a>(sorted: &'s [(&'a str, Number)], name: &str) -> &'s [(&'a str, N
     let found = sorted.get(start..).unwrap_or_default();
     let length = found.partition_point(|(n, _)| *n == name);
     found.get(..length).unwrap_or_default()
-}
-
-/// `*` and `?` only.
-pub(super) fn matches_glob(glob: &str, name: &str) -> bool {
-    let (glob, name) = (glob.as_bytes(), name.as_bytes());
-    let (mut g, mut n) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    loop {
-        match (glob.get(g), name.get(n)) {
-            (Some(b'*'), _) => {
-                star = Some((g, n));
-                g += 1;
-                continue;
-            }
-            (Some(a), Some(b)) if *a == b'?' || a == b => {
-                g += 1;
-                n += 1;
-                continue;
-            }
-            (None, None) => return true,
-            _ => {}
-        }
-        // Let the last star take one more.
-        match star {
-            Some((at, taken)) if taken < name.len() => {
-                star = Some((at, taken + 1));
-                g = at + 1;
-                n = taken + 1;
-            }
-            _ => return false,
-        }
-    }
 }

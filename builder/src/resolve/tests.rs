@@ -4,12 +4,12 @@ use super::*;
 use crate::base::Silent;
 use crate::net::Client;
 use crate::repos::fixture::fixture;
-use crate::repos::rpmmd::{Source, Trust, load};
+use crate::repos::rpmmd::{Origin, Source, Trust, load};
 
 fn snapshot(path: &str, id: &str, priority: u32) -> Option<RepoSnapshot> {
     let cache = tempfile::tempdir().unwrap();
     let url = format!("file://{}", fixture(path)?.display());
-    let source = Source { id, url: &url, priority, visible: &[], trust: Trust::Unsigned };
+    let source = Source { id, origin: Origin::Url(&url), priority, visible: &[], exclude: &[], trust: Trust::Unsigned };
     let start = std::time::Instant::now();
     let loaded = load(&Client::new(true), &source, cache.path(), &Silent).unwrap();
     println!("{path}: {} packages read in {:?}", loaded.packages.len(), start.elapsed());
@@ -53,13 +53,16 @@ fn repo(id: &str, priority: u32, packages: Vec<PackageMeta>) -> RepoSnapshot {
     RepoSnapshot {
         id: id.into(),
         priority,
-        base_url: "file:///nowhere/".into(),
+        mirrors: crate::net::Mirrors::one("file:///nowhere"),
         visible: Vec::new(),
+        exclude: Vec::new(),
         packages,
         revision: String::new(),
         time: crate::base::SourceDateEpoch(0),
         digest: crate::base::Digest::of(b""),
         filelists: None,
+        comps: None,
+        modules: Default::default(),
     }
 }
 
@@ -256,7 +259,7 @@ fn globs_match_names() {
         ("a*b*c", "axxbyyc", true),
         ("a*b", "abx", false),
     ] {
-        assert_eq!(reach::matches_glob(glob, name), expected, "{glob} {name}");
+        assert_eq!(visible::matches_glob(glob, name), expected, "{glob} {name}");
     }
 }
 

@@ -113,6 +113,19 @@ fn initramfs_inputs(path: &ImagePath) -> bool {
         "/usr/share/info/",
         "/usr/share/perl",
         "/usr/lib/python3",
+        "/usr/lib/cockpit/",
+        "/usr/lib/cni/",
+        "/usr/libexec/cni/",
+        "/usr/libexec/podman/",
+        "/usr/lib/podman/",
+        // The engines and the orchestrator: half of a host's bytes.
+        "/usr/bin/containerd",
+        "/usr/bin/ctr",
+        "/usr/bin/docker",
+        "/usr/sbin/docker",
+        "/usr/bin/podman",
+        "/usr/bin/kube",
+        "/usr/bin/etcd",
     ]) {
         return false;
     }

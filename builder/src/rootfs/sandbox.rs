@@ -22,21 +22,24 @@ pub struct Checkout {
 }
 
 impl Checkout {
-    /// Writes the names of `tree` that `select` accepts (and their parents) below `top`, which must not exist. Set-id bits are left out and
+    /// Writes what is no directory and `select` accepts, with the directories above it, below `top`, which must not exist. Set-id bits are left out and
     /// directories stay writable for their owner: permissions of the image live in the tree, not here.
     pub fn write(tree: &FileTree, top: &Path, select: &dyn Fn(&ImagePath) -> bool) -> Result<Self> {
         fs::create_dir_all(top).context(|| format!("create {}", top.display()))?;
         let checkout = Checkout { top: top.to_path_buf() };
         let mut linked: std::collections::BTreeMap<InodeId, PathBuf> = Default::default();
-        for entry in tree.walk().into_iter().skip(1) {
+        // The directory of the file before, to spare most of the calls.
+        let mut made = PathBuf::new();
+        let entries: Vec<_> = tree.walk().into_iter().skip(1).filter(|e| !tree.inode(e.id).is_directory() && select(&e.path)).collect();
+        for entry in entries {
             let inode = tree.inode(entry.id);
-            if !inode.is_directory() && !select(&entry.path) {
-                continue;
-            }
             let host = checkout.host(&entry.path);
             let doing = || format!("write {} into the sandbox", entry.path);
+            if let Some(parent) = host.parent().filter(|p| *p != made) {
+                fs::create_dir_all(parent).context(doing)?;
+                made = parent.to_path_buf();
+            }
             match &inode.kind {
-                NodeKind::Directory(_) => fs::create_dir(&host).context(doing)?,
                 NodeKind::Symlink(target) => symlink(std::ffi::OsStr::from_bytes(target), &host).context(doing)?,
                 NodeKind::File(content) => {
                     if let Some(first) = linked.get(&entry.id) {

@@ -27,13 +27,33 @@ pub struct TriggerCache {
     pub scratch: PathBuf,
 }
 
-/// Directories without which no program runs: the binaries and libraries of the image.
-pub fn programs(path: &ImagePath) -> bool {
+/// What a program needs besides its data: the merged /usr links, the linker's files, the libraries and a shell.
+/// Everything else in /usr/bin stays outside: container engines are big, and copying them would take longer than any of these programs.
+fn programs(path: &ImagePath, names: &[&str]) -> bool {
     let text = path.as_bytes();
-    [b"/usr/bin/".as_slice(), b"/usr/sbin/", b"/usr/lib64/", b"/usr/lib/x86_64-linux-gnu/"].iter().any(|p| text.starts_with(p))
-        || !text[1..].contains(&b'/')
-        || text.starts_with(b"/etc/ld.so")
-        || text.starts_with(b"/etc/alternatives/")
+    let linker = !text[1..].contains(&b'/') || below(path, &["/etc/ld.so"]);
+    let named = |folder: &str| {
+        text.strip_prefix(folder.as_bytes()).is_some_and(|n| ["sh", "dash", "bash", "mkdir"].iter().chain(names).any(|w| w.as_bytes() == n))
+    };
+    linker || library(path) || named("/usr/bin/") || named("/usr/sbin/")
+}
+
+/// Shared objects where the linker looks for them, and systemd's own.
+fn library(path: &ImagePath) -> bool {
+    let inside = |folder: &str| {
+        let rest = path.as_bytes().strip_prefix(folder.as_bytes())?;
+        Some(!rest.contains(&b'/') && rest.windows(3).any(|w| w == b".so"))
+    };
+    [
+        "/usr/lib/",
+        "/usr/lib64/",
+        "/usr/lib/x86_64-linux-gnu/",
+        "/usr/lib/x86_64-linux-gnu/systemd/",
+        "/usr/lib/systemd/",
+        "/usr/lib64/systemd/",
+    ]
+    .iter()
+    .any(|folder| inside(folder) == Some(true))
 }
 
 fn below(path: &ImagePath, places: &[&str]) -> bool {
@@ -47,28 +67,32 @@ pub fn standard(kernel_version: Option<&str>) -> Vec<Trigger> {
             name: "ldconfig",
             script: "ldconfig -X".into(),
             needs: "/usr/sbin/ldconfig".into(),
-            inputs: |p| below(p, &["/usr/lib/", "/usr/lib64/", "/etc/ld.so"]) && !below(p, &["/usr/lib/modules/"]) || programs(p),
+            // The directories of ld.so.conf may be anywhere below /usr; what is not a shared object does not count.
+            inputs: |p| below(p, &["/usr/"]) && p.name().is_some_and(|n| n.windows(3).any(|w| w == b".so")) || programs(p, &["ldconfig"]),
             outputs: vec!["/etc/ld.so.cache".into()],
         },
         Trigger {
             name: "hwdb",
             script: "systemd-hwdb update --usr".into(),
             needs: "/usr/bin/systemd-hwdb".into(),
-            inputs: |p| below(p, &["/usr/lib/udev/hwdb.d/", "/etc/udev/hwdb.d/", "/usr/lib/systemd/libsystemd"]) || programs(p),
+            inputs: |p| below(p, &["/usr/lib/udev/hwdb.d/", "/etc/udev/hwdb.d/"]) || programs(p, &["systemd-hwdb"]),
             outputs: vec!["/usr/lib/udev/hwdb.bin".into()],
         },
         Trigger {
             name: "catalog",
             script: "mkdir -p /var/lib/systemd/catalog; journalctl --update-catalog".into(),
             needs: "/usr/bin/journalctl".into(),
-            inputs: |p| below(p, &["/usr/lib/systemd/catalog/", "/usr/lib/systemd/libsystemd"]) || programs(p),
+            inputs: |p| below(p, &["/usr/lib/systemd/catalog/"]) || programs(p, &["journalctl"]),
             outputs: vec!["/var/lib/systemd/catalog/database".into()],
         },
         Trigger {
             name: "gschemas",
             script: "glib-compile-schemas /usr/share/glib-2.0/schemas".into(),
             needs: "/usr/bin/glib-compile-schemas".into(),
-            inputs: |p| below(p, &["/usr/share/glib-2.0/schemas/"]) || programs(p),
+            // Debian keeps the program beside the library and links to it.
+            inputs: |p| {
+                below(p, &["/usr/share/glib-2.0/schemas/", "/usr/lib/x86_64-linux-gnu/glib-2.0/"]) || programs(p, &["glib-compile-schemas"])
+            },
             outputs: vec!["/usr/share/glib-2.0/schemas/gschemas.compiled".into()],
         },
     ];
@@ -78,7 +102,7 @@ pub fn standard(kernel_version: Option<&str>) -> Vec<Trigger> {
             name: "depmod",
             script: format!("depmod {version}"),
             needs: "/usr/sbin/depmod".into(),
-            inputs: |p| below(p, &["/usr/lib/modules/", "/usr/lib/depmod.d/", "/etc/depmod.d/"]) || programs(p),
+            inputs: |p| below(p, &["/usr/lib/modules/", "/usr/lib/depmod.d/", "/etc/depmod.d/"]) || programs(p, &["depmod", "kmod"]),
             outputs: [
                 "alias",
                 "alias.bin",
@@ -201,7 +225,7 @@ fn input_digest(tree: &FileTree, trigger: &Trigger, epoch: SourceDateEpoch) -> R
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
-    field(b"trigger 2");
+    field(b"trigger 3");
     field(trigger.script.as_bytes());
     field(&epoch.0.to_le_bytes());
     for output in &trigger.outputs {
@@ -215,7 +239,7 @@ fn input_digest(tree: &FileTree, trigger: &Trigger, epoch: SourceDateEpoch) -> R
         field(entry.path.as_bytes());
         field(&inode.st_mode().to_le_bytes());
         match &inode.kind {
-            NodeKind::File(content) => field(&content_identity(content)),
+            NodeKind::File(content) => field(&content_identity(content)?),
             NodeKind::Symlink(target) => field(target),
             _ => {}
         }
@@ -223,13 +247,9 @@ fn input_digest(tree: &FileTree, trigger: &Trigger, epoch: SourceDateEpoch) -> R
     Ok(hasher.finish())
 }
 
-/// A pack is named after its package's digest, so a pack's name with offset and length identifies bytes without reading them.
-fn content_identity(content: &Blob) -> Vec<u8> {
-    match content {
-        Blob::Inline(bytes) => Digest::of(bytes).as_bytes().to_vec(),
-        Blob::Extent { path, offset, len, .. } => {
-            let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            format!("{name} {offset} {len}").into_bytes()
-        }
+fn content_identity(content: &Blob) -> Result<Vec<u8>> {
+    match content.identity() {
+        Some(identity) => Ok(identity.into_bytes()),
+        None => Ok(content.digest()?.as_bytes().to_vec()),
     }
 }

@@ -68,6 +68,8 @@ pub struct Attributes {
     pub gid: u32,
     /// Seconds since 1970 UTC.
     pub mtime: i64,
+    /// Of the second that `mtime` names: at most 999,999,999. RPM and OSTree know none.
+    pub mtime_nanoseconds: u32,
     /// Full names ("security.capability"), in byte order.
     pub xattrs: BTreeMap<Box<[u8]>, Box<[u8]>>,
     /// chattr +i.

@@ -69,7 +69,7 @@ impl Machine {
             Firmware::Uefi => Some(uefi_files(&self.scratch)?),
         };
         let arguments = self.arguments(firmware.as_ref().map(|(code, variables)| (code.as_path(), variables.0.as_path())))?;
-        let child = Command::new(QEMU).args(&arguments).stdin(input).stdout(output).spawn().map_err(|e| {
+        let child = leashed().args(&arguments).stdin(input).stdout(output).spawn().map_err(|e| {
             let absent = e.kind() == std::io::ErrorKind::NotFound;
             let error = Error::tool(format!("cannot start {QEMU}")).source(e);
             if absent { error.hint("install QEMU: package qemu-system-x86 (Debian) or qemu-system-x86-core (Fedora)") } else { error }
@@ -108,6 +108,17 @@ impl Machine {
         push(&["-netdev", &format!("user,id=net{forward}"), "-device", "virtio-net-pci,netdev=net"]);
         Ok(arguments)
     }
+}
+
+/// QEMU, ended by the kernel when we end, however that comes about: by util-linux's setpriv, where both are there.
+fn leashed() -> Command {
+    let there = |program: &str| Command::new(program).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status().is_ok();
+    if !there(QEMU) || !there("setpriv") {
+        return Command::new(QEMU);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", QEMU]);
+    command
 }
 
 /// A comma ends a value in QEMU's option syntax unless it is doubled.

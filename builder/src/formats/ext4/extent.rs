@@ -25,17 +25,23 @@ pub(super) struct Extent {
     length: u16,
 }
 
-/// The runs of one file, in order, cut to what an extent can hold.
-pub(super) fn extents(runs: &[Run]) -> Vec<Extent> {
+/// Where a part of a file lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placed {
+    /// The first block's number in the file.
+    pub(super) logical: u64,
+    pub(super) run: Run,
+}
+
+/// The parts of one file, in order, cut to what an extent can hold.
+pub(super) fn extents(parts: &[Placed]) -> Vec<Extent> {
     let mut out = Vec::new();
-    let mut logical = 0;
-    for run in runs {
+    for Placed { logical, run } in parts {
         let mut done = 0;
         while done < run.length {
             let length = (run.length - done).min(MAX_LENGTH);
-            out.push(Extent { logical: logical as u32, start: run.start + done, length: length as u16 });
+            out.push(Extent { logical: (logical + done) as u32, start: run.start + done, length: length as u16 });
             done += length;
-            logical += length;
         }
     }
     out

@@ -21,10 +21,12 @@ pub(super) mod flags {
     /// The directory has a hash tree.
     pub(in super::super) const INDEX: u32 = 0x1000;
     pub(in super::super) const EXTENTS: u32 = 0x8_0000;
+    /// The contents are the value of an extended attribute.
+    pub(in super::super) const EA_INODE: u32 = 0x20_0000;
     pub(in super::super) const INLINE_DATA: u32 = 0x1000_0000;
 }
 
-/// A time as ext4 keeps it: the low 32 bits, signed, and two bits that carry on to 2446. Nanoseconds are always 0.
+/// A time as ext4 keeps it: the low 32 bits, signed; two bits that carry on to 2446, below 30 bits of nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Time {
     seconds: u32,
@@ -32,13 +34,17 @@ pub(super) struct Time {
 }
 
 impl Time {
-    pub(super) fn new(seconds: i64) -> Result<Self> {
+    pub(super) fn new(seconds: i64, nanoseconds: u32) -> Result<Self> {
         let (first, last) = (i64::from(i32::MIN), (3i64 << 32) + i64::from(i32::MAX));
         if !(first..=last).contains(&seconds) {
             return Err(Error::integrity(format!("ext4 cannot keep the time {seconds} s: expected {first} to {last}")));
         }
+        if nanoseconds > 999_999_999 {
+            return Err(Error::integrity(format!("a time with {nanoseconds} nanoseconds: expected at most 999999999")));
+        }
         // ext4_encode_extra_time: what is left when the sign-extended low half is taken away.
-        Ok(Time { seconds: seconds as u32, extra: ((seconds - i64::from(seconds as i32)) >> 32) as u32 & 3 })
+        let epoch = ((seconds - i64::from(seconds as i32)) >> 32) as u32 & 3;
+        Ok(Time { seconds: seconds as u32, extra: nanoseconds << 2 | epoch })
     }
 }
 
@@ -58,6 +64,17 @@ pub(super) struct InodeRecord {
     /// The block of extended attributes, or 0.
     pub(super) xattr_block: u64,
     pub(super) xattrs: [u8; XATTR_SIZE],
+    pub(super) value: Option<Value>,
+}
+
+/// What an inode that holds the value of an extended attribute keeps in fields that it has no other use for (xattr.c:
+/// ext4_xattr_inode_set_ref, ext4_xattr_inode_set_hash).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Value {
+    /// In i_version, its high half in i_ctime.
+    pub(super) references: u32,
+    /// In i_atime.
+    pub(super) hash: u32,
 }
 
 impl Default for InodeRecord {
@@ -74,6 +91,7 @@ impl Default for InodeRecord {
             map: [0; MAP_SIZE],
             xattr_block: 0,
             xattrs: [0; XATTR_SIZE],
+            value: None,
         }
     }
 }
@@ -105,6 +123,11 @@ impl InodeRecord {
         for at in [0x84, 0x88, 0x8c, 0x94] {
             put_u32(&mut b, at, self.time.extra); // ctime, mtime, atime, crtime
         }
+        if let Some(value) = self.value {
+            for (at, field) in [(0x08, value.hash), (0x8c, 0), (0x0c, 0), (0x84, 0), (0x24, value.references)] {
+                put_u32(&mut b, at, field);
+            }
+        }
         b[XATTR_OFFSET..].copy_from_slice(&self.xattrs);
         // i_checksum_lo and _hi count as zero.
         seed.of_inode(number).with(&b).put_halves(&mut b, 0x7c, 0x82);
@@ -134,6 +157,7 @@ pub(super) struct Decoded {
     pub(super) gid: u32,
     pub(super) size: u64,
     pub(super) mtime: i64,
+    pub(super) mtime_nanoseconds: u32,
     pub(super) links: u16,
     pub(super) flags: u32,
     pub(super) map: [u8; MAP_SIZE],
@@ -146,13 +170,14 @@ pub(super) struct Decoded {
 pub(super) fn decode(b: &[u8]) -> Decoded {
     let half = |lo: usize, hi: usize| u32::from(get_u16(b, lo)) | u32::from(get_u16(b, hi)) << 16;
     // i_mtime_extra is there if i_extra_isize reaches past it.
-    let epoch = if b.len() > 128 && get_u16(b, 0x80) >= 12 { get_u32(b, 0x88) & 3 } else { 0 };
+    let extra = if b.len() > 128 && get_u16(b, 0x80) >= 12 { get_u32(b, 0x88) } else { 0 };
     Decoded {
         mode: get_u16(b, 0x00),
         uid: half(0x02, 0x78),
         gid: half(0x18, 0x7a),
         size: u64::from(get_u32(b, 0x04)) | u64::from(get_u32(b, 0x6c)) << 32,
-        mtime: i64::from(get_u32(b, 0x10) as i32) + (i64::from(epoch) << 32),
+        mtime: i64::from(get_u32(b, 0x10) as i32) + (i64::from(extra & 3) << 32),
+        mtime_nanoseconds: extra >> 2,
         links: get_u16(b, 0x1a),
         flags: get_u32(b, 0x20),
         map: std::array::from_fn(|i| b.get(0x28 + i).copied().unwrap_or(0)),

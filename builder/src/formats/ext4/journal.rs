@@ -1,5 +1,7 @@
 //! An empty JBD2 journal: one superblock and zeros (Documentation/filesystems/ext4/journal.rst). Big endian, unlike the rest.
-//! The kernel turns on its checksums (csum v3) at the first mount, as it does after mke2fs.
+//! Checksums (csum v3) and 64-bit block numbers are on from the start; after mke2fs the kernel turns them on at the first mount.
+
+use super::checksum::Checksum;
 
 /// Blocks that mke2fs would give a journal (ext2fs_default_journal_size); `None` if the filesystem is too small for one.
 pub(super) fn blocks(filesystem: u64) -> Option<u64> {
@@ -28,10 +30,14 @@ pub(super) fn superblock(blocks: u64) -> Vec<u8> {
         (0x10, blocks as u32),       // s_maxlen
         (0x14, 1),                   // s_first: the block after this one
         (0x18, 1),                   // s_sequence
+        (0x28, 0x2 | 0x10),          // s_feature_incompat: 64BIT, CSUM_V3
         (0x40, 1),                   // s_nr_users
     ] {
         b[at..at + 4].copy_from_slice(&u32::to_be_bytes(value));
     }
-    // 0x1c s_start: 0, nothing to replay.
+    // 0x1c s_start: 0, nothing to replay. 0x30 s_uuid: 0, as in every journal inside its filesystem.
+    b[0x50] = 4; // s_checksum_type: CRC-32C
+    let checksum = Checksum::START.with(&b).0;
+    b[0xfc..0x100].copy_from_slice(&checksum.to_be_bytes());
     b
 }

@@ -1,13 +1,31 @@
 //! ext4: a writer that plans the whole filesystem from a `FileTree` before a byte is written, and a small reader.
 //! Specification: the kernel's Documentation/filesystems/ext4 and fs/ext4/*.h; layout choices follow mke2fs 1.47.
 //!
-//! Written: 4 KiB blocks, 256-byte inodes, extents, 64bit, metadata_csum, flex_bg, half-MD4 htree, resize_inode, journal.
-//! Not written: inline data, ea_inode, bigalloc, encryption, verity, quota, casefold, large_dir.
+//! Written: 4 KiB blocks, 256-byte inodes, extents of any depth, holes, 64bit, metadata_csum, flex_bg, half-MD4 htree of up to two
+//! levels, resize_inode, a journal with checksums; extended attributes in the inode, in shared blocks and, where a value is too large
+//! for those, in inodes (ea_inode); the verity flag, so that files can be sealed later. Not written: inline data, bigalloc, encryption,
+//! quota, casefold, large_dir, orphan_file. Read: the same and what mke2fs writes by default.
 //!
 //! ```text
 //! group 0:  boot+superblock | group descriptors | reserved descriptors | bitmaps of 16 groups | inode tables of 16 groups | data
 //! group n:  [superblock copy | descriptors copy | reserved, if n is 1 or a power of 3, 5, 7] | data
-//! data:     resize map, journal, directories, symlinks, xattr blocks, then file contents in walk order
+//! data:     resize map, journal, directories, symlinks, xattr blocks, large values, then file contents in walk order
+//! ```
+//!
+//! A filesystem is planned from a tree in memory, and its bytes then come from the plan; `examples/ext4.rs` makes one from a directory:
+//!
+//! ```
+//! use atomic_image::base::{ImagePath, SourceDateEpoch};
+//! use atomic_image::formats::ext4::{Options, Reader, plan};
+//! use atomic_image::tree::{Attributes, Edit, FileTree, Inode};
+//!
+//! let mut tree = FileTree::new();
+//! let path = ImagePath::parse("/etc/motd")?;
+//! tree.insert(&path, Inode::file(b"hello\n".to_vec(), Attributes::root(0o644)), Edit::Create)?;
+//! let filesystem = plan(&tree, &Options::new("data", [7; 16], SourceDateEpoch(1_700_000_000)))?;
+//! let read = |offset: u64, buffer: &mut [u8]| filesystem.read_at(buffer, offset).map(drop);
+//! assert_eq!(Reader::open(&read)?.read_file(&path)?, b"hello\n");
+//! # Ok::<(), atomic_image::base::Error>(())
 //! ```
 
 mod allocate;
@@ -20,13 +38,16 @@ mod hash;
 mod htree;
 mod inode;
 mod journal;
+mod large_value;
 mod little_endian;
 mod numbering;
 mod plan;
 mod reader;
 mod resize;
+mod size;
 mod superblock;
 mod tables;
+mod writer;
 mod xattr;
 
 #[cfg(test)]
@@ -64,6 +85,16 @@ pub struct Options {
     /// Free bytes wanted at least when `size` is `None`.
     pub reserve: u64,
     pub journal: bool,
-    /// Only features that GRUB 2.12 reads: no metadata_csum_seed (with which a mounted filesystem's UUID can be changed).
+    /// Only features that GRUB reads: no metadata_csum_seed (with which a mounted filesystem's UUID can be changed), no ea_inode.
     pub grub_readable: bool,
+    /// Let files be sealed with fs-verity later. Kernels before 5.4 then mount it read-only.
+    pub verity: bool,
+}
+
+impl Options {
+    /// A filesystem that fits its contents with nothing to spare, with a journal.
+    pub fn new(label: impl Into<String>, uuid: [u8; 16], epoch: SourceDateEpoch) -> Self {
+        let label = label.into();
+        Options { label, uuid, hash_seed: uuid, epoch, size: None, reserve: 0, journal: true, grub_readable: false, verity: false }
+    }
 }

@@ -38,6 +38,7 @@ pub struct Stat {
     pub size: u64,
     /// Seconds since 1970 UTC.
     pub mtime: i64,
+    pub mtime_nanoseconds: u32,
     pub links: u16,
     /// chattr +i.
     pub immutable: bool,
@@ -134,11 +135,18 @@ impl<'a> Reader<'a> {
     pub fn xattrs(&self, path: &ImagePath) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
         let (number, inode) = self.find(path)?.ok_or_else(|| Error::integrity(format!("ext4: {path}: no such file")))?;
         let mut out = BTreeMap::new();
-        xattr::decode(&inode.xattrs, false, &mut out).map_err(|e| e.context(format!("ext4 inode {number}")))?;
+        let large = |number: u32, length: usize| {
+            let value = self.inode(number)?;
+            if value.flags & inode::flags::EA_INODE == 0 || value.size != length as u64 {
+                return Err(Error::integrity(format!("ext4 inode {number}: expected the value of an attribute, {length} bytes")));
+            }
+            self.contents(number, &value)
+        };
+        xattr::decode(&inode.xattrs, false, &large, &mut out).map_err(|e| e.context(format!("ext4 inode {number}")))?;
         if inode.xattr_block != 0 {
             let mut block = vec![0; self.superblock.block_size as usize];
             (self.source)(self.block_offset(inode.xattr_block)?, &mut block)?;
-            xattr::decode(&block, true, &mut out).map_err(|e| e.context(format!("ext4 block {}", inode.xattr_block)))?;
+            xattr::decode(&block, true, &large, &mut out).map_err(|e| e.context(format!("ext4 block {}", inode.xattr_block)))?;
         }
         Ok(out)
     }
@@ -299,6 +307,7 @@ fn stat_of(number: u32, inode: &Decoded) -> Stat {
         gid: inode.gid,
         size: inode.size,
         mtime: inode.mtime,
+        mtime_nanoseconds: inode.mtime_nanoseconds,
         links: inode.links,
         immutable: inode.flags & inode::flags::IMMUTABLE != 0,
     }

@@ -29,9 +29,11 @@ pub(super) mod incompat {
     pub(in super::super) const EXTENTS: u32 = 0x40;
     pub(in super::super) const BIT64: u32 = 0x80;
     pub(in super::super) const FLEX_BG: u32 = 0x200;
+    /// Values of extended attributes may be in inodes of their own.
+    pub(in super::super) const EA_INODE: u32 = 0x400;
     pub(in super::super) const CSUM_SEED: u32 = 0x2000;
     /// What the reader understands.
-    pub(in super::super) const READABLE: u32 = FILETYPE | EXTENTS | BIT64 | FLEX_BG | CSUM_SEED;
+    pub(in super::super) const READABLE: u32 = FILETYPE | EXTENTS | BIT64 | FLEX_BG | EA_INODE | CSUM_SEED;
 }
 
 /// s_feature_ro_compat.
@@ -42,6 +44,8 @@ mod ro_compat {
     pub(super) const DIR_NLINK: u32 = 0x20;
     pub(super) const EXTRA_ISIZE: u32 = 0x40;
     pub(super) const METADATA_CSUM: u32 = 0x400;
+    /// Files may be sealed (fs-verity).
+    pub(super) const VERITY: u32 = 0x8000;
 }
 
 /// What differs from one of our filesystems to another.
@@ -56,6 +60,8 @@ pub(super) struct Superblock<'a> {
     /// i_block of the journal's inode and its size in bytes: e2fsck finds the journal by it if the inode is lost.
     pub(super) journal: Option<([u8; 60], u64)>,
     pub(super) checksum_seed: bool,
+    pub(super) ea_inode: bool,
+    pub(super) verity: bool,
 }
 
 impl Superblock<'_> {
@@ -90,9 +96,11 @@ impl Superblock<'_> {
         let resize = if g.reserved_descriptor_blocks > 0 { compat::RESIZE_INODE } else { 0 };
         put_u32(&mut b, 0x5c, compat::EXT_ATTR | compat::DIR_INDEX | resize | journal);
         let seed = if self.checksum_seed { incompat::CSUM_SEED } else { 0 };
-        put_u32(&mut b, 0x60, incompat::FILETYPE | incompat::EXTENTS | incompat::BIT64 | incompat::FLEX_BG | seed);
+        let ea_inode = if self.ea_inode { incompat::EA_INODE } else { 0 };
+        put_u32(&mut b, 0x60, incompat::FILETYPE | incompat::EXTENTS | incompat::BIT64 | incompat::FLEX_BG | seed | ea_inode);
         let ro = ro_compat::SPARSE_SUPER | ro_compat::LARGE_FILE | ro_compat::HUGE_FILE | ro_compat::DIR_NLINK;
-        put_u32(&mut b, 0x64, ro | ro_compat::EXTRA_ISIZE | ro_compat::METADATA_CSUM);
+        let verity = if self.verity { ro_compat::VERITY } else { 0 };
+        put_u32(&mut b, 0x64, ro | ro_compat::EXTRA_ISIZE | ro_compat::METADATA_CSUM | verity);
         b[0x68..0x78].copy_from_slice(&self.uuid);
         b[0x78..0x78 + self.label.len()].copy_from_slice(self.label);
         put_u16(&mut b, 0xce, g.reserved_descriptor_blocks as u16);
@@ -153,7 +161,7 @@ pub(super) fn decode(b: &[u8; SIZE]) -> Result<Decoded> {
             .hint("run e2fsck -p on the filesystem first"));
     }
     if features & !incompat::READABLE != 0 {
-        return Err(bad("s_feature_incompat", "only filetype, extents, 64bit, flex_bg, csum_seed", features.into()));
+        return Err(bad("s_feature_incompat", "only filetype, extents, 64bit, flex_bg, ea_inode, csum_seed", features.into()));
     }
     let log = get_u32(b, 0x18);
     if log > 6 {

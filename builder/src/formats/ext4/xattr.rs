@@ -1,9 +1,11 @@
 //! Extended attributes (Documentation/filesystems/ext4/attributes.rst): small ones behind the inode's fields, the others in one block,
-//! which inodes with equal attributes share. Entries grow from the front, values from the end.
+//! which inodes with equal attributes share, and values that are too large for it in inodes of their own. Entries grow from the
+//! front, values from the end.
 
 use super::BLOCK;
 use super::checksum::Checksum;
 use super::inode::XATTR_SIZE;
+use super::large_value::LargeValues;
 use super::little_endian::{get_u8, get_u16, get_u32, put_u16, put_u32};
 use crate::base::{Error, Result};
 use std::collections::BTreeMap;
@@ -16,6 +18,8 @@ const INODE_HEADER: usize = 4;
 const BLOCK_HEADER: usize = 32;
 /// EXT4_XATTR_REFCOUNT_MAX.
 pub(super) const MAX_REFERENCES: u32 = 1024;
+/// Bytes of the largest value that Linux can set or get (XATTR_SIZE_MAX).
+const VALUE_MAX: usize = 65_536;
 /// e_name_index, longest prefix first (xattr.h).
 const PREFIXES: [(&[u8], u8); 5] =
     [(b"system.posix_acl_access", 2), (b"system.posix_acl_default", 3), (b"security.", 6), (b"trusted.", 4), (b"user.", 1)];
@@ -27,6 +31,8 @@ struct Attribute {
     length: usize,
     name: Vec<u8>,
     value: Vec<u8>,
+    /// Number and hash of the inode that holds the value.
+    elsewhere: Option<(u32, u32)>,
 }
 
 impl Attribute {
@@ -41,18 +47,31 @@ impl Attribute {
         if is_acl != name.is_empty() || name.len() > 255 {
             return Err(Error::integrity(format!("extended attribute {shown:?}: expected a name of 1 to 255 bytes after the prefix")));
         }
-        let value = if is_acl { acl_to_disk(value).map_err(|e| e.context(shown))? } else { value.to_vec() };
-        Ok(Attribute { index, length: name.len(), name: name.to_vec(), value })
+        let value = if is_acl { acl_to_disk(value).map_err(|e| e.context(&shown))? } else { value.to_vec() };
+        if value.len() > VALUE_MAX {
+            return Err(Error::integrity(format!(
+                "extended attribute {shown:?} of {} bytes: expected at most {VALUE_MAX}, more cannot be read on Linux",
+                value.len()
+            )));
+        }
+        Ok(Attribute { index, length: name.len(), name: name.to_vec(), value, elsewhere: None })
+    }
+
+    /// Bytes of the value that lie beside the entries.
+    fn value_room(&self) -> usize {
+        if self.elsewhere.is_some() { 0 } else { self.value.len().next_multiple_of(4) }
     }
 
     fn size(&self) -> usize {
-        ENTRY + self.name.len().next_multiple_of(4) + self.value.len().next_multiple_of(4)
+        ENTRY + self.name.len().next_multiple_of(4) + self.value_room()
     }
 
-    /// e_hash: over the name's bytes and the padded value's words (kernel: ext4_xattr_hash_entry).
+    /// e_hash: over the name's bytes and the padded value's words, or the hash of the value's inode (kernel: ext4_xattr_hash_entry).
     fn hash(&self) -> u32 {
         let name = self.name.iter().fold(0u32, |h, &c| h << 5 ^ h >> 27 ^ u32::from(c));
-        self.value.chunks(4).fold(name, |h, word| {
+        let inode_hash = self.elsewhere.map(|(_, hash)| hash.to_le_bytes());
+        let words = inode_hash.as_ref().map_or(self.value.as_slice(), |bytes| bytes);
+        words.chunks(4).fold(name, |h, word| {
             let padded: [u8; 4] = std::array::from_fn(|i| word.get(i).copied().unwrap_or(0));
             h.rotate_left(16) ^ u32::from_le_bytes(padded)
         })
@@ -63,16 +82,24 @@ impl Attribute {
 pub(super) struct Placed {
     pub(super) in_inode: [u8; XATTR_SIZE],
     pub(super) block: Option<Vec<u8>>,
+    /// Numbers of the inodes that hold values of the block's entries.
+    pub(super) large: Vec<u32>,
+    /// Blocks of those inodes: they count as the owner's too, whoever shares them.
+    pub(super) large_blocks: u64,
 }
 
-/// Fills the inode first, in order, and puts what does not fit into a block.
-pub(super) fn place(attributes: &BTreeMap<Box<[u8]>, Box<[u8]>>) -> Result<Placed> {
-    let mut placed = Placed { in_inode: [0; XATTR_SIZE], block: None };
+/// Fills the inode first, in order, and puts what does not fit into a block; if that is too small, the largest values into inodes.
+/// Without `values` there may be none of those.
+pub(super) fn place(attributes: &BTreeMap<Box<[u8]>, Box<[u8]>>, values: Option<&mut LargeValues>) -> Result<Placed> {
+    let mut placed = Placed { in_inode: [0; XATTR_SIZE], block: None, large: Vec::new(), large_blocks: 0 };
+    if attributes.is_empty() {
+        return Ok(placed);
+    }
     let mut sorted = attributes.iter().map(|(name, value)| Attribute::parse(name, value)).collect::<Result<Vec<_>>>()?;
     sorted.sort();
     // Four zero bytes end the entries.
     let mut room = XATTR_SIZE - INODE_HEADER - 4;
-    let (inside, outside): (Vec<_>, Vec<_>) = sorted.into_iter().partition(|a| {
+    let (inside, mut outside): (Vec<_>, Vec<_>) = sorted.into_iter().partition(|a| {
         let fits = a.size() <= room;
         room -= if fits { a.size() } else { 0 };
         fits
@@ -82,7 +109,10 @@ pub(super) fn place(attributes: &BTreeMap<Box<[u8]>, Box<[u8]>>) -> Result<Place
         encode_entries(&inside, &mut placed.in_inode[INODE_HEADER..], 0);
     }
     if !outside.is_empty() {
-        let size: usize = BLOCK_HEADER + 4 + outside.iter().map(Attribute::size).sum::<usize>();
+        if let Some(values) = values {
+            move_large(&mut outside, values, &mut placed);
+        }
+        let size = block_size(&outside);
         if size > BLOCK {
             return Err(Error::integrity(format!("extended attributes of {size} bytes: expected at most {BLOCK}, one ext4 block")));
         }
@@ -98,19 +128,38 @@ pub(super) fn place(attributes: &BTreeMap<Box<[u8]>, Box<[u8]>>) -> Result<Place
     Ok(placed)
 }
 
+fn block_size(attributes: &[Attribute]) -> usize {
+    BLOCK_HEADER + 4 + attributes.iter().map(Attribute::size).sum::<usize>()
+}
+
+/// Gives the largest values inodes until the rest fits into a block; among equals the first in order.
+fn move_large(attributes: &mut [Attribute], values: &mut LargeValues, placed: &mut Placed) {
+    while block_size(attributes) > BLOCK {
+        let largest = attributes.iter_mut().rev().filter(|a| a.value_room() > 0).max_by_key(|a| a.value.len());
+        // Names alone are too much.
+        let Some(largest) = largest else { return };
+        let (number, hash) = values.inode_of(&largest.value);
+        largest.elsewhere = Some((number, hash));
+        placed.large.push(number);
+        placed.large_blocks += largest.value.len().div_ceil(BLOCK) as u64;
+    }
+}
+
 /// `area` begins at the first entry; value offsets count from `base` bytes before it.
 fn encode_entries(attributes: &[Attribute], area: &mut [u8], base: usize) {
     let (mut at, mut end) = (0, area.len());
     for a in attributes {
-        end -= a.value.len().next_multiple_of(4);
+        end -= a.value_room();
         area[at] = a.name.len() as u8;
         area[at + 1] = a.index;
-        put_u16(area, at + 2, if a.value.is_empty() { 0 } else { (base + end) as u16 });
-        // 4 e_value_inum: 0, the value is here.
+        put_u16(area, at + 2, if a.value_room() == 0 { 0 } else { (base + end) as u16 });
+        put_u32(area, at + 4, a.elsewhere.map_or(0, |(inode, _)| inode));
         put_u32(area, at + 8, a.value.len() as u32);
         put_u32(area, at + 12, a.hash());
         area[at + ENTRY..at + ENTRY + a.name.len()].copy_from_slice(&a.name);
-        area[end..end + a.value.len()].copy_from_slice(&a.value);
+        if a.elsewhere.is_none() {
+            area[end..end + a.value.len()].copy_from_slice(&a.value);
+        }
         at += ENTRY + a.name.len().next_multiple_of(4);
     }
 }
@@ -140,7 +189,13 @@ fn acl_to_disk(value: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Adds the attributes of an inode's rest or of a block, under their full names and in the form of getxattr; no magic, no attributes.
-pub(super) fn decode(bytes: &[u8], is_block: bool, into: &mut BTreeMap<Vec<u8>, Vec<u8>>) -> Result<()> {
+/// `large` reads a value of so many bytes from an inode.
+pub(super) fn decode(
+    bytes: &[u8],
+    is_block: bool,
+    large: &dyn Fn(u32, usize) -> Result<Vec<u8>>,
+    into: &mut BTreeMap<Vec<u8>, Vec<u8>>,
+) -> Result<()> {
     if get_u32(bytes, 0) != MAGIC {
         return Ok(());
     }
@@ -153,9 +208,12 @@ pub(super) fn decode(bytes: &[u8], is_block: bool, into: &mut BTreeMap<Vec<u8>, 
         let name = bytes.get(at + ENTRY..at + ENTRY + name_length).ok_or_else(bad)?;
         let length = get_u32(bytes, at + 8) as usize;
         let start = if length == 0 { 0 } else { base + usize::from(get_u16(bytes, at + 2)) };
-        let is_elsewhere = get_u32(bytes, at + 4) != 0;
-        let value = bytes.get(start..start.saturating_add(length)).filter(|_| !is_elsewhere).ok_or_else(bad)?;
-        let value = if index == 2 || index == 3 { acl_from_disk(value) } else { value.to_vec() };
+        let value = match get_u32(bytes, at + 4) {
+            0 => bytes.get(start..start.saturating_add(length)).ok_or_else(bad)?.to_vec(),
+            _ if length > VALUE_MAX => return Err(bad()),
+            inode => large(inode, length)?,
+        };
+        let value = if index == 2 || index == 3 { acl_from_disk(&value) } else { value };
         into.insert([prefix, name].concat(), value);
         at += ENTRY + name_length.next_multiple_of(4);
     }

@@ -18,6 +18,7 @@ pub(super) fn options() -> Options {
         reserve: 16 << 20,
         journal: true,
         grub_readable: false,
+        verity: true,
     }
 }
 
@@ -111,6 +112,7 @@ pub(super) fn random_tree(seed: u64, count: usize) -> FileTree {
             uid: random.below(70_000) as u32,
             gid: random.below(1 << 31) as u32,
             mtime: random.below(1 << 33) as i64 - (1 << 30),
+            mtime_nanoseconds: random.below(1_000_000_000) as u32,
             ..Attributes::default()
         };
         if random.below(3) == 0 {
@@ -202,5 +204,7 @@ fn big_directories_are_clean() {
     assert!(output.contains("Indirect levels: 1"), "{}", &output[..500.min(output.len())]);
 }
 
+mod limits;
 mod proofs;
+mod property;
 mod reading;

@@ -4,7 +4,7 @@ use super::*;
 use crate::base::{Blob, Kind};
 use std::sync::Arc;
 
-fn debugfs(image: &Path, command: &str) -> String {
+pub(super) fn debugfs(image: &Path, command: &str) -> String {
     run("debugfs", &["-R", command, image.to_str().unwrap()]).1
 }
 
@@ -243,7 +243,7 @@ fn what_ext4_cannot_keep_is_refused_by_path() {
         a.xattrs.insert(name.as_bytes().into(), value.into());
         Inode::file(vec![], a)
     };
-    check(with("user.big", vec![1; 4090]), "expected at most 4096");
+    check(with("user.big", vec![1; 65_537]), "at most 65536");
     check(with("btrfs.compression", vec![]), "btrfs.compression");
     check(with("user.", vec![]), "1 to 255 bytes");
     check(with("system.posix_acl_access", vec![1; 4]), "version 2");

@@ -23,8 +23,8 @@ fn the_reader_gives_the_tree_back() {
         let inode = tree.inode(expected.id);
         let a = &inode.attributes;
         assert_eq!(&expected.path, found);
-        let fields = (u32::from(stat.mode), stat.uid, stat.gid, stat.mtime, stat.immutable);
-        assert_eq!(fields, (inode.st_mode(), a.uid, a.gid, a.mtime, a.immutable), "{found}");
+        let fields = (u32::from(stat.mode), stat.uid, stat.gid, stat.mtime, stat.mtime_nanoseconds, stat.immutable);
+        assert_eq!(fields, (inode.st_mode(), a.uid, a.gid, a.mtime, a.mtime_nanoseconds, a.immutable), "{found}");
         let xattrs: Vec<_> = a.xattrs.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
         assert_eq!(reader.xattrs(found).unwrap().into_iter().collect::<Vec<_>>(), xattrs, "{found}");
         match &inode.kind {

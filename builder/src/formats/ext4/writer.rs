@@ -1,0 +1,138 @@
+//! Gives everything its blocks, in the order that the module's map shows, and encodes what depends on them.
+
+use super::allocate::Allocator;
+use super::checksum::Checksum;
+use super::extent::Placed;
+use super::geometry::Geometry;
+use super::inode::{self, InodeRecord, MAP_SIZE, Time};
+use super::plan::{Body, Contents};
+use super::size::parts;
+use super::tables::{InodeTable, Pieces};
+use super::{BLOCK, JOURNAL_INODE, RESIZE_INODE};
+use super::{extent, journal, resize, xattr};
+use crate::base::{Blob, Result, Segment};
+use std::ops::Range;
+
+/// Places blocks and collects what is to be written.
+pub(super) struct Writer {
+    pub(super) allocator: Allocator,
+    pub(super) pieces: Pieces,
+    pub(super) segments: Vec<Segment>,
+    pub(super) table: InodeTable,
+    pub(super) seed: Checksum,
+}
+
+impl Writer {
+    pub(super) fn resize_inode(&mut self, geometry: &Geometry, time: Time) -> Result<()> {
+        if geometry.reserved_descriptor_blocks == 0 {
+            return Ok(());
+        }
+        let block = self.allocator.block()?;
+        let (written, blocks) = resize::encode(geometry, block);
+        let mut record = InodeRecord { mode: 0o100_600, links: 1, size: resize::SIZE, time, blocks, ..InodeRecord::default() };
+        super::little_endian::put_u32(&mut record.map, resize::MAP_SLOT * 4, block as u32);
+        written.into_iter().for_each(|(number, bytes)| self.pieces.block(number, bytes));
+        self.table.set(RESIZE_INODE, record.encode(RESIZE_INODE, self.seed), false);
+        Ok(())
+    }
+
+    /// Returns the journal's map and size for the superblock.
+    pub(super) fn journal_inode(&mut self, blocks: u64, time: Time) -> Result<([u8; MAP_SIZE], u64)> {
+        let parts = self.place(std::iter::once(0..blocks))?;
+        let mut record = InodeRecord { mode: 0o100_600, links: 1, size: blocks * BLOCK as u64, time, ..InodeRecord::default() };
+        self.map(&mut record, JOURNAL_INODE, &parts)?;
+        if let Some(first) = parts.first() {
+            self.pieces.block(first.run.start, journal::superblock(blocks));
+        }
+        self.table.set(JOURNAL_INODE, record.encode(JOURNAL_INODE, self.seed), false);
+        Ok((record.map, record.size))
+    }
+
+    /// Directories, symlinks and attributes first and together, then files in walk order.
+    pub(super) fn contents(&mut self, mut contents: Contents, now: Time) -> Result<()> {
+        for inode in &mut contents.inodes {
+            if let Body::Metadata(bytes) = &mut inode.body {
+                let bytes = std::mem::take(bytes);
+                self.metadata(&mut inode.record, inode.number, bytes)?;
+            }
+        }
+        let mut places = Vec::with_capacity(contents.xattrs.len());
+        for mut shared in contents.xattrs {
+            let number = self.allocator.block()?;
+            xattr::finish_block(&mut shared.block, shared.references, number, self.seed);
+            self.pieces.block(number, shared.block);
+            places.push(number);
+        }
+        for value in contents.values.list() {
+            let mut record = value.record(now);
+            self.metadata(&mut record, value.number, value.bytes.clone())?;
+            self.table.set(value.number, record.encode(value.number, self.seed), false);
+        }
+        for mut inode in contents.inodes {
+            if let Body::File(blob) = inode.body {
+                self.file(&mut inode.record, inode.number, blob)?;
+            }
+            if let Some(&place) = inode.xattrs.and_then(|i| places.get(i)) {
+                inode.record.xattr_block = place;
+                inode.record.blocks += 1;
+            }
+            let is_directory = inode.record.mode & 0o170_000 == 0o040_000;
+            self.table.set(inode.number, inode.record.encode(inode.number, self.seed), is_directory);
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, record: &mut InodeRecord, number: u32, blob: &Blob) -> Result<()> {
+        let block = BLOCK as u64;
+        let parts = self.place(parts(blob).into_iter())?;
+        self.map(record, number, &parts)?;
+        for Placed { logical, run } in &parts {
+            let (from, to) = (logical * block, ((logical + run.length) * block).min(blob.len()));
+            if let Blob::Sparse(segments) = blob {
+                self.segments.extend(segments.within(from, to - from, run.start * block)?);
+            } else {
+                let data = if to - from == blob.len() { blob.clone() } else { blob.slice(from, to - from)? };
+                self.segments.push(Segment { offset: run.start * block, data });
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds room for the parts of one file.
+    fn place(&mut self, parts: impl Iterator<Item = Range<u64>>) -> Result<Vec<Placed>> {
+        let mut out = Vec::new();
+        for part in parts {
+            let mut logical = part.start;
+            for run in self.allocator.allocate(part.end - part.start)? {
+                out.push(Placed { logical, run });
+                logical += run.length;
+            }
+        }
+        Ok(out)
+    }
+
+    /// Places and keeps what is in memory.
+    fn metadata(&mut self, record: &mut InodeRecord, number: u32, mut bytes: Vec<u8>) -> Result<()> {
+        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        let parts = self.place(std::iter::once(0..(bytes.len() / BLOCK) as u64))?;
+        self.map(record, number, &parts)?;
+        for Placed { run, .. } in parts {
+            let tail = bytes.split_off(run.length as usize * BLOCK);
+            self.pieces.block(run.start, bytes);
+            bytes = tail;
+        }
+        Ok(())
+    }
+
+    /// Gives the inode an extent tree over `parts`.
+    fn map(&mut self, record: &mut InodeRecord, number: u32, parts: &[Placed]) -> Result<()> {
+        let extents = extent::extents(parts);
+        let tree = (0..extent::tree_blocks(extents.len())).map(|_| self.allocator.block()).collect::<Result<Vec<_>>>()?;
+        let (map, written) = extent::encode(&extents, &tree, self.seed.of_inode(number));
+        record.map = map;
+        record.flags |= inode::flags::EXTENTS;
+        record.blocks += parts.iter().map(|part| part.run.length).sum::<u64>() + tree.len() as u64;
+        written.into_iter().for_each(|(block, bytes)| self.pieces.block(block, bytes));
+        Ok(())
+    }
+}

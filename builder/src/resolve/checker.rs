@@ -1,0 +1,251 @@
+//! The solver's answer, proven without the solver: every requirement is met, nothing conflicts, nothing is obsoleted, no name stands twice.
+//! Shares with the solver only the metadata and the reading of rich dependencies; the rules are rpm's (rpmds, boolean dependencies).
+
+use crate::formats::evr::compare_versions;
+use crate::repos::{Compare, Dep, PackageMeta};
+use crate::resolve::visible::matches_glob;
+use crate::resolve::{Expression, expression};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+type Number = usize;
+
+/// What a set of packages offers together.
+pub(super) struct Together<'a> {
+    packages: Vec<&'a PackageMeta>,
+    /// Who provides a name or path, and in which version; `None`: in no version in particular.
+    provides: BTreeMap<&'a str, Vec<(Number, Option<&'a Dep>)>>,
+    own: BTreeMap<&'a str, Vec<(Number, Dep)>>,
+}
+
+impl<'a> Together<'a> {
+    pub(super) fn new(packages: Vec<&'a PackageMeta>) -> Self {
+        let mut provides: BTreeMap<&str, Vec<(Number, Option<&Dep>)>> = BTreeMap::new();
+        let mut own: BTreeMap<&str, Vec<(Number, Dep)>> = BTreeMap::new();
+        for (number, package) in packages.iter().enumerate() {
+            for provide in &package.provides {
+                provides.entry(&provide.name).or_default().push((number, provide.compare.map(|_| provide)));
+            }
+            for file in &package.files {
+                provides.entry(file).or_default().push((number, None));
+            }
+            own.entry(&package.name).or_default().push((number, own_version(package)));
+        }
+        Together { packages, provides, own }
+    }
+
+    /// Every breach, in the order of the packages.
+    pub(super) fn faults(&self, installonly: &[String]) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (number, package) in self.packages.iter().enumerate() {
+            let mut say = |what: String| faults.push(format!("{} {what}", package.nevra()));
+            for dep in package.requires.iter().chain(&package.requires_pre) {
+                match expression(dep) {
+                    Ok(expression) if self.holds(&expression, None) => {}
+                    Ok(_) if dep.name.starts_with("rpmlib(") => {}
+                    Ok(_) => say(format!("requires {dep}, which nothing here provides")),
+                    Err(error) => say(format!("requires what cannot be read: {error}")),
+                }
+            }
+            for dep in &package.conflicts {
+                if expression(dep).is_ok_and(|expression| self.holds(&expression, Some(number))) {
+                    say(format!("conflicts with {dep}, which is here"));
+                }
+            }
+            for dep in &package.obsoletes {
+                for (other, version) in self.own.get(dep.name.as_str()).into_iter().flatten() {
+                    if *other != number && overlap(dep, version) {
+                        say(format!("obsoletes {dep}, which is here"));
+                    }
+                }
+            }
+        }
+        for (name, all) in &self.own {
+            let exempt = installonly.iter().any(|glob| matches_glob(glob, name));
+            let archs: BTreeSet<&str> = all.iter().filter_map(|(n, _)| self.packages.get(*n)).map(|p| p.arch.as_str()).collect();
+            let versions: BTreeSet<String> = all.iter().filter_map(|(n, _)| self.packages.get(*n)).map(|p| p.evr()).collect();
+            if !exempt && (archs.len() < all.len() || versions.len() > 1) {
+                faults.push(format!("{name} is here {} times", all.len()));
+            }
+        }
+        faults.sort();
+        faults
+    }
+
+    /// Whether the packages, but for `except`, meet the expression.
+    fn holds(&self, expression: &Expression, except: Option<Number>) -> bool {
+        let holds = |e: &Expression| self.holds(e, except);
+        match expression {
+            Expression::Dep(_) | Expression::With(..) | Expression::Without(..) => !self.meeting(expression, except).is_empty(),
+            Expression::And(a, b) => holds(a) && holds(b),
+            Expression::Or(a, b) => holds(a) || holds(b),
+            Expression::If(what, condition, other) => match holds(condition) {
+                true => holds(what),
+                false => other.as_ref().is_none_or(|other| holds(other)),
+            },
+            Expression::Unless(what, condition, other) => match holds(condition) {
+                true => other.as_ref().is_some_and(|other| holds(other)),
+                false => holds(what),
+            },
+        }
+    }
+
+    /// The packages each of which meets the expression by itself, as `with` and `without` ask for.
+    fn meeting(&self, expression: &Expression, except: Option<Number>) -> BTreeSet<Number> {
+        let meeting = |e: &Expression| self.meeting(e, except);
+        match expression {
+            Expression::Dep(dep) => self.providers(dep).filter(|number| Some(*number) != except).collect(),
+            Expression::With(a, b) | Expression::And(a, b) => meeting(a).intersection(&meeting(b)).copied().collect(),
+            Expression::Without(a, b) => meeting(a).difference(&meeting(b)).copied().collect(),
+            Expression::Or(a, b) => meeting(a).union(&meeting(b)).copied().collect(),
+            Expression::If(what, ..) | Expression::Unless(what, ..) => meeting(what),
+        }
+    }
+
+    fn providers(&self, dep: &Dep) -> impl Iterator<Item = Number> {
+        let named = self.own.get(dep.name.as_str()).into_iter().flatten().filter(|(_, own)| overlap(dep, own)).map(|(n, _)| *n);
+        let provided = self.provides.get(dep.name.as_str()).into_iter().flatten();
+        // An unversioned provide meets any version, as in rpm.
+        named.chain(provided.filter(|(_, version)| version.is_none_or(|version| overlap(dep, version))).map(|(n, _)| *n))
+    }
+
+    /// Names of those that the packages of these names need, and those in turn.
+    pub(super) fn needed_by(&self, names: &[String]) -> BTreeSet<&'a str> {
+        let mut seen: BTreeSet<Number> = BTreeSet::new();
+        let mut queue: Vec<Number> = names.iter().filter_map(|name| self.own.get(name.as_str())).flatten().map(|(n, _)| *n).collect();
+        while let Some(number) = queue.pop() {
+            let Some(package) = self.packages.get(number).filter(|_| seen.insert(number)) else { continue };
+            for dep in &package.requires {
+                if let Ok(expression) = expression(dep) {
+                    expression.candidates(&mut |dep| queue.extend(self.providers(dep)));
+                }
+            }
+        }
+        seen.into_iter().filter_map(|number| self.packages.get(number)).map(|package| package.name.as_str()).collect()
+    }
+}
+
+fn own_version(package: &PackageMeta) -> Dep {
+    Dep {
+        name: package.name.clone(),
+        compare: Some(Compare::Equal),
+        epoch: Some(package.epoch),
+        version: package.version.clone(),
+        release: package.release.clone(),
+    }
+}
+
+/// Whether two ranges of one name have a version in common (rpmdsCompare): an absent range is everything, an absent epoch is 0, and an
+/// absent release is any.
+fn overlap(a: &Dep, b: &Dep) -> bool {
+    let (Some(first), Some(second)) = (a.compare, b.compare) else { return true };
+    let mut order = a.epoch.unwrap_or(0).cmp(&b.epoch.unwrap_or(0)).then_with(|| compare_versions(&a.version, &b.version));
+    if !a.release.is_empty() && !b.release.is_empty() {
+        order = order.then_with(|| compare_versions(&a.release, &b.release));
+    }
+    let below = |c: Compare| matches!(c, Compare::Less | Compare::LessEqual);
+    let above = |c: Compare| matches!(c, Compare::Greater | Compare::GreaterEqual);
+    let equal = |c: Compare| matches!(c, Compare::Equal | Compare::LessEqual | Compare::GreaterEqual);
+    match order {
+        Ordering::Less => above(first) || below(second),
+        Ordering::Greater => below(first) || above(second),
+        Ordering::Equal => (equal(first) && equal(second)) || (below(first) && below(second)) || (above(first) && above(second)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::rich::parse_simple;
+
+    fn package(name: &str, requires: &[&str]) -> PackageMeta {
+        let dep = |r: &&str| if r.starts_with('(') { Dep::any(*r) } else { parse_simple(r).unwrap() };
+        PackageMeta {
+            name: name.into(),
+            version: "1".into(),
+            release: "1".into(),
+            arch: "noarch".into(),
+            requires: requires.iter().map(dep).collect(),
+            ..PackageMeta::default()
+        }
+    }
+
+    fn faults(packages: &[PackageMeta]) -> Vec<String> {
+        Together::new(packages.iter().collect()).faults(&[])
+    }
+
+    #[test]
+    fn each_operator_of_a_rich_dependency_holds_exactly_when_rpm_says() {
+        for (dep, present, expected) in [
+            ("(a and b)", "a b", true),
+            ("(a and b)", "a", false),
+            ("(a or b)", "b", true),
+            ("(a or b)", "", false),
+            ("(a if b)", "", true),
+            ("(a if b)", "b", false),
+            ("(a if b)", "a b", true),
+            ("(a if b else c)", "c", true),
+            ("(a if b else c)", "", false),
+            ("(a if b else c)", "b c", false),
+            ("(a unless b)", "a", true),
+            ("(a unless b)", "a b", false),
+            ("(a unless b)", "", false),
+            ("(a unless b else c)", "b c", true),
+            ("(x with y)", "xy", true),
+            ("(x with y)", "onlyx onlyy", false),
+            ("(x without y)", "onlyx", true),
+            ("(x without y)", "xy", false),
+            ("(a or (b and c))", "b c", true),
+        ] {
+            let mut packages = vec![package("wants", &[dep])];
+            for name in present.split_whitespace() {
+                let provides: &[&str] = match name {
+                    "xy" => &["x", "y"],
+                    "onlyx" => &["x"],
+                    "onlyy" => &["y"],
+                    _ => &[],
+                };
+                packages.push(PackageMeta { provides: provides.iter().map(|p| Dep::any(*p)).collect(), ..package(name, &[]) });
+            }
+            assert_eq!(faults(&packages).is_empty(), expected, "{dep} with {present:?}");
+        }
+    }
+
+    #[test]
+    fn ranges_meet_as_rpm_says() {
+        for (a, b, expected) in [
+            ("x = 1-1", "x = 1-1", true),
+            ("x = 1", "x = 1-7", true),
+            ("x = 1-2", "x = 1-7", false),
+            ("x >= 2", "x = 1:0-1", true),
+            ("x < 2", "x = 2", false),
+            ("x <= 2", "x = 2", true),
+            ("x < 2", "x < 1", true),
+            ("x > 2", "x < 3", true),
+            ("x > 3", "x < 2", false),
+            ("x = 1~rc1", "x < 1", true),
+            ("x", "x < 1", true),
+        ] {
+            let (a, b) = (parse_simple(a).unwrap(), parse_simple(b).unwrap());
+            assert_eq!((overlap(&a, &b), overlap(&b, &a)), (expected, expected), "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn every_breach_is_told() {
+        let conflicting =
+            PackageMeta { conflicts: vec![Dep::any("self"), Dep::any("b")], provides: vec![Dep::any("self")], ..package("a", &["gone"]) };
+        let obsoleting = PackageMeta { obsoletes: vec![parse_simple("b < 2").unwrap(), Dep::any("virtual")], ..package("c", &[]) };
+        let second = PackageMeta { version: "2".into(), ..package("d", &[]) };
+        let packages = [conflicting, package("b", &[]), obsoleting, package("d", &[]), second];
+        assert_eq!(
+            faults(&packages),
+            [
+                "a-1-1.noarch conflicts with b, which is here",
+                "a-1-1.noarch requires gone, which nothing here provides",
+                "c-1-1.noarch obsoletes b < 2, which is here",
+                "d is here 2 times",
+            ]
+        );
+    }
+}
