@@ -36,18 +36,16 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    pub fn into_error(self) -> Error {
+        match self {
+            Refusal::Bad(e) | Refusal::Unaccepted(e) => e,
+        }
+    }
+
     fn context(self, doing: impl std::fmt::Display) -> Self {
         match self {
             Refusal::Bad(e) => Refusal::Bad(e.context(doing)),
             Refusal::Unaccepted(e) => Refusal::Unaccepted(e.context(doing)),
-        }
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Error {
-        match refusal {
-            Refusal::Bad(e) | Refusal::Unaccepted(e) => e,
         }
     }
 }
@@ -133,7 +131,7 @@ impl Keyring {
         let (parsed, _) = DetachedSignature::from_armor_single(signature)
             .map_err(|e| Error::integrity("the signature is not an armoured OpenPGP signature").source(e))?;
         // Some publishers sign metadata as text: what differs in line ends alone is then the same.
-        Ok(self.check_parsed(&parsed.signature, &[SignatureType::Binary, SignatureType::Text], data)?)
+        self.check_parsed(&parsed.signature, &[SignatureType::Binary, SignatureType::Text], data).map_err(Refusal::into_error)
     }
 
     /// Checks one detached signature (a binary OpenPGP packet) over what `data` yields, which may be asked for several times.

@@ -4,6 +4,7 @@ use super::super::model::*;
 use super::super::raw::{Faults, Node, Value, nearest};
 use super::super::reader::{At, Reader};
 use super::siblings;
+use crate::base::ImagePath;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -164,4 +165,18 @@ pub(super) fn tuning(mut section: Reader<'_>, faults: &Faults) -> BTreeMap<Strin
     }
     section.finish();
     tuning
+}
+
+pub(super) fn rpmdb(mut section: Reader<'_>) -> Option<ImagePath> {
+    let wanted = section.has("path");
+    let path = if wanted { section.image_path("path") } else { None };
+    if let Some(path) = &path
+        && path.components().next() != Some(b"usr")
+    {
+        let hint = "Fedora has it at \"/usr/lib/sysimage/rpm\"; what is in /var does not come with an update";
+        section.faults.add(&section.at, format!("`path` must be below /usr, found {path}"), Some(hint.into()));
+        return None;
+    }
+    section.finish();
+    path
 }

@@ -5,7 +5,7 @@ use super::super::output::{Compression, Output, OutputFormat};
 use super::super::raw::{Faults, Place};
 use super::super::reader::Reader;
 use super::check_name;
-use crate::base::{ByteSize, ImagePath};
+use crate::base::ByteSize;
 
 pub(super) fn kernel(mut section: Reader<'_>, faults: &Faults) -> Kernel {
     let package = section.text("package").map(|package| package.value);
@@ -90,18 +90,4 @@ pub(super) fn output(mut section: Reader<'_>) -> Output {
         section.choice("compression", &[("zstd", Compression::Zstd), ("zlib", Compression::Zlib), ("none", Compression::None)]);
     section.finish();
     Output { formats, compression: compression.unwrap_or(Compression::Zstd) }
-}
-
-pub(super) fn rpmdb(mut section: Reader<'_>) -> Option<ImagePath> {
-    let wanted = section.has("path");
-    let path = if wanted { section.image_path("path") } else { None };
-    if let Some(path) = &path
-        && !path.components().next().is_some_and(|top| top == b"usr")
-    {
-        let hint = "Fedora has it at \"/usr/lib/sysimage/rpm\"; what is in /var does not come with an update";
-        section.faults.add(&section.at, format!("`path` must be below /usr, found {path}"), Some(hint.into()));
-        return None;
-    }
-    section.finish();
-    path
 }

@@ -35,7 +35,7 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
     let links = top.rows("link").into_iter().filter_map(contents::link).collect();
     let copies = top.rows("copy").into_iter().filter_map(contents::copy).collect();
     let units = contents::units(top.section("units"), faults);
-    let rpmdb = machine::rpmdb(top.section("rpmdb"));
+    let rpmdb = contents::rpmdb(top.section("rpmdb"));
     let overlays = contents::overlays(top.section("overlay"), &folder, faults);
     let tuning = contents::tuning(top.section("tuning"), faults);
     let kernel = machine::kernel(top.section("kernel"), faults);
