@@ -2,6 +2,7 @@
 
 use super::{Output, Weakness};
 use crate::base::{ByteSize, Digest, ImagePath, SourceDateEpoch};
+pub use crate::formats::rpm::Phase;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub struct Recipe {
     /// Resolved apart from `packages`; its tree is where builder-side programs run.
     pub tools: PackageSet,
     pub scriptlets: Vec<ScriptletRule>,
+    pub scriptlet_default: DefaultPolicy,
     pub accounts: Accounts,
     pub attributes: Vec<AttributeRule>,
     pub links: Vec<LinkRule>,
@@ -177,13 +179,13 @@ pub struct ScriptletRule {
     pub reason: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// What becomes of a scriptlet that no rule names and that is not understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Phase {
-    Pre,
-    Post,
-    Pretrans,
-    Posttrans,
+pub enum DefaultPolicy {
+    /// The build stops and shows it.
+    Refuse,
+    Sandbox,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

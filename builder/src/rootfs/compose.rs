@@ -2,7 +2,7 @@
 
 use crate::base::{Error, ImagePath, Progress, Result, ResultExt, SourceDateEpoch};
 use crate::fetch::{Pack, PackEntry};
-use crate::formats::rpm::FileKind;
+use crate::formats::rpm::{FileKind, Phase};
 use crate::recipe::{InitramfsGenerator, Recipe, SelinuxMode};
 use crate::rootfs::accounts::{Accounts, Pinned, PinnedGroup, PinnedUser};
 use crate::rootfs::labels::{self, Labels};
@@ -64,7 +64,14 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
     if recipe.selinux.mode != SelinuxMode::Disabled {
         ledger.push(LedgerRow::stage("selinux", labels::configure(&mut tree, &recipe.selinux, epoch)?));
     }
-    scripts(&mut tree, packs, recipe, &mut ledger)?;
+    let (actions, mut rows) = scriptlets::decide(&scriptlets::of(packs), &recipe.scriptlets, recipe.scriptlet_default)?;
+    scriptlets::apply_alternatives(&mut tree, &actions, &mut rows)?;
+    let executor = scriptlets::Executor { accounts: &accounts, cache, epoch, progress };
+    if actions.iter().any(|action| !matches!(action.work, scriptlets::Work::Alternative(_))) {
+        // Programs ask for names.
+        accounts.write(&mut tree)?;
+        executor.run(&mut tree, &actions, &|phase| phase != Phase::Posttrans, &mut rows)?;
+    }
 
     for folder in &recipe.overlays {
         let written = overlay::apply(&mut tree, &folder.path, epoch)?;
@@ -101,6 +108,8 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
         ledger.push(LedgerRow::trigger(trigger.name, triggers::run(&mut tree, trigger, cache, epoch)?));
         progress.advance(1);
     }
+    executor.run(&mut tree, &actions, &|phase| phase == Phase::Posttrans, &mut rows)?;
+    ledger.extend(rows.into_iter().map(LedgerRow::scriptlet));
     if recipe.selinux.mode != SelinuxMode::Disabled {
         ledger.push(LedgerRow::stage("selinux aliases", labels::substitute(&mut tree, &recipe.selinux, epoch)?));
     }
@@ -279,60 +288,6 @@ fn adjust(tree: &mut FileTree, recipe: &Recipe, accounts: &Accounts) -> Result<(
             attributes.gid = gid;
         }
     }
-    Ok(())
-}
-
-/// Every scriptlet of an installation is understood, or allowed by the recipe; removal's are of no use to an image.
-fn scripts(tree: &mut FileTree, packs: &[Pack], recipe: &Recipe, ledger: &mut Ledger) -> Result<()> {
-    use crate::formats::rpm::Phase as RpmPhase;
-    use crate::recipe::{Phase as RulePhase, Policy as RulePolicy};
-    use scriptlets::{Action, Handling, Phase, Policy, Scriptlet};
-    let mut list = Vec::new();
-    for pack in packs {
-        for scriptlet in pack.scriptlets() {
-            let phase = match scriptlet.phase {
-                RpmPhase::Pre => Phase::Pre,
-                RpmPhase::Post => Phase::Post,
-                RpmPhase::Pretrans => Phase::Pretrans,
-                RpmPhase::Posttrans => Phase::Posttrans,
-                RpmPhase::Preun | RpmPhase::Postun => continue,
-            };
-            let package = pack.metadata().nevra.name.clone();
-            list.push(Scriptlet {
-                package,
-                phase,
-                interpreter: scriptlet.interpreter.join(" "),
-                text: scriptlets::without_prelude(&scriptlet.text).into_owned(),
-            });
-        }
-    }
-    let policies: Vec<Policy> = recipe
-        .scriptlets
-        .iter()
-        .map(|rule| Policy {
-            package: rule.package.clone(),
-            phase: rule.phase.map(|phase| match phase {
-                RulePhase::Pre => Phase::Pre,
-                RulePhase::Post => Phase::Post,
-                RulePhase::Pretrans => Phase::Pretrans,
-                RulePhase::Posttrans => Phase::Posttrans,
-            }),
-            digest: rule.digest.clone(),
-            handling: match rule.policy {
-                RulePolicy::Native => Handling::Native,
-                RulePolicy::Sandbox => Handling::Sandbox,
-                RulePolicy::Skip => Handling::Skip,
-            },
-            reason: rule.reason.clone(),
-        })
-        .collect();
-    let (actions, mut rows) = scriptlets::interpret(&list, &policies)?;
-    if let Some(Action::Sandbox { package, phase, .. }) = actions.iter().find(|action| matches!(action, Action::Sandbox { .. })) {
-        return Err(Error::recipe(format!("the recipe asks to run %{phase} of {package} in the sandbox, which cannot be done yet"))
-            .hint("use policy = \"native\" or \"skip\", and supply its effect in the overlay"));
-    }
-    scriptlets::apply_alternatives(tree, &actions, &mut rows)?;
-    ledger.extend(rows.into_iter().map(LedgerRow::scriptlet));
     Ok(())
 }
 

@@ -12,11 +12,14 @@ pub struct LedgerRow {
     pub phase: String,
     /// First 16 hex digits of the SHA-256 of the scriptlet's text.
     pub digest: Option<String>,
-    /// `understood`, `native`, `skip`, `sandbox`, `trigger` or `stage`.
+    /// `understood`, `native`, `lua`, `skip`, `sandbox`, `trigger` or `stage`.
     pub handler: String,
     pub reason: Option<String>,
     /// Paths changed, sorted.
     pub paths: Vec<String>,
+    /// Exit status and output of a scriptlet that failed and does not stop an installation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 impl LedgerRow {
@@ -31,18 +34,19 @@ impl LedgerRow {
     pub(super) fn scriptlet(row: scriptlets::Row) -> Self {
         LedgerRow {
             package: Some(row.package),
-            phase: row.phase.to_string(),
+            phase: row.phase.name().to_string(),
             digest: Some(row.digest),
             handler: row.handler,
             reason: Some(row.reason),
             paths: row.paths,
+            failure: row.failure,
         }
     }
 
     fn of(name: &str, handler: &str, paths: Vec<ImagePath>) -> Self {
         let mut paths: Vec<String> = paths.iter().map(ImagePath::to_string).collect();
         paths.sort();
-        LedgerRow { package: None, phase: name.to_string(), digest: None, handler: handler.to_string(), reason: None, paths }
+        LedgerRow { package: None, phase: name.to_string(), digest: None, handler: handler.to_string(), reason: None, paths, failure: None }
     }
 }
 

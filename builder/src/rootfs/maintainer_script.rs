@@ -111,6 +111,32 @@ fn reader<'a>(first_argument: &str, reading: &'a mut Reading) -> Reader<'a> {
     Reader { arguments: [first_argument.to_owned(), String::new()], functions: BTreeMap::new(), reading, inlined: 0 }
 }
 
+/// The native stage that does what a command line without pipes and redirections asks.
+pub(super) fn native_command(command: &str) -> Option<&'static str> {
+    let mut plain = command.trim();
+    for tail in QUIET {
+        plain = plain.strip_suffix(tail).map_or(plain, str::trim);
+    }
+    let first = words(plain)?.into_iter().next()?;
+    let base = first.rsplit('/').next()?;
+    COMMANDS.iter().find(|(name, _)| *name == first || *name == base).map(|(_, mechanism)| *mechanism)
+}
+
+/// Ends of statements that say nothing of what is done.
+const QUIET: &[&str] = &[
+    "|| true",
+    "|| :",
+    "||:",
+    "2>&1",
+    "&>/dev/null",
+    "&> /dev/null",
+    "2>/dev/null",
+    "> /dev/null",
+    ">/dev/null",
+    "2> /dev/null",
+    "|| true",
+];
+
 /// The sections that debhelper generated whose work is known, as (tool, body), and the script without them.
 pub(super) fn cut_sections(text: &str) -> (Vec<(String, String)>, String) {
     let (mut sections, mut rest) = (Vec::new(), String::new());
@@ -241,7 +267,7 @@ impl Reader<'_> {
             }
         }
         let mut plain = text.trim();
-        for tail in ["|| true", "|| :", "2>&1", "2>/dev/null", "> /dev/null", ">/dev/null", "2> /dev/null", "|| true"] {
+        for tail in QUIET {
             plain = plain.strip_suffix(tail).map_or(plain, str::trim);
         }
         let Some(words) = words(plain) else { return left(text) };

@@ -1,10 +1,12 @@
 //! Composes packages into one sealed `FileTree`: accounts, payloads, scriptlets, overlay, units, triggers, initramfs, OSTree shape.
 
 mod bootloader;
+mod changes;
 mod compose;
 mod initramfs;
 mod labels;
 mod ledger;
+mod lua;
 mod normalize;
 mod overlay;
 mod sandbox;

@@ -5,11 +5,13 @@
 
 #![allow(unsafe_code, reason = "fork, unshare and mount between fork and exec have no safe form")]
 
+mod jail;
+
+use self::jail::Jail;
 use crate::base::{Blob, Error, ImagePath, Result, ResultExt, SourceDateEpoch, remove_tree};
 use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
-use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
@@ -72,7 +74,8 @@ impl Checkout {
         Ok(checkout)
     }
 
-    fn host(&self, path: &ImagePath) -> PathBuf {
+    /// Where `path` is outside. Safe to write to only if no program has run that could have put a link on the way.
+    pub(super) fn host(&self, path: &ImagePath) -> PathBuf {
         self.top.join(std::ffi::OsStr::from_bytes(path.as_bytes().strip_prefix(b"/").unwrap_or_default()))
     }
 
@@ -118,11 +121,23 @@ impl Checkout {
 
     /// Runs `argv` with `/` at the checkout; its whole output, or an error with the end of it.
     pub fn run(&self, argv: &[&str], environment: &[(&str, &str)], epoch: SourceDateEpoch) -> Result<String> {
+        let exit = self.run_to_exit(argv, environment, epoch)?;
+        if exit.code == 0 {
+            return Ok(exit.output);
+        }
+        let tail: Vec<&str> = exit.output.lines().rev().take(30).collect();
+        let tail: Vec<&str> = tail.into_iter().rev().collect();
+        Err(Error::tool(format!("{} failed in the sandbox (exit status: {}):\n{}", argv.join(" "), exit.code, tail.join("\n"))))
+    }
+
+    /// The same, where a failure of the program is an answer; an error is one of the sandbox.
+    pub(super) fn run_to_exit(&self, argv: &[&str], environment: &[(&str, &str)], epoch: SourceDateEpoch) -> Result<Exit> {
         let what = argv.join(" ");
+        let program = argv.first().ok_or_else(|| Error::internal("no program to run in the sandbox"))?;
         let output = self.top.with_extension("log");
         let log = File::create(&output).context(|| format!("create {}", output.display()))?;
         let log2 = log.try_clone().context(|| "duplicate a log")?;
-        let mut command = Command::new(argv[0]);
+        let mut command = Command::new(program);
         command.args(&argv[1..]).env_clear().stdin(Stdio::null()).stdout(log).stderr(log2);
         command
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
@@ -143,15 +158,17 @@ impl Checkout {
             std::thread::sleep(std::time::Duration::from_millis(20));
             status = command.status();
         }
-        let text = String::from_utf8_lossy(&fs::read(&output).unwrap_or_default()).into_owned();
+        let mut text = Vec::new();
+        File::open(&output)
+            .context(|| "open the log of the sandbox")?
+            .take(OUTPUT)
+            .read_to_end(&mut text)
+            .context(|| "read the log of the sandbox")?;
         fs::remove_file(&output).ok();
         match status {
-            Ok(status) if status.success() => Ok(text),
-            Ok(status) => {
-                let tail: Vec<&str> = text.lines().rev().take(30).collect();
-                let tail: Vec<&str> = tail.into_iter().rev().collect();
-                Err(Error::tool(format!("{what} failed in the sandbox ({status}):\n{}", tail.join("\n"))))
-            }
+            // The first child passes a signal on as the shell does.
+            Ok(status) => Ok(Exit { code: status.code().unwrap_or(128), output: String::from_utf8_lossy(&text).into_owned() }),
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(Exit { code: 127, output: format!("{program} or its interpreter is not in the tree") }),
             Err(e) if e.raw_os_error().is_some_and(|n| [libc::EPERM, libc::ENOSPC, libc::EACCES, libc::EINVAL].contains(&n)) => Err(Error::tool(format!(
                 "cannot make a user namespace to run {what}: {e}"
             ))
@@ -159,6 +176,16 @@ impl Checkout {
             Err(e) => Err(Error::tool(format!("cannot start {what} in the sandbox")).source(e)),
         }
     }
+}
+
+/// Of one program's output, in bytes; the rest is dropped.
+const OUTPUT: u64 = 1 << 20;
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Exit {
+    pub code: i32,
+    pub output: String,
 }
 
 impl Drop for Checkout {
@@ -183,106 +210,6 @@ fn copy_blob(content: &Blob, to: &mut File) -> Result<()> {
         return content.slice(done, left)?.for_each_window(|bytes| to.write_all(bytes).context(|| "write"));
     }
     content.for_each_window(|bytes| to.write_all(bytes).context(|| "write"))
-}
-
-/// Everything the child needs after fork, allocated before it.
-struct Jail {
-    top: CString,
-    mounts: Vec<(CString, CString, Option<CString>, libc::c_ulong)>,
-    devices: Vec<(CString, CString)>,
-    uid_map: Vec<u8>,
-    gid_map: Vec<u8>,
-}
-
-impl Jail {
-    fn new(top: &Path) -> Result<Self> {
-        let c = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::internal("a NUL byte in the sandbox's path"));
-        let fixed = |text: &str| CString::new(text).unwrap_or_default();
-        let mut mounts = Vec::new();
-        for (kind, at, flags) in [
-            ("proc", "proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC),
-            ("tmpfs", "dev", libc::MS_NOSUID),
-            ("tmpfs", "run", libc::MS_NOSUID),
-            ("tmpfs", "tmp", libc::MS_NOSUID),
-        ] {
-            mounts.push((fixed(kind), c(&top.join(at))?, (kind == "tmpfs").then(|| fixed("mode=0755")), flags));
-        }
-        let mut devices = Vec::new();
-        for name in ["null", "zero", "full", "random", "urandom"] {
-            devices.push((fixed(&format!("/dev/{name}")), c(&top.join("dev").join(name))?));
-        }
-        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        Ok(Jail {
-            top: c(top)?,
-            mounts,
-            devices,
-            uid_map: format!("0 {uid} 1\n").into_bytes(),
-            gid_map: format!("0 {gid} 1\n").into_bytes(),
-        })
-    }
-
-    /// In the child: new namespaces, then a second child that is pid 1 of its own and goes on to exec; the first waits and passes the status on.
-    fn enter(&self) -> io::Result<()> {
-        let check = |r: libc::c_int| if r < 0 { Err(io::Error::last_os_error()) } else { Ok(r) };
-        // SAFETY: plain system calls; every pointer is to NUL-terminated memory that lives in `self`.
-        unsafe {
-            check(libc::unshare(
-                libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS,
-            ))?;
-            write_proc(c"/proc/self/setgroups", b"deny")?;
-            write_proc(c"/proc/self/uid_map", &self.uid_map)?;
-            write_proc(c"/proc/self/gid_map", &self.gid_map)?;
-            // Who waits for the sandbox must not outlive the build, nor the sandbox whoever waits for it.
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            let pid = check(libc::fork())?;
-            if pid > 0 {
-                // std's parent waits for the exec of the second child on a pipe: do not hold it open.
-                libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, 0 as libc::c_uint);
-                let mut status = 0;
-                while libc::waitpid(pid, &mut status, 0) < 0 && *libc::__errno_location() == libc::EINTR {}
-                libc::_exit(if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) });
-            }
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            libc::umask(0o022);
-            let none = std::ptr::null();
-            check(libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast()))?;
-            check(libc::mount(self.top.as_ptr(), self.top.as_ptr(), none, libc::MS_BIND | libc::MS_REC, none.cast()))?;
-            for (kind, at, data, flags) in &self.mounts {
-                check(libc::mount(
-                    kind.as_ptr(),
-                    at.as_ptr(),
-                    kind.as_ptr(),
-                    *flags,
-                    data.as_ref().map_or(none.cast(), |d| d.as_ptr().cast()),
-                ))?;
-            }
-            for (from, to) in &self.devices {
-                let fd = check(libc::open(to.as_ptr(), libc::O_CREAT | libc::O_WRONLY | libc::O_CLOEXEC, 0o666))?;
-                libc::close(fd);
-                check(libc::mount(from.as_ptr(), to.as_ptr(), none, libc::MS_BIND, none.cast()))?;
-            }
-            check(libc::chroot(self.top.as_ptr()))?;
-            check(libc::chdir(c"/".as_ptr()))?;
-            // A mirror of what udev would make; the shell's process substitution needs /dev/fd.
-            libc::symlink(c"/proc/self/fd".as_ptr(), c"/dev/fd".as_ptr());
-            libc::sethostname(c"localhost".as_ptr(), 9);
-        }
-        Ok(())
-    }
-}
-
-unsafe fn write_proc(path: &std::ffi::CStr, bytes: &[u8]) -> io::Result<()> {
-    // SAFETY: `path` is NUL-terminated and `bytes` is a live slice.
-    unsafe {
-        let fd = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let written = libc::write(fd, bytes.as_ptr().cast(), bytes.len());
-        let error = io::Error::last_os_error();
-        libc::close(fd);
-        if written == bytes.len() as isize { Ok(()) } else { Err(error) }
-    }
 }
 
 #[cfg(test)]

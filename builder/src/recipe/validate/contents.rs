@@ -33,6 +33,12 @@ pub(super) fn scriptlet(mut row: Reader<'_>) -> Option<ScriptletRule> {
     Some(ScriptletRule { package: package?.value, phase, digest: digest.map(|d| d.value), policy: policy?, reason: reason?.value })
 }
 
+pub(super) fn scriptlet_default(mut section: Reader<'_>) -> DefaultPolicy {
+    let default = section.choice("default", &[("refuse", DefaultPolicy::Refuse), ("sandbox", DefaultPolicy::Sandbox)]);
+    section.finish();
+    default.unwrap_or(DefaultPolicy::Refuse)
+}
+
 pub(super) fn accounts(mut section: Reader<'_>, faults: &Faults) -> Accounts {
     let mut accounts = Accounts::default();
     for mut row in section.rows("users") {

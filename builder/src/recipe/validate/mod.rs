@@ -30,6 +30,7 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
         top.missing("packages.install", Some("name at least one package to install".into()));
     }
     let scriptlets = top.rows("scriptlet").into_iter().filter_map(contents::scriptlet).collect();
+    let scriptlet_default = contents::scriptlet_default(top.section("scriptlets"));
     let accounts = contents::accounts(top.section("accounts"), faults);
     let attributes = top.rows("attribute").into_iter().filter_map(contents::attribute).collect();
     let links = top.rows("link").into_iter().filter_map(contents::link).collect();
@@ -61,6 +62,7 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
         packages,
         tools,
         scriptlets,
+        scriptlet_default,
         accounts,
         attributes,
         links,
