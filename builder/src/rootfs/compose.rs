@@ -1,18 +1,18 @@
 //! The order of composition: payloads, what the recipe changes in them, scriptlets, overlay, accounts, units, triggers, initramfs, shape, seal.
 
-use crate::base::{Error, ImagePath, Progress, Result, ResultExt, SourceDateEpoch};
-use crate::fetch::{Pack, PackEntry};
-use crate::formats::rpm::{FileKind, Phase};
+use crate::base::{Error, ImagePath, Progress, Result, SourceDateEpoch};
+use crate::fetch::Pack;
+use crate::formats::rpm::Phase;
 use crate::recipe::{InitramfsGenerator, Recipe, SelinuxMode};
 use crate::rootfs::accounts::{Accounts, Pinned, PinnedGroup, PinnedUser};
 use crate::rootfs::labels::{self, Labels};
 use crate::rootfs::ledger::{Ledger, LedgerRow};
+use crate::rootfs::payloads::Owner;
 use crate::rootfs::triggers::TriggerCache;
 use crate::rootfs::{
-    ca_certificates, initramfs, normalize, overlay, presets, rpm_database, scriptlets, shape, sysusers, tmpfiles, triggers,
+    ca_certificates, initramfs, normalize, order, overlay, payloads, presets, rpm_database, scriptlets, shape, sysusers, tmpfiles, triggers,
 };
-use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
-use std::collections::BTreeMap;
+use crate::tree::{Attributes, Edit, FileTree, Inode};
 
 /// A sealed tree: composed, normalised, in OSTree shape. Only [`compose`] makes one.
 pub struct Rootfs {
@@ -42,22 +42,13 @@ impl Rootfs {
     }
 }
 
-/// Who owns an inode, by name, until the accounts are planned.
-struct Owner {
-    id: InodeId,
-    user: String,
-    group: String,
-    package: String,
-    path: ImagePath,
-}
-
-/// Top-level directories that are links into /usr in a merged-/usr system; a package may still name a path through them.
-const MERGED: [&str; 5] = ["/bin", "/sbin", "/lib", "/lib64", "/lib32"];
-
-/// `packs` in the order of installation.
+/// The image of `packs`, in whichever order they come.
 pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: SourceDateEpoch, progress: &dyn Progress) -> Result<Rootfs> {
     let mut ledger = Ledger::default();
-    let (mut tree, owners) = payloads(packs, progress)?;
+    let packs = order::of(packs);
+    let packs = packs.as_slice();
+    let mut tree = FileTree::new();
+    let owners = payloads::lay(&mut tree, packs, &recipe.conflicts, progress)?;
     let accounts = accounts_of(&mut tree, recipe, &owners)?;
 
     adjust(&mut tree, recipe, &accounts)?;
@@ -152,80 +143,9 @@ fn enabled(tree: &FileTree, recipe: &Recipe) -> Result<Vec<String>> {
 
 /// The tree of a set of tool packages: payloads alone, owned by root. It never becomes an image.
 pub fn compose_tools(packs: &[Pack], progress: &dyn Progress) -> Result<FileTree> {
-    payloads(packs, progress).map(|(tree, _)| tree)
-}
-
-fn payloads(packs: &[Pack], progress: &dyn Progress) -> Result<(FileTree, Vec<Owner>)> {
-    progress.begin("compose", packs.len() as u64, "packages");
     let mut tree = FileTree::new();
-    let mut owners = Vec::new();
-    // Links of the base system first: every other package's paths go through them.
-    let (base, rest): (Vec<&Pack>, Vec<&Pack>) =
-        packs.iter().partition(|p| ["base-files", "filesystem"].contains(&p.metadata().nevra.name.as_str()));
-    for pack in base.into_iter().chain(rest) {
-        let package = pack.metadata().nevra.to_string();
-        let mut groups: BTreeMap<u32, InodeId> = BTreeMap::new();
-        for entry in pack.entries() {
-            if entry.flags.is_ghost() {
-                continue;
-            }
-            let path = merged(&tree, &entry.path)?;
-            place(&mut tree, pack, entry, &path, &mut groups, &mut owners, &package).context(|| format!("package {package}"))?;
-        }
-        progress.advance(1);
-    }
-    Ok((tree, owners))
-}
-
-/// `/lib/x` becomes `/usr/lib/x` where /lib is a link of the tree; no other link is ever followed.
-fn merged(tree: &FileTree, path: &ImagePath) -> Result<ImagePath> {
-    for top in MERGED {
-        let top = ImagePath::parse(top)?;
-        if *path != top && path.starts_with(&top) && tree.get(&top).is_some_and(|id| matches!(tree.inode(id).kind, NodeKind::Symlink(_))) {
-            return ImagePath::parse([b"/usr".as_slice(), path.as_bytes()].concat());
-        }
-    }
-    Ok(path.clone())
-}
-
-fn place(
-    tree: &mut FileTree,
-    pack: &Pack,
-    entry: &PackEntry,
-    path: &ImagePath,
-    groups: &mut BTreeMap<u32, InodeId>,
-    owners: &mut Vec<Owner>,
-    package: &str,
-) -> Result<()> {
-    if let Some(&first) = entry.link_group.as_ref().and_then(|g| groups.get(g)) {
-        return tree.link(path, first);
-    }
-    let mut attributes = Attributes { mtime: i64::from(entry.mtime), ..Attributes::root(entry.mode) };
-    if let Some(capability) = &entry.capability {
-        attributes.xattrs.insert(b"security.capability".as_slice().into(), capability.as_slice().into());
-    }
-    let kind = match &entry.kind {
-        FileKind::Directory => NodeKind::Directory(BTreeMap::new()),
-        FileKind::File => NodeKind::File(pack.blob(entry)),
-        FileKind::Symlink { target } => NodeKind::Symlink(target.as_slice().into()),
-        FileKind::CharDevice { major, minor } => NodeKind::CharDevice { major: *major, minor: *minor },
-        FileKind::BlockDevice { major, minor } => NodeKind::BlockDevice { major: *major, minor: *minor },
-        FileKind::Fifo => NodeKind::Fifo,
-        FileKind::Socket => NodeKind::Socket,
-    };
-    if let (NodeKind::Directory(_), Some(id)) = (&kind, tree.get(path)) {
-        match &tree.inode(id).kind {
-            // Packages share directories; the first one's attributes hold. A link to a directory stays a link, as in rpm.
-            NodeKind::Directory(_) | NodeKind::Symlink(_) => return Ok(()),
-            _ => {}
-        }
-    }
-    let id = tree.insert(path, Inode { kind, attributes }, Edit::Replace)?;
-    if let Some(group) = entry.link_group {
-        groups.insert(group, id);
-    }
-    owners.push(Owner { id, user: entry.user.clone(), group: entry.group.clone(), package: package.to_string(), path: path.clone() });
-    Ok(())
+    payloads::lay(&mut tree, &order::of(packs), &[], progress)?;
+    Ok(tree)
 }
 
 fn accounts_of(tree: &mut FileTree, recipe: &Recipe, owners: &[Owner]) -> Result<Accounts> {

@@ -1,14 +1,19 @@
 //! Composes packages into one sealed `FileTree`: accounts, payloads, scriptlets, overlay, units, triggers, initramfs, OSTree shape.
 
+#[cfg(test)]
+mod against_rpm;
 mod bootloader;
 mod changes;
+mod claims;
 mod compose;
 mod initramfs;
 mod labels;
 mod ledger;
 mod lua;
 mod normalize;
+mod order;
 mod overlay;
+mod payloads;
 mod sandbox;
 mod shape;
 pub mod triggers;
