@@ -25,6 +25,17 @@ pub struct Lockfile {
     /// The separate set in which builder-side programs run.
     #[serde(default)]
     pub tools: Vec<LockedPackage>,
+    /// Ids that a build gave to accounts which neither the recipe nor a package fixes: kept, so that they do not move. Users first.
+    #[serde(default)]
+    pub accounts: Vec<LockedAccount>,
+}
+
+/// `{ user = "x", id = 998 }` or `{ group = "x", id = 998 }`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum LockedAccount {
+    User { user: String, id: u32 },
+    Group { group: String, id: u32 },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -106,7 +117,7 @@ impl Lockfile {
         for package in packages.iter().chain(&tools) {
             package.check().map_err(Error::integrity)?;
         }
-        Ok(Lockfile { schema: SCHEMA, epoch, recipe, packages, tools })
+        Ok(Lockfile { schema: SCHEMA, epoch, recipe, packages, tools, accounts: Vec::new() })
     }
 
     pub fn read(path: &Path) -> Result<Self> {
@@ -155,7 +166,23 @@ impl Lockfile {
             }
             text.push_str("]\n");
         }
+        if !self.accounts.is_empty() {
+            text.push_str("\naccounts = [\n");
+            for account in &self.accounts {
+                let (kind, name, id) = match account {
+                    LockedAccount::User { user, id } => ("user", user, id),
+                    LockedAccount::Group { group, id } => ("group", group, id),
+                };
+                let _ = writeln!(text, "  {{ {kind} = {}, id = {id} }},", toml::Value::from(name.as_str()));
+            }
+            text.push_str("]\n");
+        }
         Ok(text)
+    }
+
+    /// Of all but the accounts' ids, which a build adds and which show in the image themselves.
+    pub fn digest_of_packages(&self) -> Result<Digest> {
+        Ok(Digest::of(Lockfile { accounts: Vec::new(), ..self.clone() }.text()?.as_bytes()))
     }
 
     /// From the older set to the newer, by name and architecture.

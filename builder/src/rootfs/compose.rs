@@ -2,15 +2,15 @@
 
 use crate::base::{Error, ImagePath, Progress, Result, SourceDateEpoch};
 use crate::fetch::Pack;
-use crate::formats::rpm::Phase;
 use crate::recipe::{InitramfsGenerator, Recipe, SelinuxMode};
 use crate::rootfs::accounts::{Accounts, Pinned, PinnedGroup, PinnedUser};
+use crate::rootfs::install::{Installation, Rules, Surroundings};
 use crate::rootfs::labels::{self, Labels};
 use crate::rootfs::ledger::{Ledger, LedgerRow};
-use crate::rootfs::payloads::Owner;
+use crate::rootfs::remembered::Remembered;
 use crate::rootfs::triggers::TriggerCache;
 use crate::rootfs::{
-    ca_certificates, initramfs, normalize, order, overlay, payloads, presets, rpm_database, scriptlets, shape, sysusers, tmpfiles, triggers,
+    ca_certificates, initramfs, normalize, order, overlay, payloads, presets, rpm_database, shape, sysusers, tmpfiles, triggers,
 };
 use crate::tree::{Attributes, Edit, FileTree, Inode};
 
@@ -20,6 +20,7 @@ pub struct Rootfs {
     kernel_version: Option<String>,
     ledger: Ledger,
     labels: Option<Labels>,
+    remembered: Remembered,
 }
 
 impl Rootfs {
@@ -36,33 +37,44 @@ impl Rootfs {
         self.labels.as_ref()
     }
 
+    /// Ids that this or an earlier build chose.
+    pub fn remembered(&self) -> &Remembered {
+        &self.remembered
+    }
+
     /// What every scriptlet and trigger did.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 }
 
-/// The image of `packs`, in whichever order they come.
-pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: SourceDateEpoch, progress: &dyn Progress) -> Result<Rootfs> {
+/// The image of `packs`, in whichever order they come. `remembered`: the ids that an earlier build chose.
+pub fn compose(
+    packs: &[Pack],
+    recipe: &Recipe,
+    remembered: &Remembered,
+    cache: &TriggerCache,
+    epoch: SourceDateEpoch,
+    progress: &dyn Progress,
+) -> Result<Rootfs> {
     let mut ledger = Ledger::default();
     let packs = order::of(packs);
     let packs = packs.as_slice();
-    let mut tree = FileTree::new();
-    let owners = payloads::lay(&mut tree, packs, &recipe.conflicts, progress)?;
-    let accounts = accounts_of(&mut tree, recipe, &owners)?;
+    let around = Surroundings { cache, epoch, progress };
+    let rules = Rules {
+        scriptlets: &recipe.scriptlets,
+        default: Some(recipe.scriptlet_default),
+        conflicts: &recipe.conflicts,
+        pinned: pinned(recipe),
+        remembered: remembered.clone(),
+    };
+    let (mut tree, mut installation) = Installation::unpack(packs, &rules, around)?;
 
-    adjust(&mut tree, recipe, &accounts)?;
+    adjust(&mut tree, recipe, &installation.accounts)?;
     if recipe.selinux.mode != SelinuxMode::Disabled {
         ledger.push(LedgerRow::stage("selinux", labels::configure(&mut tree, &recipe.selinux, epoch)?));
     }
-    let (actions, mut rows) = scriptlets::decide(&scriptlets::of(packs), &recipe.scriptlets, recipe.scriptlet_default)?;
-    scriptlets::apply_alternatives(&mut tree, &actions, &mut rows)?;
-    let executor = scriptlets::Executor { accounts: &accounts, cache, epoch, progress };
-    if actions.iter().any(|action| !matches!(action.work, scriptlets::Work::Alternative(_))) {
-        // Programs ask for names.
-        accounts.write(&mut tree)?;
-        executor.run(&mut tree, &actions, &|phase| phase != Phase::Posttrans, &mut rows)?;
-    }
+    installation.run_scriptlets(&mut tree, around)?;
 
     for folder in &recipe.overlays {
         let written = overlay::apply(&mut tree, &folder.path, epoch)?;
@@ -75,11 +87,11 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
         rpm_database::write(&mut tree, folder, packs, epoch)?;
         ledger.push(LedgerRow::stage("rpmdb", vec![folder.join("rpmdb.sqlite")?]));
     }
-    ledger.push(LedgerRow::stage("sysusers", accounts.write(&mut tree)?));
-    sysusers::write_static(&mut tree, &accounts)?;
-    ledger.push(LedgerRow::stage("tmpfiles", tmpfiles::apply(&mut tree, &accounts, &["/etc", "/usr"])?));
+    ledger.push(LedgerRow::stage("sysusers", installation.accounts.write(&mut tree)?));
+    sysusers::write_static(&mut tree, &installation.accounts)?;
+    ledger.push(LedgerRow::stage("tmpfiles", tmpfiles::apply(&mut tree, &installation.accounts, &["/etc", "/usr"])?));
     let units = presets::Units {
-        enable: enabled(&tree, recipe)?,
+        enable: enabled(&tree, recipe, installation.enabled())?,
         disable: recipe.units.disable.clone(),
         mask: recipe.units.mask.clone(),
         default: Some(recipe.units.default.clone()),
@@ -99,8 +111,9 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
         ledger.push(LedgerRow::trigger(trigger.name, triggers::run(&mut tree, trigger, cache, epoch)?));
         progress.advance(1);
     }
-    executor.run(&mut tree, &actions, &|phase| phase == Phase::Posttrans, &mut rows)?;
-    ledger.extend(rows.into_iter().map(LedgerRow::scriptlet));
+    installation.run_last(&mut tree, around)?;
+    let accounts = installation.accounts.clone();
+    ledger.extend(installation.rows().into_iter().map(LedgerRow::scriptlet));
     if recipe.selinux.mode != SelinuxMode::Disabled {
         ledger.push(LedgerRow::stage("selinux aliases", labels::substitute(&mut tree, &recipe.selinux, epoch)?));
     }
@@ -122,15 +135,17 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
         let count = labels.apply(&mut tree)?;
         progress.note(&format!("{count} inodes labelled by {} file contexts", labels.line_count()));
     }
-    Ok(Rootfs { tree, kernel_version, ledger, labels })
+    Ok(Rootfs { tree, kernel_version, ledger, labels, remembered: accounts.remembered() })
 }
 
 /// The unit by which the root grows; an overlay brings it.
 const GROW: &str = "atomic-grow-root.service";
 
-/// The recipe's units, and the one that a growing root needs.
-fn enabled(tree: &FileTree, recipe: &Recipe) -> Result<Vec<String>> {
+/// The recipe's units, the one that a growing root needs, and those of scriptlets that are there and that the recipe does not disable.
+fn enabled(tree: &FileTree, recipe: &Recipe, scripted: Vec<String>) -> Result<Vec<String>> {
     let mut names = recipe.units.enable.clone();
+    let is_there = |name: &String| tree.at(&format!("/usr/lib/systemd/system/{name}")).is_some();
+    names.extend(scripted.into_iter().filter(|name| is_there(name) && !recipe.units.disable.contains(name)));
     if recipe.disk.grow && !names.iter().any(|name| name == GROW) {
         if tree.at(&format!("/usr/lib/systemd/system/{GROW}")).is_none() {
             return Err(Error::recipe(format!("[disk] grow = true, but no file of the image is the unit {GROW}"))
@@ -148,32 +163,21 @@ pub fn compose_tools(packs: &[Pack], progress: &dyn Progress) -> Result<FileTree
     Ok(tree)
 }
 
-fn accounts_of(tree: &mut FileTree, recipe: &Recipe, owners: &[Owner]) -> Result<Accounts> {
+fn pinned(recipe: &Recipe) -> Pinned {
     use crate::recipe::PrimaryGroup;
-    let pinned = Pinned {
-        users: recipe
-            .accounts
-            .users
-            .iter()
-            .map(|u| PinnedUser {
-                name: u.name.clone(),
-                uid: u.uid,
-                gid: if let PrimaryGroup::Gid(gid) = &u.group { Some(*gid) } else { None },
-                group: if let PrimaryGroup::Name(name) = &u.group { Some(name.clone()) } else { None },
-                home: Some(u.home.clone()),
-                shell: Some(u.shell.clone()),
-                gecos: Some(u.gecos.clone()),
-            })
-            .collect(),
-        groups: recipe.accounts.groups.iter().map(|g| PinnedGroup { name: g.name.clone(), gid: g.gid }).collect(),
+    let user = |u: &crate::recipe::User| PinnedUser {
+        name: u.name.clone(),
+        uid: u.uid,
+        gid: if let PrimaryGroup::Gid(gid) = &u.group { Some(*gid) } else { None },
+        group: if let PrimaryGroup::Name(name) = &u.group { Some(name.clone()) } else { None },
+        home: Some(u.home.clone()),
+        shell: Some(u.shell.clone()),
+        gecos: Some(u.gecos.clone()),
     };
-    let accounts = sysusers::plan(tree, &pinned)?;
-    for owner in owners {
-        let (uid, gid) = accounts.owner(&owner.user, &owner.group, &owner.package, &owner.path.to_string())?;
-        let attributes = &mut tree.inode_mut(owner.id).attributes;
-        (attributes.uid, attributes.gid) = (uid, gid);
+    Pinned {
+        users: recipe.accounts.users.iter().map(user).collect(),
+        groups: recipe.accounts.groups.iter().map(|g| PinnedGroup { name: g.name.clone(), gid: g.gid }).collect(),
     }
-    Ok(accounts)
 }
 
 /// The recipe's `[[copy]]` and `[[attribute]]` rows.

@@ -1,5 +1,6 @@
 //! Composes packages into one sealed `FileTree`: accounts, payloads, scriptlets, overlay, units, triggers, initramfs, OSTree shape.
 
+mod account_lines;
 #[cfg(test)]
 mod against_rpm;
 mod bootloader;
@@ -7,6 +8,7 @@ mod changes;
 mod claims;
 mod compose;
 mod initramfs;
+mod install;
 mod labels;
 mod ledger;
 mod lua;
@@ -21,6 +23,7 @@ pub mod triggers;
 pub use bootloader::{BootData, BootImages, build as boot_images};
 pub use compose::{Rootfs, compose, compose_tools};
 pub use labels::Labels;
+pub use remembered::Remembered;
 pub use ledger::{Ledger, LedgerRow};
 pub use sandbox::Checkout;
 pub use triggers::TriggerCache;
@@ -31,6 +34,7 @@ pub mod ca_certificates;
 pub mod conf_files;
 pub mod maintainer_script;
 pub mod presets;
+pub mod remembered;
 mod rpm_database;
 pub mod scriptlets;
 pub mod shell;

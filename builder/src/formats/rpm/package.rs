@@ -27,6 +27,7 @@ impl Dependency {
     /// RPMSENSE_PREREQ, SCRIPT_PRE and SCRIPT_POST: needed before the package's scriptlets run.
     const BEFORE_SCRIPTLETS: u32 = 1 << 6 | 1 << 9 | 1 << 10;
     const RPMLIB: u32 = 1 << 24;
+    pub const EQUAL: u32 = 8;
     /// RPMSENSE_POSTTRANS, PRETRANS and CONFIG.
     const OUTSIDE_INSTALLATION: u32 = 1 << 5 | 1 << 7 | 1 << 28;
     const META: u32 = 1 << 29;
@@ -49,7 +50,6 @@ impl Dependency {
     pub fn overlaps(&self, other: &Dependency) -> bool {
         const LESS: u32 = 2;
         const GREATER: u32 = 4;
-        const EQUAL: u32 = 8;
         if self.version.is_empty() || other.version.is_empty() {
             return true;
         }
@@ -63,7 +63,7 @@ impl Dependency {
         match order {
             Ordering::Less => self.flags & GREATER != 0 || other.flags & LESS != 0,
             Ordering::Greater => self.flags & LESS != 0 || other.flags & GREATER != 0,
-            Ordering::Equal => both(EQUAL) || both(LESS) || both(GREATER),
+            Ordering::Equal => both(Self::EQUAL) || both(LESS) || both(GREATER),
         }
     }
 

@@ -1,0 +1,70 @@
+//! Names that scripts of distributions use, and the stages that do their work.
+
+/// debhelper section → the stage that does its work.
+pub(super) const SECTIONS: &[(&str, &str)] = &[
+    ("dh_installsystemd", "presets"),
+    ("dh_installsystemduser", "presets"),
+    ("dh_systemd_enable", "presets"),
+    ("dh_systemd_start", "presets"),
+    ("dh_installinit", "presets"),
+    ("dh_installtmpfiles", "tmpfiles"),
+    ("dh_installsysusers", "sysusers"),
+    ("dh_installalternatives", "alternatives"),
+    ("dh_makeshlibs", "ldconfig"),
+    ("dh_installmime", "mime trigger"),
+    ("dh_icons", "icon trigger"),
+    ("dh_python3", "byte code is made on demand"),
+    ("dh_python2", "byte code is made on demand"),
+    ("dh_installdeb", "nothing to move in a fresh image"),
+    ("dh_installdebconf", "no debconf database"),
+    ("dh_apparmor", "apparmor is not used"),
+    ("dh_installinitramfs", "initramfs"),
+    ("dh_ucf", "shipped configuration"),
+    ("dh_installmenu", "no menu system"),
+    ("dh_runit", "no runit"),
+];
+
+/// First words of statements → the stage that does their work, or why there is none.
+pub(super) const COMMANDS: &[(&str, &str)] = &[
+    ("ldconfig", "ldconfig"),
+    ("/sbin/ldconfig", "ldconfig"),
+    ("systemctl", "presets"),
+    ("deb-systemd-helper", "presets"),
+    ("deb-systemd-invoke", "presets"),
+    ("invoke-rc.d", "presets"),
+    ("update-rc.d", "presets"),
+    ("/usr/lib/systemd/systemd-update-helper", "presets"),
+    ("systemd-sysusers", "sysusers"),
+    ("systemd-tmpfiles", "tmpfiles"),
+    ("systemd-hwdb", "hwdb trigger"),
+    ("udevadm", "hwdb trigger"),
+    ("journalctl", "catalog trigger"),
+    ("glib-compile-schemas", "gschemas trigger"),
+    ("gio-querymodules", "giomodules trigger"),
+    ("update-mime-database", "mime trigger"),
+    ("gtk-update-icon-cache", "icon trigger"),
+    ("gio-querymodules-64", "giomodules trigger"),
+    ("gio-querymodules-32", "giomodules trigger"),
+    ("update-desktop-database", "desktop trigger"),
+    ("install-info", "no directory of info pages in an image"),
+    ("fc-cache", "the host makes what is below /var"),
+    ("depmod", "depmod trigger"),
+    ("kernel-install", "kernel stage"),
+    ("new-kernel-pkg", "kernel stage"),
+    ("weak-modules", "no modules of other kernels"),
+    ("dracut", "initramfs"),
+    ("restorecon", "labels stage"),
+    ("fixfiles", "labels stage"),
+    ("load_policy", "labels stage"),
+    ("telinit", "nothing runs in an image"),
+    ("service", "nothing runs in an image"),
+    ("dpkg-maintscript-helper", "nothing to move in a fresh image"),
+    ("py3compile", "byte code is made on demand"),
+    ("pycompile", "byte code is made on demand"),
+    ("apparmor_parser", "apparmor is not used"),
+    ("update-initramfs", "initramfs"),
+];
+
+/// Statements without an effect that outlives the script.
+pub(super) const INERT: &[&str] = &[":", "true", "umask", "unset", "export", "db_stop", "db_version", "db_capb"];
+

@@ -1,0 +1,160 @@
+//! Which scriptlets and triggers an installation runs, in rpm's order (rpm, `lib/psm.c` and `lib/rpmtriggers.c`).
+//!
+//! ```text
+//! every %pretrans
+//! each package: %triggerprein · %pre · %filetriggerin of priority 10000 and more · %post · %triggerin · the other %filetriggerin
+//! every %posttrans · every %transfiletriggerin
+//! ```
+//!
+//! At each place first the triggers of what is installed run that the package sets off, its own among them, then its own that the others set off.
+//! Those of a removal are of no use to an image.
+
+use super::{Phase, Scriptlet, without_prelude};
+use crate::fetch::Pack;
+use crate::formats::rpm::{Dependency, Metadata, Trigger, TriggerKind};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+/// `packs` in the order of installation.
+pub fn of(packs: &[Pack]) -> Vec<Scriptlet> {
+    let plain = |pack: &Pack, phase: Phase| {
+        pack.scriptlets().iter().find(|s| s.phase == phase).map(|s| Scriptlet {
+            package: pack.metadata().nevra.name.clone(),
+            phase,
+            interpreter: s.interpreter.clone(),
+            text: without_prelude(&s.text).into_owned(),
+            source: s.text.clone(),
+            arguments: vec!["1"],
+            set_off_by: None,
+            input: String::new(),
+        })
+    };
+    let mut list: Vec<Scriptlet> = packs.iter().filter_map(|pack| plain(pack, Phase::Pretrans)).collect();
+    let mut installed = Installed::default();
+    for pack in packs {
+        list.extend(installed.around(pack, Phase::Triggerprein, |t| t.kind == TriggerKind::Package && t.is_before_install()));
+        installed.add(pack);
+        list.extend(plain(pack, Phase::Pre));
+        list.extend(installed.by_files(pack, |t| t.is_before_post()));
+        list.extend(plain(pack, Phase::Post));
+        list.extend(installed.around(pack, Phase::Triggerin, |t| t.kind == TriggerKind::Package && t.is_on_install()));
+        list.extend(installed.by_files(pack, |t| !t.is_before_post()));
+    }
+    list.extend(packs.iter().filter_map(|pack| plain(pack, Phase::Posttrans)));
+    list.extend(installed.by_all_files());
+    list
+}
+
+/// The packages that are there so far, the one that is being installed last.
+#[derive(Default)]
+struct Installed<'a> {
+    packs: Vec<&'a Pack>,
+    /// Of each, sorted; filled only if some package has triggers on files.
+    paths: Vec<BTreeSet<&'a [u8]>>,
+}
+
+impl<'a> Installed<'a> {
+    fn add(&mut self, pack: &'a Pack) {
+        self.packs.push(pack);
+        self.paths.push(pack.entries().iter().map(|entry| entry.path.as_bytes()).collect());
+    }
+
+    /// Triggers on packages, before or after `pack` is there itself.
+    fn around(&self, pack: &Pack, phase: Phase, applies: impl Fn(&Trigger) -> bool) -> Vec<Scriptlet> {
+        // rpm counts the instances of the trigger's package and of the one that sets it off.
+        let (others, own) = if phase == Phase::Triggerprein { (["1", "0"], ["0", "1"]) } else { (["1", "1"], ["1", "1"]) };
+        let sets_off = |trigger: &Trigger, by: &Pack| trigger.conditions.iter().any(|condition| matches(condition, by.metadata()));
+        let mut list = Vec::new();
+        for other in &self.packs {
+            let fired = other.triggers().iter().filter(|t| applies(t) && sets_off(t, pack));
+            list.extend(fired.map(|trigger| scriptlet(other, phase, trigger, others.to_vec(), Some(pack), String::new())));
+        }
+        for trigger in pack.triggers().iter().filter(|trigger| applies(trigger)) {
+            if let Some(by) = self.packs.iter().find(|other| sets_off(trigger, other)) {
+                list.push(scriptlet(pack, phase, trigger, own.to_vec(), Some(by), String::new()));
+            }
+        }
+        list
+    }
+
+    /// Triggers on files around the package that came last.
+    fn by_files(&self, pack: &Pack, applies: impl Fn(&Trigger) -> bool) -> Vec<Scriptlet> {
+        let applies = |trigger: &&Trigger| trigger.kind == TriggerKind::File && trigger.is_on_install() && applies(trigger);
+        let last = self.packs.len().saturating_sub(1);
+        let mut fired = Vec::new();
+        for other in &self.packs {
+            for trigger in other.triggers().iter().filter(applies) {
+                let input = matching(trigger, &self.paths[last..]);
+                if !input.is_empty() {
+                    fired.push((Reverse(trigger.priority), scriptlet(other, Phase::Filetriggerin, trigger, vec!["0"], Some(pack), input)));
+                }
+            }
+        }
+        // Equal priorities keep the order of installation.
+        fired.sort_by_key(|(priority, _)| *priority);
+        let mut own = Vec::new();
+        for trigger in pack.triggers().iter().filter(applies) {
+            let input = matching(trigger, &self.paths[..last]);
+            if !input.is_empty() {
+                own.push((Reverse(trigger.priority), scriptlet(pack, Phase::Filetriggerin, trigger, vec!["0"], None, input)));
+            }
+        }
+        own.sort_by_key(|(priority, _)| *priority);
+        fired.into_iter().chain(own).map(|(_, scriptlet)| scriptlet).collect()
+    }
+
+    /// Triggers on the files of the whole installation: package by package, as rpm does where all of them are new.
+    fn by_all_files(&self) -> Vec<Scriptlet> {
+        let mut list = Vec::new();
+        for pack in &self.packs {
+            let mut fired: Vec<&Trigger> =
+                pack.triggers().iter().filter(|t| t.kind == TriggerKind::TransactionFile && t.is_on_install()).collect();
+            fired.sort_by_key(|trigger| Reverse(trigger.priority));
+            for trigger in fired {
+                let input = matching(trigger, &self.paths);
+                if !input.is_empty() {
+                    list.push(scriptlet(pack, Phase::Transfiletriggerin, trigger, vec!["0"], None, input));
+                }
+            }
+        }
+        list
+    }
+}
+
+fn scriptlet(
+    pack: &Pack,
+    phase: Phase,
+    trigger: &Trigger,
+    arguments: Vec<&'static str>,
+    set_off_by: Option<&Pack>,
+    input: String,
+) -> Scriptlet {
+    Scriptlet {
+        package: pack.metadata().nevra.name.clone(),
+        phase,
+        interpreter: trigger.interpreter.clone(),
+        text: trigger.text.clone(),
+        source: trigger.text.clone(),
+        arguments,
+        set_off_by: set_off_by.map(|pack| pack.metadata().nevra.name.clone()),
+        input,
+    }
+}
+
+/// Whether a condition names the package, and its version.
+fn matches(condition: &Dependency, package: &Metadata) -> bool {
+    let nevra = &package.nevra;
+    let itself = Dependency { name: nevra.name.clone(), flags: Dependency::EQUAL, version: nevra.evr.to_string() };
+    condition.name == nevra.name && itself.overlaps(condition)
+}
+
+/// The paths that begin with one of the trigger's prefixes, a line each, sorted.
+fn matching(trigger: &Trigger, packages: &[BTreeSet<&[u8]>]) -> String {
+    let mut found: BTreeSet<&[u8]> = BTreeSet::new();
+    for prefix in trigger.conditions.iter().map(|condition| condition.name.as_bytes()) {
+        for paths in packages {
+            found.extend(paths.range(prefix..).take_while(|path| path.starts_with(prefix)));
+        }
+    }
+    found.into_iter().map(|path| String::from_utf8_lossy(path).into_owned() + "\n").collect()
+}
