@@ -10,7 +10,7 @@ use crate::rootfs::ledger::{Ledger, LedgerRow};
 use crate::rootfs::remembered::Remembered;
 use crate::rootfs::triggers::TriggerCache;
 use crate::rootfs::{
-    ca_certificates, initramfs, normalize, order, overlay, payloads, presets, rpm_database, shape, sysusers, tmpfiles, triggers,
+    ca_certificates, initramfs, normalize, order, overlay, payloads, presets, rpm_database, shape, standard_triggers, sysusers, tmpfiles, triggers,
 };
 use crate::tree::{Attributes, Edit, FileTree, Inode};
 
@@ -104,7 +104,7 @@ pub fn compose(
     if let Some(version) = &kernel_version {
         initramfs::place_kernel(&mut tree, version)?;
     }
-    let mut standard = triggers::standard(kernel_version.as_deref());
+    let mut standard = standard_triggers::standard(&tree, kernel_version.as_deref());
     standard.extend(labels::policy_trigger(&tree, packs, &recipe.selinux));
     progress.begin("triggers", standard.len() as u64, "programs");
     for trigger in &standard {

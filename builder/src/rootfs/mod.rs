@@ -18,6 +18,7 @@ mod overlay;
 mod payloads;
 mod sandbox;
 mod shape;
+mod standard_triggers;
 pub mod triggers;
 
 pub use bootloader::{BootData, BootImages, build as boot_images};

@@ -1,7 +1,12 @@
 //! What rpm makes of the same packages, and the rules by which we differ.
 
 mod conflicts;
+mod listing;
 mod order;
+mod scriptlets;
+mod stubs;
+mod trees;
+mod triggers;
 
 use crate::base::Digest;
 use crate::fetch::{Pack, Trust, verify};
@@ -22,6 +27,12 @@ fn centos_of_one_release() -> Option<Vec<PathBuf>> {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+/// Whether tests may take longer than a few seconds.
+#[expect(clippy::disallowed_methods, reason = "a test's own input, not a build's")]
+fn is_thorough() -> bool {
+    std::env::var_os("ATOMIC_IMAGE_THOROUGH").is_some()
 }
 
 /// Imported without asking for signatures.
