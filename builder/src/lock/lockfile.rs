@@ -280,6 +280,20 @@ mod tests {
     }
 
     #[test]
+    fn ids_of_accounts_stand_behind_the_packages_and_are_no_part_of_their_digest() {
+        let plain = lock();
+        let accounts = vec![LockedAccount::User { user: "a".into(), id: 998 }, LockedAccount::Group { group: "b \"c\"".into(), id: 997 }];
+        let with_ids = Lockfile { accounts, ..plain.clone() };
+        let text = with_ids.text().unwrap();
+        assert!(text.ends_with("\naccounts = [\n  { user = \"a\", id = 998 },\n  { group = 'b \"c\"', id = 997 },\n]\n"), "{text}");
+        assert_eq!(Lockfile::parse(&text).unwrap(), with_ids);
+        assert_eq!(with_ids.digest_of_packages().unwrap(), Digest::of(plain.text().unwrap().as_bytes()));
+        for bad in ["{ user = \"a\" }", "{ user = \"a\", group = \"a\", id = 1 }", "{ user = \"a\", id = -1 }"] {
+            assert!(Lockfile::parse(&text.replace("{ user = \"a\", id = 998 }", bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_damaged_lockfile_is_refused_with_the_place() {
         let text = lock().text().unwrap();
         for (from, to, expected) in [

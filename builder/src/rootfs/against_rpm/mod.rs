@@ -1,7 +1,11 @@
 //! What rpm makes of the same packages, and the rules by which we differ.
 
+mod accounts;
 mod conflicts;
 mod listing;
+#[allow(dead_code)]
+mod old_reader;
+mod old_shell;
 mod order;
 mod scriptlets;
 mod stubs;

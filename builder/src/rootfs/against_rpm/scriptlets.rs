@@ -36,3 +36,25 @@ fn most_scriptlets_of_centos_are_understood_by_reading() {
     assert_eq!(total.iter().sum::<usize>(), ledger.len());
     assert!(total[0] >= 120 && total[2] <= 25, "{total:?}");
 }
+
+#[test]
+fn temporary_before() {
+    let Some(paths) = centos_of_one_release() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let packs = packs(&paths, folder.path());
+    let mut total = [0; 3];
+    for s in scriptlets::of(&packs).iter().filter(|s| !s.phase.name().contains("trigger")) {
+        let before = matches!(s.phase, Phase::Pre | Phase::Pretrans);
+        let program = s.interpreter.first().map_or("", String::as_str);
+        let understood = match program {
+            "" | "/bin/sh" | "/usr/bin/sh" | "/bin/bash" | "/usr/bin/bash" | "/bin/dash" => {
+                old_reader::read(&s.text, if before { "install" } else { "configure" }).remainder.is_empty()
+            }
+            program if s.text.trim().is_empty() => old_reader::native_command(program).is_some(),
+            _ => false,
+        };
+        let at = if understood { 0 } else if program == "<lua>" { 1 } else { 2 };
+        total[at] += 1;
+    }
+    println!("BEFORE {total:?}");
+}

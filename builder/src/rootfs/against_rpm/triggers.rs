@@ -31,8 +31,9 @@ fn talkative(folder: &Path, name: &str, requires: &str, priorities: [u32; 4]) ->
         ("%filetriggerun -- /d", say("never")),
         (format!("%transfiletriggerin -P {first} -- /d").as_str(), read("first")),
         (format!("%transfiletriggerin -P {second} -- /e /d").as_str(), read("second")),
-        ("%transfiletriggerin -- /e/b", read("default")),
-        ("%transfiletriggerin -p <lua> -- /e/c", format!("local f = io.open('/log', 'a') f:write('{name} lua ' .. rpm.next_file() .. '\\n') f:close()")),
+        ("%transfiletriggerin -- /d/b", read("default")),
+        ("%transfiletriggerin -- /e/b /d/b/1", say("never")),
+        ("%transfiletriggerin -p <lua> -- /d/c/", format!("local f = io.open('/log', 'a') f:write('{name} lua ' .. rpm.next_file() .. '\\n') f:close()")),
         ("%transfiletriggerpostun -- /d", say("never")),
     ] {
         text += &format!("{section}\n{line}\n");

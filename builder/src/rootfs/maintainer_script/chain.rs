@@ -128,7 +128,7 @@ mod tests {
         for (text, expected) in [
             ("a >/dev/null 2>&1", "a"),
             ("a &>/dev/null", "a"),
-            ("a >& /dev/null b", "a b"),
+            ("a >& /dev/null b", "a  b"),
             ("a 2>/dev/null > /dev/null", "a"),
             ("a '>/dev/null'", "a '>/dev/null'"),
             ("a > /dev/nullx", "a > /dev/nullx"),

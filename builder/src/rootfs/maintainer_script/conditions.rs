@@ -1,6 +1,6 @@
 //! What is known of conditions on a fresh installation that is not a running system.
 
-use super::chain::quiet;
+use super::chain::{chain, quiet};
 use super::walk::Reader;
 use crate::rootfs::shell::words;
 
@@ -78,9 +78,69 @@ impl Reader<'_> {
     }
 }
 
-/// A condition that only looks.
+/// Programs that look and change nothing.
+const LOOKING: &[&str] = &[
+    "[", "[[", "test", "command", "which", "type", "getent", "id", "dpkg", "dpkg-query", "dpkg-divert", "ischroot", "readlink", "cat", "uname", "rpm",
+    "stat", "grep", "egrep", "wc", "cut", "head", "true", "false", "echo", "ls",
+];
+
+/// A condition that only looks: all of its parts do, those that are substituted into it as well.
 pub(super) fn is_question(condition: &str) -> bool {
-    let first = condition.trim_start_matches(['!', ' ']).split_whitespace().next().unwrap_or_default();
-    matches!(first, "[" | "[[" | "test" | "command" | "which" | "getent" | "/usr/bin/getent" | "id" | "/usr/bin/id" | "dpkg" | "ischroot") && !condition.contains(['`', '(']) && !quiet(condition).contains(['>', '|'])
+    !condition.contains('`') && chain(condition).iter().all(|(_, part)| looks(part))
 }
 
+fn looks(part: &str) -> bool {
+    let mut outer = part.trim().trim_start_matches("! ").to_owned();
+    while let Some(start) = outer.find("$(") {
+        let Some(len) = closing(&outer[start + 2..]) else { return false };
+        if !is_question(&outer[start + 2..start + 2 + len]) {
+            return false;
+        }
+        outer.replace_range(start..start + 2 + len + 1, "x");
+    }
+    let plain = quiet(&outer);
+    let base = |piece: &str| piece.split_whitespace().next().and_then(|first| first.rsplit('/').next()).unwrap_or_default().to_owned();
+    // `dpkg-divert` without options that change something, which all begin so.
+    let changes = plain.contains("dpkg-divert") && !plain.contains("--list") && !plain.contains("--truename") && !plain.contains("--listpackage");
+    !plain.contains(['>', ';']) && !changes && plain.split('|').all(|piece| LOOKING.contains(&base(piece).as_str()))
+}
+
+/// Where the parenthesis closes that was opened before.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' if depth == 0 => return Some(at),
+            ')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_changes_nothing() {
+        for (condition, expected) in [
+            ("[ -e /x ]", true),
+            ("! [ -e /x ] && test -d /y || command -v z >/dev/null 2>&1", true),
+            ("[ -z \"$(dpkg-query -f '${Version}' -W podman-docker 2> /dev/null)\" ]", true),
+            ("getent passwd x >/dev/null", true),
+            ("dpkg -l x | grep -q ii", true),
+            ("[ -e /x ] || rm /y", false),
+            ("[ -z \"$(rm /x)\" ]", false),
+            ("[ -z `rm /x` ]", false),
+            ("[ a ] > /etc/x", false),
+            ("dpkg-divert --rename --add /x", false),
+            ("rm /x", false),
+            ("cat /x | tee /y", false),
+            ("[ $(a", false),
+        ] {
+            assert_eq!(is_question(condition), expected, "{condition}");
+        }
+    }
+}

@@ -112,6 +112,9 @@ impl<'a> Reader<'a> {
     /// What is left of a chain is left as a whole.
     fn statement(&mut self, text: &str, certain: bool) -> Walk {
         let parts = chain(text);
+        if parts.len() == 1 {
+            return self.simple(text, certain);
+        }
         let mut success = Some(true);
         let mut is_whole = true;
         for (at, (joint, part)) in parts.iter().enumerate() {
@@ -123,12 +126,11 @@ impl<'a> Reader<'a> {
             if runs == Some(false) {
                 continue;
             }
-            let alone = parts.len() == 1;
-            if !alone && let Some(truth) = self.truth(part) {
+            if let Some(truth) = self.truth(part) {
                 success = if runs == Some(true) { Some(truth) } else { None };
                 continue;
             }
-            if !alone && is_question(part) {
+            if is_question(part) {
                 // What makes an account asks first whether it is there.
                 let asks_for_account = self.by_rpm && matches!(parts.get(at + 1), Some((Joint::Or, next)) if makes_account(next)) && is_about_accounts(part);
                 success = if asks_for_account && runs == Some(true) { Some(false) } else { None };

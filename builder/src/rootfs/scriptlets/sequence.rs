@@ -148,12 +148,14 @@ fn matches(condition: &Dependency, package: &Metadata) -> bool {
     condition.name == nevra.name && itself.overlaps(condition)
 }
 
-/// The paths that begin with one of the trigger's prefixes, a line each, sorted.
+/// The paths in directories that begin with one of the trigger's prefixes, a line each, sorted.
 fn matching(trigger: &Trigger, packages: &[BTreeSet<&[u8]>]) -> String {
     let mut found: BTreeSet<&[u8]> = BTreeSet::new();
     for prefix in trigger.conditions.iter().map(|condition| condition.name.as_bytes()) {
         for paths in packages {
-            found.extend(paths.range(prefix..).take_while(|path| path.starts_with(prefix)));
+            let below = paths.range(prefix..).take_while(|path| path.starts_with(prefix));
+            // rpm looks the prefix up among directories, whose names end in a slash.
+            found.extend(below.filter(|path| path.iter().rposition(|byte| *byte == b'/').is_some_and(|slash| slash + 1 >= prefix.len())));
         }
     }
     found.into_iter().map(|path| String::from_utf8_lossy(path).into_owned() + "\n").collect()
