@@ -10,7 +10,8 @@ use crate::rootfs::ledger::{Ledger, LedgerRow};
 use crate::rootfs::remembered::Remembered;
 use crate::rootfs::triggers::TriggerCache;
 use crate::rootfs::{
-    ca_certificates, initramfs, normalize, order, overlay, payloads, presets, rpm_database, shape, standard_triggers, sysusers, tmpfiles, triggers,
+    ca_certificates, initramfs, normalize, order, overlay, payloads, presets, rpm_database, shape, standard_triggers, sysusers, tmpfiles,
+    triggers,
 };
 use crate::tree::{Attributes, Edit, FileTree, Inode};
 

@@ -39,7 +39,7 @@ pub(super) struct Installation {
 impl Installation {
     /// Lays the files of `packs` (in the order of their installation) and gives them their owners.
     pub fn unpack(packs: &[Pack], rules: &Rules<'_>, around: Surroundings<'_>) -> Result<(FileTree, Installation)> {
-        let list = scriptlets::of(packs);
+        let list = scriptlets::of(packs)?;
         let (actions, mut rows) = scriptlets::decide(&list, rules.scriptlets, rules.default.unwrap_or(DefaultPolicy::Refuse))?;
         let mut tree = FileTree::new();
         // Links that later packages' files go through are made by a %pretrans, before there is a shell.

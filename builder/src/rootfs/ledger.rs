@@ -50,7 +50,16 @@ impl LedgerRow {
     fn of(name: &str, handler: &str, paths: Vec<ImagePath>) -> Self {
         let mut paths: Vec<String> = paths.iter().map(ImagePath::to_string).collect();
         paths.sort();
-        LedgerRow { package: None, phase: name.to_string(), digest: None, handler: handler.to_string(), reason: None, set_off_by: None, paths, failure: None }
+        LedgerRow {
+            package: None,
+            phase: name.to_string(),
+            digest: None,
+            handler: handler.to_string(),
+            reason: None,
+            set_off_by: None,
+            paths,
+            failure: None,
+        }
     }
 }
 

@@ -24,8 +24,8 @@ pub mod triggers;
 pub use bootloader::{BootData, BootImages, build as boot_images};
 pub use compose::{Rootfs, compose, compose_tools};
 pub use labels::Labels;
-pub use remembered::Remembered;
 pub use ledger::{Ledger, LedgerRow};
+pub use remembered::Remembered;
 pub use sandbox::Checkout;
 pub use triggers::TriggerCache;
 

@@ -69,7 +69,13 @@ struct Layer<'a> {
 }
 
 impl Layer<'_> {
-    fn place(&mut self, pack: &Pack, index: usize, (number, entry): (usize, &PackEntry), groups: &mut BTreeMap<u32, InodeId>) -> Result<()> {
+    fn place(
+        &mut self,
+        pack: &Pack,
+        index: usize,
+        (number, entry): (usize, &PackEntry),
+        groups: &mut BTreeMap<u32, InodeId>,
+    ) -> Result<()> {
         let path = self.real_path(entry)?;
         let known = self.claims.claim(&path, index, number);
         if let Verdict::Shared | Verdict::Theirs = known {

@@ -6,10 +6,22 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
     Statement(String),
-    If { arms: Vec<(String, Vec<Node>)>, otherwise: Vec<Node> },
-    Case { word: String, arms: Vec<(String, Vec<Node>)> },
-    Loop { head: String, body: Vec<Node> },
-    Function { name: String, body: Vec<Node> },
+    If {
+        arms: Vec<(String, Vec<Node>)>,
+        otherwise: Vec<Node>,
+    },
+    Case {
+        word: String,
+        arms: Vec<(String, Vec<Node>)>,
+    },
+    Loop {
+        head: String,
+        body: Vec<Node>,
+    },
+    Function {
+        name: String,
+        body: Vec<Node>,
+    },
     /// `{ …; }` without a redirection behind it.
     Group(Vec<Node>),
 }

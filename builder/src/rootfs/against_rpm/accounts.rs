@@ -11,7 +11,11 @@ use crate::tree::FileTree;
 fn unpack(paths: &[PathBuf], folder: &Path, remembered: Remembered) -> crate::base::Result<(FileTree, Installation)> {
     let packs = order::of(&packs(paths, &folder.join("packs")));
     let cache = TriggerCache { outputs: folder.join("outputs"), scratch: folder.join("scratch") };
-    Installation::unpack(&packs, &Rules { remembered, ..Rules::default() }, Surroundings { cache: &cache, epoch: SourceDateEpoch(7), progress: &Silent })
+    Installation::unpack(
+        &packs,
+        &Rules { remembered, ..Rules::default() },
+        Surroundings { cache: &cache, epoch: SourceDateEpoch(7), progress: &Silent },
+    )
 }
 
 #[test]
@@ -24,7 +28,8 @@ fn provisions_and_scriptlets_make_the_accounts_that_files_belong_to() {
         %files\n%attr(0750,etcd,etcd) /var/lib/etcd\n%attr(-,root,render) /dev-render\n";
     let scripted = "%description\nx\n%install\nmkdir -p %{buildroot}/srv/a\n%pre\ngetent group a-data >/dev/null || groupadd -r a-data\n\
         getent passwd a >/dev/null || useradd -r -g a-data -d /srv/a -s /sbin/nologin -c \"The A\" a\nexit 0\n%files\n%attr(-,a,a-data) /srv/a\n";
-    let Some(paths) = [("provided", provided), ("scripted", scripted)].iter().map(|(name, text)| built(at, name, text)).collect::<Option<Vec<_>>>()
+    let Some(paths) =
+        [("provided", provided), ("scripted", scripted)].iter().map(|(name, text)| built(at, name, text)).collect::<Option<Vec<_>>>()
     else {
         return;
     };
@@ -50,7 +55,9 @@ fn a_provision_that_is_no_line_of_sysusers_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     for (number, (value, said)) in [("cSB4IC0g", "unknown type"), ("gAAA", "base64")].into_iter().enumerate() {
-        let Some(path) = built(at, &format!("bad{number}"), &format!("Provides: user(x) = {value}\n%description\nx\n%files\n")) else { return };
+        let Some(path) = built(at, &format!("bad{number}"), &format!("Provides: user(x) = {value}\n%description\nx\n%files\n")) else {
+            return;
+        };
         let error = unpack(&[path], at, Remembered::default()).err().unwrap().to_string();
         assert!(error.contains(said) && error.contains("user(x)"), "{error}");
     }

@@ -71,8 +71,11 @@ fn files_are_shared_or_conflict_as_in_rpm() {
     ];
     let mut differing = 0;
     for (number, pair) in cases.iter().enumerate() {
-        let built: Option<Vec<PathBuf>> =
-            pair.iter().zip(["a", "b"]).map(|((install, files), name)| built(folder.path(), &format!("{name}{number}"), install, files)).collect();
+        let built: Option<Vec<PathBuf>> = pair
+            .iter()
+            .zip(["a", "b"])
+            .map(|((install, files), name)| built(folder.path(), &format!("{name}{number}"), install, files))
+            .collect();
         let Some(paths) = built else { return };
         let Some(output) = rpm(&folder.path().join("root"), "--test", &paths) else { return };
         let ours = laid(&paths, &[]);

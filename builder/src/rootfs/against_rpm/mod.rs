@@ -3,9 +3,6 @@
 mod accounts;
 mod conflicts;
 mod listing;
-#[allow(dead_code)]
-mod old_reader;
-mod old_shell;
 mod order;
 mod scriptlets;
 mod stubs;

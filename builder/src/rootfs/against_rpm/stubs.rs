@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 
 /// Its directory of locales, and `getent` as far as scriptlets ask it.
 pub(super) fn glibc_common(folder: &Path) -> Option<PathBuf> {
-    let getent = "#!/bin/bash\nwhile IFS=: read -r name rest; do [ \"$name\" = \"$2\" ] && echo \"$name:$rest\" && exit 0; done < /etc/$1\nexit 2\n";
+    let getent =
+        "#!/bin/bash\nwhile IFS=: read -r name rest; do [ \"$name\" = \"$2\" ] && echo \"$name:$rest\" && exit 0; done < /etc/$1\nexit 2\n";
     let install = format!(
         "mkdir -p %{{buildroot}}/usr/lib/locale %{{buildroot}}/usr/bin\ncat > %{{buildroot}}/usr/bin/getent <<'END'\n{getent}END\nchmod 755 %{{buildroot}}/usr/bin/getent"
     );
-    let sections = format!("Provides: glibc-common(x86-64) = 2.17-292.el7\n%description\nx\n%install\n{install}\n%files\n/usr/lib/locale\n/usr/bin/getent\n");
+    let sections = format!(
+        "Provides: glibc-common(x86-64) = 2.17-292.el7\n%description\nx\n%install\n{install}\n%files\n/usr/lib/locale\n/usr/bin/getent\n"
+    );
     built(folder, "glibc-common", &sections)
 }
 

@@ -14,14 +14,29 @@ use std::collections::BTreeMap;
 
 /// The closure of bash, glibc-common (whose payload is not among the fixtures) excepted.
 const CLOSURE_OF_BASH: [&str; 17] = [
-    "basesystem", "bash", "centos-release", "filesystem", "glibc", "libgcc", "libstdc++", "ncurses-base", "ncurses-libs", "nspr",
-    "nss-softokn-freebl", "nss-util", "setup", "tzdata", "libselinux", "pcre", "libsepol",
+    "basesystem",
+    "bash",
+    "centos-release",
+    "filesystem",
+    "glibc",
+    "libgcc",
+    "libstdc++",
+    "ncurses-base",
+    "ncurses-libs",
+    "nspr",
+    "nss-softokn-freebl",
+    "nss-util",
+    "setup",
+    "tzdata",
+    "libselinux",
+    "pcre",
+    "libsepol",
 ];
 
 /// Why a path may differ: the name of the rule, and whether it speaks of this path and these rows (ours, rpm's).
 type Rule = (&'static str, fn(&str, Option<&Row>, Option<&Row>) -> bool);
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     ("rpm's own database is another stage's", |path, ours, _| {
         ours.is_none() && (path.starts_with("/var/lib/rpm") || path.starts_with("/root/.rpmdb"))
     }),
@@ -39,13 +54,18 @@ const RULES: [Rule; 10] = [
         theirs.is_none() && (links.contains(&path) || path.starts_with("/etc/alternatives/"))
     }),
     ("an image has no directory of info pages", |path, _, _| path == "/usr/share/info/dir" || path == "/usr/share/info/dir.old"),
-    ("modules of GIO are listed by a trigger of every image", |path, ours, _| ours.is_none() && path == "/usr/lib64/gio/modules/giomodule.cache"),
+    ("modules of GIO are listed by a trigger of every image", |path, ours, _| {
+        ours.is_none() && path == "/usr/lib64/gio/modules/giomodule.cache"
+    }),
     ("GSettings' schemas are compiled by a trigger of every image", |path, ours, _| {
         ours.is_none() && path == "/usr/share/glib-2.0/schemas/gschemas.compiled"
     }),
     ("icons are listed by a trigger of every image", |path, ours, _| ours.is_none() && path == "/usr/share/icons/hicolor/icon-theme.cache"),
     ("what scripts leave in /run, /tmp and /dev is gone at the next boot", |path, ours, _| {
         ours.is_none() && ["/run/", "/tmp/", "/dev/", "/var/tmp/"].iter().any(|top| path.starts_with(top))
+    }),
+    ("grubby keeps a log with the time of its script", |path, ours, theirs| {
+        ours.is_some() && theirs.is_some() && path == "/var/log/grubby_prune_debug"
     }),
     ("mount points of the sandbox are there for every script", |path, _, theirs| {
         theirs.is_none() && ["/proc", "/dev", "/sys", "/run", "/tmp", "/var/tmp"].contains(&path)
@@ -80,7 +100,8 @@ fn installed_by_rpm(paths: &[PathBuf], root: &Path) -> Option<Listing> {
         return None;
     }
     std::fs::create_dir(root).unwrap();
-    let options = "--mount --pid --fork --net --ipc --uts rpm -i --nosignature --nodigest --ignoreos --ignorearch --ignoresize --nodeps --define";
+    let options =
+        "--mount --pid --fork --net --ipc --uts rpm -i --nosignature --nodigest --ignoreos --ignorearch --ignoresize --nodeps --define";
     let mut command = Command::new("unshare");
     command.args(options.split_whitespace()).args(["_db_backend sqlite", "--root"]).arg(root).args(paths).env("LC_ALL", "C");
     let Ok(output) = command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output() else {
@@ -152,7 +173,9 @@ fn a_root_of_real_packages_is_the_one_that_rpm_installs() {
     let folder = tempfile::tempdir().unwrap();
     // Its programs need libraries whose payloads are not among the fixtures.
     let mut paths: Vec<PathBuf> = paths.into_iter().filter(|path| !named(path, &["shadow-utils"])).collect();
-    let Some(stubs) = [glibc_common, shadow_utils, coreutils].iter().map(|stub| stub(folder.path())).collect::<Option<Vec<_>>>() else { return };
+    let Some(stubs) = [glibc_common, shadow_utils, coreutils].iter().map(|stub| stub(folder.path())).collect::<Option<Vec<_>>>() else {
+        return;
+    };
     paths.extend(stubs);
     let Some(tree) = compared(&paths, folder.path()) else { return };
     let owner = |path: &str| tree.at(path).map(|inode| (inode.attributes.uid, inode.attributes.gid));
@@ -164,7 +187,8 @@ fn a_root_of_real_packages_is_the_one_that_rpm_installs() {
 fn the_closure_of_bash_with_capabilities_is_the_one_that_rpm_installs() {
     let Some(paths) = centos_of_one_release() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let chosen = [CLOSURE_OF_BASH.as_slice(), &["shadow-utils", "which", "sed", "tar", "gawk", "findutils", "zlib", "p11-kit-trust"]].concat();
+    let chosen =
+        [CLOSURE_OF_BASH.as_slice(), &["shadow-utils", "which", "sed", "tar", "gawk", "findutils", "zlib", "p11-kit-trust"]].concat();
     let mut paths: Vec<PathBuf> = paths.into_iter().filter(|path| named(path, &chosen)).collect();
     let Some(stub) = glibc_common(folder.path()) else { return };
     paths.push(stub);

@@ -15,7 +15,9 @@ fn talkative(folder: &Path, name: &str, requires: &str, priorities: [u32; 4]) ->
     let say = |what: &str| format!("echo {name} {what} $* >> /log");
     let read = |what: &str| format!("{{ echo -n {name} {what} $*; while read line; do echo -n \" $line\"; done; echo; }} >> /log");
     let mut text = format!("{requires}\n%description\nx\n%install\nmkdir -p %{{buildroot}}/d/{name} %{{buildroot}}/e\n");
-    text += &format!("touch %{{buildroot}}/d/{name}/2 %{{buildroot}}/d/{name}/1 %{{buildroot}}/e/{name} %{{buildroot}}/d/{name}-ghost\n");
+    text += &format!(
+        "touch %{{buildroot}}/d/{name}/2 %{{buildroot}}/d/{name}/1 %{{buildroot}}/e/{name} %{{buildroot}}/d/{name}-ghost %{{buildroot}}/d/b-{name}\n"
+    );
     for (section, line) in [
         ("%pre", say("pre")),
         ("%post", say("post")),
@@ -28,17 +30,21 @@ fn talkative(folder: &Path, name: &str, requires: &str, priorities: [u32; 4]) ->
         (format!("%filetriggerin -P {upper} -- /d").as_str(), read("upper")),
         (format!("%filetriggerin -P {lower} -- /d/ /e").as_str(), read("lower")),
         ("%filetriggerin -- /nothing", say("never")),
+        ("%filetriggerin -P 50 -- /d/b", read("named")),
         ("%filetriggerun -- /d", say("never")),
         (format!("%transfiletriggerin -P {first} -- /d").as_str(), read("first")),
         (format!("%transfiletriggerin -P {second} -- /e /d").as_str(), read("second")),
-        ("%transfiletriggerin -- /d/b", read("default")),
+        ("%transfiletriggerin -- /d/b /e/", read("default")),
         ("%transfiletriggerin -- /e/b /d/b/1", say("never")),
-        ("%transfiletriggerin -p <lua> -- /d/c/", format!("local f = io.open('/log', 'a') f:write('{name} lua ' .. rpm.next_file() .. '\\n') f:close()")),
+        (
+            "%transfiletriggerin -p <lua> -- /d/c/",
+            format!("local f = io.open('/log', 'a') f:write('{name} lua ' .. rpm.next_file() .. '\\n') f:close()"),
+        ),
         ("%transfiletriggerpostun -- /d", say("never")),
     ] {
         text += &format!("{section}\n{line}\n");
     }
-    built(folder, name, &(text + &format!("%files\n/d/{name}\n/e/{name}\n%ghost /d/{name}-ghost\n")))
+    built(folder, name, &(text + &format!("%files\n/d/{name}\n/d/b-{name}\n/e/{name}\n%ghost /d/{name}-ghost\n")))
 }
 
 fn install(paths: &[PathBuf], folder: &Path, default: DefaultPolicy) -> crate::base::Result<(FileTree, Ledger)> {
@@ -83,7 +89,10 @@ fn rpm_and_we_run_the_same_scriptlets_and_triggers_in_the_same_order() {
     assert_eq!(ours, theirs);
     assert!(theirs.lines().count() > 60 && !theirs.contains("never"), "{theirs}");
     let row = ledger.iter().find(|row| row.phase.name() == "triggerin" && row.package == "a").unwrap();
-    assert_eq!((row.set_off_by.as_deref(), row.handler.as_str(), row.paths.as_slice()), (Some("a"), "sandbox", ["/log".to_owned()].as_slice()));
+    assert_eq!(
+        (row.set_off_by.as_deref(), row.handler.as_str(), row.paths.as_slice()),
+        (Some("a"), "sandbox", ["/log".to_owned()].as_slice())
+    );
 }
 
 #[test]
@@ -118,7 +127,8 @@ fn triggers_stand_under_the_recipes_policy_and_common_ones_are_native() {
             "understood: catalog trigger",
         ]
     );
-    let other = "%description\nx\n%install\nmkdir -p %{buildroot}/d; touch %{buildroot}/d/x\n%filetriggerin -- /d\ntouch /y\n%files\n/d/x\n";
+    let other =
+        "%description\nx\n%install\nmkdir -p %{buildroot}/d; touch %{buildroot}/d/x\n%filetriggerin -- /d\ntouch /y\n%files\n/d/x\n";
     let Some(other) = built(at, "other", other) else { return };
     let error = install(&[other], at, DefaultPolicy::Refuse).unwrap_err();
     assert!(error.to_string().contains("other filetriggerin") && error.to_string().contains("touch /y"), "{error}");

@@ -112,7 +112,8 @@ fn interpret(state: &Rc<RefCell<State>>, script: &Script) -> std::result::Result
         arguments.set(place + 2, argument.parse::<u32>().unwrap_or(0))?;
     }
     lua.globals().set("arg", &arguments)?;
-    let done = lua.load(&script.text).set_name("=scriptlet").set_mode(mlua::ChunkMode::Text).call::<Value>((lua.create_table()?, arguments));
+    let done =
+        lua.load(&script.text).set_name("=scriptlet").set_mode(mlua::ChunkMode::Text).call::<Value>((lua.create_table()?, arguments));
     let closed = files::close_all(state);
     Ok(done.err().or(closed.err()).map(|e| message(&e)))
 }

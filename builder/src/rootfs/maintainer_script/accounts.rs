@@ -35,7 +35,13 @@ fn options<'a>(arguments: &[&'a str], valued: &[&str]) -> Option<(Vec<(&'a str, 
                 let name = letters.get(at..at + letter.len_utf8())?;
                 if valued.contains(&name) {
                     let glued = letters.get(at + 1..).filter(|value| !value.is_empty());
-                    found.push((name, Some(match glued { Some(value) => value, None => rest.next()? })));
+                    found.push((
+                        name,
+                        Some(match glued {
+                            Some(value) => value,
+                            None => rest.next()?,
+                        }),
+                    ));
                     break;
                 }
                 found.push((name, None));
@@ -62,7 +68,8 @@ fn group(arguments: &[&str]) -> Option<Vec<Line>> {
 }
 
 fn user(arguments: &[&str]) -> Option<Vec<Line>> {
-    let valued = ["u", "uid", "g", "gid", "G", "groups", "d", "home-dir", "home", "s", "shell", "c", "comment", "b", "K", "key", "k", "e", "p"];
+    let valued =
+        ["u", "uid", "g", "gid", "G", "groups", "d", "home-dir", "home", "s", "shell", "c", "comment", "b", "K", "key", "k", "e", "p"];
     let (options, words) = options(arguments, &valued)?;
     let [name] = words.as_slice() else { return None };
     let (mut uid, mut primary, mut members) = (None, PrimaryGroup::Own, Vec::new());
@@ -117,7 +124,12 @@ mod tests {
         let text = |line: &Line| match line {
             Line::Group { name, gid } => format!("g {name} {gid:?}"),
             Line::User { name, uid, group, gecos, home, shell, .. } => {
-                format!("u {name} {uid:?} {group:?} {} {} {}", gecos.as_deref().unwrap_or("-"), home.as_deref().unwrap_or("-"), shell.as_deref().unwrap_or("-"))
+                format!(
+                    "u {name} {uid:?} {group:?} {} {} {}",
+                    gecos.as_deref().unwrap_or("-"),
+                    home.as_deref().unwrap_or("-"),
+                    shell.as_deref().unwrap_or("-")
+                )
             }
             Line::Member { user, group } => format!("m {user} {group}"),
             Line::Range { .. } => "r".into(),
@@ -132,7 +144,10 @@ mod tests {
             ("/usr/sbin/groupadd --system x", Some("g x None")),
             ("groupadd -g 22 -r -f utmp", Some("g utmp Some(22)")),
             ("groupadd -rg5 x", Some("g x Some(5)")),
-            ("useradd -r -u 59 -g tss -d /dev/null -s /sbin/nologin -c \"A b\" tss", Some("u tss Some(59) Named(\"tss\") A b /dev/null /sbin/nologin".replace("Named(\"tss\")", "Own")).as_deref()),
+            (
+                "useradd -r -u 59 -g tss -d /dev/null -s /sbin/nologin -c \"A b\" tss",
+                Some("u tss Some(59) Named(\"tss\") A b /dev/null /sbin/nologin".replace("Named(\"tss\")", "Own")).as_deref(),
+            ),
             ("useradd -c 'S m' -u 81 -g 81 -s /sbin/nologin -r -d '/' dbus", Some("u dbus Some(81) Id(81) S m / /sbin/nologin")),
             ("useradd -r -l -G a,b --home=/x -g y z", Some("u z None Named(\"y\") - /x -, m z a, m z b")),
             ("usermod -a -G kvm qemu", Some("m qemu kvm")),

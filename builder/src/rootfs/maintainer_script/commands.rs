@@ -67,4 +67,3 @@ pub(super) const COMMANDS: &[(&str, &str)] = &[
 
 /// Statements without an effect that outlives the script.
 pub(super) const INERT: &[&str] = &[":", "true", "umask", "unset", "export", "db_stop", "db_version", "db_capb"];
-

@@ -80,8 +80,32 @@ impl Reader<'_> {
 
 /// Programs that look and change nothing.
 const LOOKING: &[&str] = &[
-    "[", "[[", "test", "command", "which", "type", "getent", "id", "dpkg", "dpkg-query", "dpkg-divert", "ischroot", "readlink", "cat", "uname", "rpm",
-    "stat", "grep", "egrep", "wc", "cut", "head", "true", "false", "echo", "ls",
+    "[",
+    "[[",
+    "test",
+    "command",
+    "which",
+    "type",
+    "getent",
+    "id",
+    "dpkg",
+    "dpkg-query",
+    "dpkg-divert",
+    "ischroot",
+    "readlink",
+    "cat",
+    "uname",
+    "rpm",
+    "stat",
+    "grep",
+    "egrep",
+    "wc",
+    "cut",
+    "head",
+    "true",
+    "false",
+    "echo",
+    "ls",
 ];
 
 /// A condition that only looks: all of its parts do, those that are substituted into it as well.
@@ -101,7 +125,8 @@ fn looks(part: &str) -> bool {
     let plain = quiet(&outer);
     let base = |piece: &str| piece.split_whitespace().next().and_then(|first| first.rsplit('/').next()).unwrap_or_default().to_owned();
     // `dpkg-divert` without options that change something, which all begin so.
-    let changes = plain.contains("dpkg-divert") && !plain.contains("--list") && !plain.contains("--truename") && !plain.contains("--listpackage");
+    let changes =
+        plain.contains("dpkg-divert") && !plain.contains("--list") && !plain.contains("--truename") && !plain.contains("--listpackage");
     !plain.contains(['>', ';']) && !changes && plain.split('|').all(|piece| LOOKING.contains(&base(piece).as_str()))
 }
 

@@ -132,7 +132,8 @@ impl<'a> Reader<'a> {
             }
             if is_question(part) {
                 // What makes an account asks first whether it is there.
-                let asks_for_account = self.by_rpm && matches!(parts.get(at + 1), Some((Joint::Or, next)) if makes_account(next)) && is_about_accounts(part);
+                let asks_for_account =
+                    self.by_rpm && matches!(parts.get(at + 1), Some((Joint::Or, next)) if makes_account(next)) && is_about_accounts(part);
                 success = if asks_for_account && runs == Some(true) { Some(false) } else { None };
                 continue;
             }
@@ -218,8 +219,23 @@ fn systemctl(arguments: &[&str]) -> Option<Vec<String>> {
         // What is done to running units has no counterpart in an image.
         [verb, ..]
             if [
-                "preset", "preset-all", "daemon-reload", "daemon-reexec", "start", "stop", "restart", "try-restart", "reload", "kill",
-                "reload-or-restart", "reload-or-try-restart", "condrestart", "is-active", "is-enabled", "reset-failed", "show",
+                "preset",
+                "preset-all",
+                "daemon-reload",
+                "daemon-reexec",
+                "start",
+                "stop",
+                "restart",
+                "try-restart",
+                "reload",
+                "kill",
+                "reload-or-restart",
+                "reload-or-try-restart",
+                "condrestart",
+                "is-active",
+                "is-enabled",
+                "reset-failed",
+                "show",
             ]
             .contains(*verb) =>
         {
@@ -254,4 +270,3 @@ pub(super) fn is_assignment(statement: &str) -> bool {
         !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_') && words(value).is_some_and(|w| w.len() <= 1)
     })
 }
-

@@ -8,8 +8,8 @@ mod sequence;
 
 pub use decide::decide;
 pub(super) use decide::{is_skipped, read};
-pub use sequence::of;
 pub(super) use execute::{Executor, apply_alternatives};
+pub use sequence::of;
 
 use crate::base::Digest;
 pub use crate::formats::rpm::Phase;

@@ -10,13 +10,18 @@
 //! Those of a removal are of no use to an image.
 
 use super::{Phase, Scriptlet, without_prelude};
+use crate::base::{Error, Result};
 use crate::fetch::Pack;
 use crate::formats::rpm::{Dependency, Metadata, Trigger, TriggerKind};
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+/// Of all triggers' texts and of the paths that they read, in bytes, each counted as often as it is set off.
+const MOST: usize = 256 << 20;
+
 /// `packs` in the order of installation.
-pub fn of(packs: &[Pack]) -> Vec<Scriptlet> {
+pub fn of(packs: &[Pack]) -> Result<Vec<Scriptlet>> {
     let plain = |pack: &Pack, phase: Phase| {
         pack.scriptlets().iter().find(|s| s.phase == phase).map(|s| Scriptlet {
             package: pack.metadata().nevra.name.clone(),
@@ -42,15 +47,20 @@ pub fn of(packs: &[Pack]) -> Vec<Scriptlet> {
     }
     list.extend(packs.iter().filter_map(|pack| plain(pack, Phase::Posttrans)));
     list.extend(installed.by_all_files());
-    list
+    match installed.spent.get() {
+        spent if spent > MOST => Err(Error::integrity(format!("the triggers of these packages take more than {MOST} bytes"))),
+        _ => Ok(list),
+    }
 }
 
 /// The packages that are there so far, the one that is being installed last.
 #[derive(Default)]
 struct Installed<'a> {
     packs: Vec<&'a Pack>,
-    /// Of each, sorted; filled only if some package has triggers on files.
+    /// Of each, sorted.
     paths: Vec<BTreeSet<&'a [u8]>>,
+    /// Bytes of what triggers were given.
+    spent: Cell<usize>,
 }
 
 impl<'a> Installed<'a> {
@@ -67,11 +77,11 @@ impl<'a> Installed<'a> {
         let mut list = Vec::new();
         for other in &self.packs {
             let fired = other.triggers().iter().filter(|t| applies(t) && sets_off(t, pack));
-            list.extend(fired.map(|trigger| scriptlet(other, phase, trigger, others.to_vec(), Some(pack), String::new())));
+            list.extend(fired.map(|trigger| self.scriptlet(other, phase, trigger, others.to_vec(), Some(pack), String::new())));
         }
         for trigger in pack.triggers().iter().filter(|trigger| applies(trigger)) {
             if let Some(by) = self.packs.iter().find(|other| sets_off(trigger, other)) {
-                list.push(scriptlet(pack, phase, trigger, own.to_vec(), Some(by), String::new()));
+                list.push(self.scriptlet(pack, phase, trigger, own.to_vec(), Some(by), String::new()));
             }
         }
         list
@@ -84,9 +94,12 @@ impl<'a> Installed<'a> {
         let mut fired = Vec::new();
         for other in &self.packs {
             for trigger in other.triggers().iter().filter(applies) {
-                let input = matching(trigger, &self.paths[last..]);
+                let input = matching(trigger, &self.paths[last..], Found::InPackage);
                 if !input.is_empty() {
-                    fired.push((Reverse(trigger.priority), scriptlet(other, Phase::Filetriggerin, trigger, vec!["0"], Some(pack), input)));
+                    fired.push((
+                        Reverse(trigger.priority),
+                        self.scriptlet(other, Phase::Filetriggerin, trigger, vec!["0"], Some(pack), input),
+                    ));
                 }
             }
         }
@@ -94,9 +107,9 @@ impl<'a> Installed<'a> {
         fired.sort_by_key(|(priority, _)| *priority);
         let mut own = Vec::new();
         for trigger in pack.triggers().iter().filter(applies) {
-            let input = matching(trigger, &self.paths[..last]);
+            let input = matching(trigger, &self.paths[..last], Found::InDatabase);
             if !input.is_empty() {
-                own.push((Reverse(trigger.priority), scriptlet(pack, Phase::Filetriggerin, trigger, vec!["0"], None, input)));
+                own.push((Reverse(trigger.priority), self.scriptlet(pack, Phase::Filetriggerin, trigger, vec!["0"], None, input)));
             }
         }
         own.sort_by_key(|(priority, _)| *priority);
@@ -111,33 +124,38 @@ impl<'a> Installed<'a> {
                 pack.triggers().iter().filter(|t| t.kind == TriggerKind::TransactionFile && t.is_on_install()).collect();
             fired.sort_by_key(|trigger| Reverse(trigger.priority));
             for trigger in fired {
-                let input = matching(trigger, &self.paths);
+                let input = matching(trigger, &self.paths, Found::InDatabase);
                 if !input.is_empty() {
-                    list.push(scriptlet(pack, Phase::Transfiletriggerin, trigger, vec!["0"], None, input));
+                    list.push(self.scriptlet(pack, Phase::Transfiletriggerin, trigger, vec!["0"], None, input));
                 }
             }
         }
         list
     }
-}
 
-fn scriptlet(
-    pack: &Pack,
-    phase: Phase,
-    trigger: &Trigger,
-    arguments: Vec<&'static str>,
-    set_off_by: Option<&Pack>,
-    input: String,
-) -> Scriptlet {
-    Scriptlet {
-        package: pack.metadata().nevra.name.clone(),
-        phase,
-        interpreter: trigger.interpreter.clone(),
-        text: trigger.text.clone(),
-        source: trigger.text.clone(),
-        arguments,
-        set_off_by: set_off_by.map(|pack| pack.metadata().nevra.name.clone()),
-        input,
+    fn scriptlet(
+        &self,
+        pack: &Pack,
+        phase: Phase,
+        trigger: &Trigger,
+        arguments: Vec<&'static str>,
+        set_off_by: Option<&Pack>,
+        input: String,
+    ) -> Scriptlet {
+        let spent = self.spent.get().saturating_add(2 * trigger.text.len() + input.len());
+        self.spent.set(spent);
+        // Beyond the limit nothing is run any more, so nothing need be kept.
+        let (text, input) = if spent > MOST { (String::new(), String::new()) } else { (trigger.text.clone(), input) };
+        Scriptlet {
+            package: pack.metadata().nevra.name.clone(),
+            phase,
+            interpreter: trigger.interpreter.clone(),
+            source: text.clone(),
+            text,
+            arguments,
+            set_off_by: set_off_by.map(|pack| pack.metadata().nevra.name.clone()),
+            input,
+        }
     }
 }
 
@@ -148,14 +166,26 @@ fn matches(condition: &Dependency, package: &Metadata) -> bool {
     condition.name == nevra.name && itself.overlaps(condition)
 }
 
-/// The paths in directories that begin with one of the trigger's prefixes, a line each, sorted.
-fn matching(trigger: &Trigger, packages: &[BTreeSet<&[u8]>]) -> String {
+/// Whose files set a trigger off, which rpm looks up in two ways.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// Of the package that is being installed: any path that begins with the prefix.
+    InPackage,
+    /// Of packages in the database: only those with a directory that begins with it, since directories are what is indexed there.
+    InDatabase,
+}
+
+/// The paths that begin with one of the trigger's prefixes, a line each, sorted.
+fn matching(trigger: &Trigger, packages: &[BTreeSet<&[u8]>], how: Found) -> String {
     let mut found: BTreeSet<&[u8]> = BTreeSet::new();
     for prefix in trigger.conditions.iter().map(|condition| condition.name.as_bytes()) {
+        // A directory's name ends in a slash.
+        let in_directory = |path: &&[u8]| path.iter().rposition(|byte| *byte == b'/').is_some_and(|slash| slash + 1 >= prefix.len());
         for paths in packages {
-            let below = paths.range(prefix..).take_while(|path| path.starts_with(prefix));
-            // rpm looks the prefix up among directories, whose names end in a slash.
-            found.extend(below.filter(|path| path.iter().rposition(|byte| *byte == b'/').is_some_and(|slash| slash + 1 >= prefix.len())));
+            let below = || paths.range(prefix..).copied().take_while(|path| path.starts_with(prefix));
+            if how == Found::InPackage || below().any(|path| in_directory(&path)) {
+                found.extend(below());
+            }
         }
     }
     found.into_iter().map(|path| String::from_utf8_lossy(path).into_owned() + "\n").collect()
