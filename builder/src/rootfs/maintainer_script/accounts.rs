@@ -20,8 +20,11 @@ pub(super) fn lines(command: &[&str]) -> Option<Vec<Line>> {
     }
 }
 
-/// Options as (name, value) and the other words. `valued`: letters and long names that take a value.
-fn options<'a>(arguments: &[&'a str], valued: &[&str]) -> Option<(Vec<(&'a str, Option<&'a str>)>, Vec<&'a str>)> {
+/// Name and value.
+type Choice<'a> = (&'a str, Option<&'a str>);
+
+/// Options, and the other words. `valued`: letters and long names that take a value.
+fn options<'a>(arguments: &[&'a str], valued: &[&str]) -> Option<(Vec<Choice<'a>>, Vec<&'a str>)> {
     let (mut found, mut words) = (Vec::new(), Vec::new());
     let mut rest = arguments.iter().copied();
     while let Some(word) = rest.next() {
