@@ -125,7 +125,17 @@ pub fn package(suffix: &str, control: &[u8], data: &[u8]) -> Vec<u8> {
 }
 
 const SUFFIXES: [&str; 4] = ["", ".gz", ".xz", ".zst"];
-const WORDS: &[&[u8]] = &[b"../", b"/", b"ustar\x0000", b"././@LongLink", b"`\n", b"17 path=../../etc\n", b"GNU.sparse.major=1", b"data.tar", b"control.tar.xz"];
+const WORDS: &[&[u8]] = &[
+    b"../",
+    b"/",
+    b"ustar\x0000",
+    b"././@LongLink",
+    b"`\n",
+    b"17 path=../../etc\n",
+    b"GNU.sparse.major=1",
+    b"data.tar",
+    b"control.tar.xz",
+];
 
 fn read(bytes: &[u8]) -> Answer {
     let deb = match Deb::parse(bytes) {
@@ -178,7 +188,7 @@ fn a_deb_is_read_or_refused() {
         seeds: SUFFIXES.iter().map(|suffix| package(suffix, &tar(&control(CONTROL.as_bytes())), &tar(&sample()))).collect(),
         words: WORDS,
         make: Some(&made),
-        repair: None,
+        change: None,
         read: &read,
     });
 }
@@ -190,7 +200,7 @@ fn a_control_file_is_read_or_refused() {
         seeds: vec![CONTROL.into(), format!("{CONTROL}\n\n{}", CONTROL.replace("sample", "other")).into()],
         words: &[b"\n\n", b"\r\n", b": ", b"\n ", b"\n#", b"(>= 1:2-3)", b" | ", b", ", b"[amd64]", b"<!nocheck>", b"\xcc\x81"],
         make: None,
-        repair: None,
+        change: None,
         read: &|bytes| {
             let Ok(text) = std::str::from_utf8(bytes) else { return Ok(Stanza::parse("").map(drop)) };
             for stanza in Stanzas::new(text) {
@@ -216,7 +226,7 @@ fn a_deb_is_converted_or_refused() {
         seeds: vec![package(".gz", &tar(&control(text.as_bytes())), &tar(&sample()))],
         words: WORDS,
         make: Some(&made),
-        repair: None,
+        change: None,
         read: &|bytes| {
             std::fs::write(&path, bytes).unwrap();
             let made = deb::convert(&path, &expected, &folder.path().join("out"));

@@ -7,6 +7,8 @@ use atomic_image::formats::gpt::{Guid, Partition, Table};
 use atomic_image::formats::{ext4, fat, gpt, qcow2, tar, vhd, vhdx, vmdk};
 use atomic_image::image::{Compression, OutputFormat, Wrapping, export};
 use atomic_image::tree::{Attributes, Edit, FileTree, Inode};
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 type Source<'a> = Box<dyn Fn(u64, &mut [u8]) -> Result<()> + Sync + 'a>;
 
@@ -14,7 +16,9 @@ type Source<'a> = Box<dyn Fn(u64, &mut [u8]) -> Result<()> + Sync + 'a>;
 fn source(bytes: &[u8]) -> Source<'_> {
     Box::new(|offset, buffer| {
         let part = usize::try_from(offset).ok().and_then(|at| bytes.get(at..)?.get(..buffer.len()));
-        buffer.copy_from_slice(part.ok_or_else(|| Error::integrity(format!("a read of {} bytes at offset {offset} past the end", buffer.len())))?);
+        buffer.copy_from_slice(
+            part.ok_or_else(|| Error::integrity(format!("a read of {} bytes at offset {offset} past the end", buffer.len())))?,
+        );
         Ok(())
     })
 }
@@ -71,39 +75,81 @@ fn drain(size: u64, read_at: &dyn Fn(u64, &mut [u8]) -> Result<()>) -> Answer {
     }
 }
 
-fn image(name: &'static str, seeds: Vec<Vec<u8>>, words: &'static [&'static [u8]], repair: Option<&dyn Fn(&mut Vec<u8>)>, read: &dyn Fn(&[u8]) -> Answer) {
-    // Most of an image is content: changes go where the tables are.
-    let starts: Vec<Vec<u8>> = seeds.clone();
-    let make = |random: &mut Random| {
-        let mut bytes = random.pick(&starts).clone();
-        let used: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at] != 0).collect();
-        for _ in 0..1 + random.below(4) {
-            let reach = 1 << (6 + random.below(16));
-            let at = used[random.below(used.len().min(reach))];
-            let at = if random.one_in(2) { at } else { bytes.len().saturating_sub(1 + random.below(4096)) };
-            let width = (*random.pick(&[1usize, 2, 4, 8])).min(bytes.len() - at);
-            let at = if random.one_in(2) { at - at % width } else { at };
-            let value = random.number();
-            let text = if random.one_in(2) { value.to_le_bytes()[..width].to_vec() } else { value.to_be_bytes()[8 - width..].to_vec() };
-            bytes[at..at + width].copy_from_slice(&text);
-        }
-        if random.one_in(10) {
-            bytes.truncate(random.below(bytes.len()));
-        }
-        if let Some(repair) = repair
-            && !random.one_in(8)
-        {
-            repair(&mut bytes);
-        }
-        bytes
+/// A part of an image whose checksum `repair` puts right, where it is what it should be.
+struct Sealed {
+    at: usize,
+    len: usize,
+    magic: &'static [u8],
+    repair: fn(&mut [u8]),
+}
+
+/// Bytes of one change of an image: which image, where, how wide, and a number.
+const PATCH: usize = 16;
+
+/// Inputs are lists of changes of the whole images `bases`, applied before and taken back after each.
+fn image(name: &'static str, bases: Vec<Vec<u8>>, sealed: &[Sealed], whole: &dyn Fn(&[u8]) -> Answer) {
+    let used: Vec<Vec<usize>> = bases.iter().map(|bytes| (0..bytes.len()).filter(|&at| bytes[at] != 0).collect()).collect();
+    let images = RefCell::new(bases.clone());
+    let patch = |random: &mut Random| {
+        let mut patch = random.next().to_le_bytes().to_vec();
+        patch.extend(random.number().to_le_bytes());
+        patch
     };
-    fuzz(Subject { name, seeds, words, make: Some(&make), repair, read });
+    let make = |random: &mut Random| (0..1 + random.below(4)).flat_map(|_| patch(random)).collect();
+    let change = |random: &mut Random, bytes: &mut Vec<u8>| bytes.extend(patch(random));
+    let read = |input: &[u8]| {
+        let which = usize::from(*input.first().unwrap_or(&0)) % bases.len();
+        let (base, used, image) = (&bases[which], &used[which], &mut images.borrow_mut()[which]);
+        let (mut end, mut spoilt) = (base.len(), Vec::new());
+        for patch in input.as_chunks::<PATCH>().0 {
+            let [_, mode, width, reach, a, b, c, d, value @ ..] = patch;
+            let place = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+            // Most of an image is content; tables stand at its beginning and its end, and change where they are not zero.
+            let at = match mode % 8 {
+                0 => base.len() - 1 - place % base.len().min(1 << 14),
+                1 => base.len() - 1 - place % base.len().min(512),
+                2 => place % base.len(),
+                3 => place % base.len().min(4096),
+                _ => used[place % used.len().min(1 << (5 + reach % 16))],
+            };
+            if *mode >= 250 {
+                end = at;
+                continue;
+            }
+            let width = (1 << (width % 4)).min(base.len() - at);
+            let at = if reach & 0x40 == 0 { at } else { at - at % width };
+            let mut value = *value;
+            if reach & 0x80 != 0 {
+                value.reverse();
+                value.rotate_left(8 - width);
+            }
+            image[at..at + width].copy_from_slice(&value[..width]);
+            spoilt.push((at, width));
+        }
+        // One in eight stays unrepaired.
+        for seal in sealed.iter().filter(|_| input.last().is_none_or(|b| b % 8 != 7)) {
+            if let Some(record) = image.get_mut(seal.at..seal.at + seal.len).filter(|record| record.starts_with(seal.magic)) {
+                (seal.repair)(record);
+                spoilt.push((seal.at, seal.len));
+            }
+        }
+        let answer = catch_unwind(AssertUnwindSafe(|| whole(&image[..end])));
+        for (at, len) in spoilt {
+            image[at..at + len].copy_from_slice(&base[at..at + len]);
+        }
+        answer.unwrap_or_else(|panic| resume_unwind(panic))
+    };
+    for base in &bases {
+        let answer = whole(base);
+        assert!(matches!(answer, Ok(Ok(()))), "{name}: a whole image is not read: {answer:?}");
+    }
+    fuzz(Subject { name, seeds: vec![], words: &[], make: Some(&make), change: Some(&change), read: &read });
 }
 
 #[test]
 fn a_qcow2_is_read_or_refused() {
     let seeds = [Compression::Zstd, Compression::Zlib].map(|c| exported(OutputFormat::Qcow2, c)).to_vec();
-    image("qcow2", seeds, &[b"QFI\xfb"], None, &|bytes| {
+    image("qcow2", seeds, &[], &|bytes| {
         let source = source(bytes);
         match qcow2::Reader::open(bytes.len() as u64, &*source) {
             Ok(reader) => drain(reader.size(), &|at, buffer| reader.read_at(at, buffer)),
@@ -114,7 +160,7 @@ fn a_qcow2_is_read_or_refused() {
 
 #[test]
 fn a_vmdk_is_read_or_refused() {
-    image("vmdk", vec![exported(OutputFormat::Vmdk, Compression::Zlib)], &[b"KDMV"], None, &|bytes| {
+    image("vmdk", vec![exported(OutputFormat::Vmdk, Compression::Zlib)], &[], &|bytes| {
         let source = source(bytes);
         match vmdk::Reader::open(bytes.len() as u64, &*source) {
             Ok(reader) => drain(reader.size(), &|at, buffer| reader.read_at(at, buffer)),
@@ -125,19 +171,16 @@ fn a_vmdk_is_read_or_refused() {
 
 #[test]
 fn a_vhd_is_read_or_refused() {
-    // The sums of both footers and of the dynamic header.
-    let repair = |bytes: &mut Vec<u8>| {
-        let last = bytes.len().saturating_sub(512);
-        for (magic, at, len, sum) in [(b"conectix", last, 512, 64), (b"conectix", 0, 512, 64), (b"cxsparse", 512, 1024, 36)] {
-            if let Some(record) = bytes.get_mut(at..at + len).filter(|r| r.starts_with(magic)) {
-                record[sum..sum + 4].fill(0);
-                let total = !record.iter().map(|&b| u32::from(b)).sum::<u32>();
-                record[sum..sum + 4].copy_from_slice(&total.to_be_bytes());
-            }
-        }
-    };
+    fn sum(record: &mut [u8], at: usize) {
+        record[at..at + 4].fill(0);
+        let total = !record.iter().map(|&b| u32::from(b)).sum::<u32>();
+        record[at..at + 4].copy_from_slice(&total.to_be_bytes());
+    }
     let seeds = [OutputFormat::VhdDynamic, OutputFormat::Vhd].map(|format| exported(format, Compression::Zlib)).to_vec();
-    image("vhd", seeds, &[b"conectix", b"cxsparse"], Some(&repair), &|bytes| {
+    let footer = |image: &Vec<u8>| Sealed { at: image.len() - 512, len: 512, magic: b"conectix", repair: |record| sum(record, 64) };
+    let header = Sealed { at: 512, len: 1024, magic: b"cxsparse", repair: |record| sum(record, 36) };
+    let sealed = [footer(&seeds[0]), footer(&seeds[1]), header];
+    image("vhd", seeds, &sealed, &|bytes| {
         let source = source(bytes);
         match vhd::Reader::open(bytes.len() as u64, &*source) {
             Ok(reader) => drain(reader.size(), &|at, buffer| reader.read_at(at, buffer)),
@@ -148,16 +191,14 @@ fn a_vhd_is_read_or_refused() {
 
 #[test]
 fn a_vhdx_is_read_or_refused() {
-    let repair = |bytes: &mut Vec<u8>| {
-        for (magic, at, len) in [(b"head", 0x10000, 4096), (b"head", 0x20000, 4096), (b"regi", 0x30000, 0x10000), (b"regi", 0x40000, 0x10000)] {
-            if let Some(record) = bytes.get_mut(at..at + len).filter(|r| r.starts_with(magic)) {
-                record[4..8].fill(0);
-                let sum = crc32c::crc32c(record);
-                record[4..8].copy_from_slice(&sum.to_le_bytes());
-            }
-        }
-    };
-    image("vhdx", vec![exported(OutputFormat::Vhdx, Compression::Zlib)], &[b"head", b"regi", b"metadata"], Some(&repair), &|bytes| {
+    fn sum(record: &mut [u8]) {
+        record[4..8].fill(0);
+        let sum = crc32c::crc32c(record);
+        record[4..8].copy_from_slice(&sum.to_le_bytes());
+    }
+    let sealed = [(0x10000, 4096, b"head"), (0x20000, 4096, b"head"), (0x30000, 0x10000, b"regi"), (0x40000, 0x10000, b"regi")]
+        .map(|(at, len, magic)| Sealed { at, len, magic, repair: sum });
+    image("vhdx", vec![exported(OutputFormat::Vhdx, Compression::Zlib)], &sealed, &|bytes| {
         let source = source(bytes);
         match vhdx::Reader::open(bytes.len() as u64, &*source) {
             Ok(reader) => drain(reader.size(), &|at, buffer| reader.read_at(at, buffer)),
@@ -179,16 +220,16 @@ fn a_partition_table_is_read_or_refused() {
     };
     let table = Table { disk: guid(1), sector: 512, size: 2 << 20, partitions: vec![partition(64, 64), partition(1024, 512)] };
     let bytes = flat(&Segments::new(2 << 20, table.encode(&[0; 440]).unwrap()).unwrap());
-    let repair = |bytes: &mut Vec<u8>| {
-        let Some(entries) = bytes.get(1024..1024 + 16384).map(crc32fast::hash) else { return };
-        if let Some(header) = bytes.get_mut(512..1024).filter(|h| h.starts_with(b"EFI PART")) {
-            header[88..92].copy_from_slice(&entries.to_le_bytes());
-            header[16..20].fill(0);
-            let sum = crc32fast::hash(&header[..92]);
-            header[16..20].copy_from_slice(&sum.to_le_bytes());
-        }
-    };
-    image("gpt", vec![bytes], &[b"EFI PART"], Some(&repair), &|bytes| {
+    // Header and entries together.
+    fn sums(record: &mut [u8]) {
+        let entries = crc32fast::hash(&record[512..]);
+        record[88..92].copy_from_slice(&entries.to_le_bytes());
+        record[16..20].fill(0);
+        let sum = crc32fast::hash(&record[..92]);
+        record[16..20].copy_from_slice(&sum.to_le_bytes());
+    }
+    let sealed = [Sealed { at: 512, len: 512 + 16384, magic: b"EFI PART", repair: sums }];
+    image("gpt", vec![bytes], &sealed, &|bytes| {
         let source = source(bytes);
         match gpt::Table::read(bytes.len() as u64, &*source) {
             Ok(table) => match table.partitions.iter().find(|p| p.offset() + p.size() > bytes.len() as u64) {
@@ -212,8 +253,8 @@ fn tree() -> FileTree {
 
 #[test]
 fn a_fat_volume_is_read_or_refused() {
-    let options = fat::Options { label: "ESP".into(), volume_id: 7, epoch: SourceDateEpoch(1_600_000_000), size: 8 << 20, sector: 512 };
-    image("fat", vec![flat(&fat::plan(&tree(), &options).unwrap())], &[b"FAT16   ", b".          "], None, &|bytes| {
+    let options = fat::Options { label: "ESP".into(), volume_id: 7, epoch: SourceDateEpoch(1_600_000_000), size: 4 << 20, sector: 512 };
+    image("fat", vec![flat(&fat::plan(&tree(), &options).unwrap())], &[], &|bytes| {
         let source = source(bytes);
         let read = || {
             let reader = fat::Reader::open(&*source)?;
@@ -237,7 +278,7 @@ fn an_ext4_filesystem_is_read_or_refused() {
     attributes.xattrs.insert(b"user.large".as_slice().into(), vec![2; 3000].into());
     tree.insert(&path("/xattrs"), Inode::file(vec![1], attributes), Edit::Create).unwrap();
     let options = ext4::Options { journal: false, ..ext4::Options::new("root", [5; 16], SourceDateEpoch(1_600_000_000)) };
-    image("ext4", vec![flat(&ext4::plan(&tree, &options).unwrap())], &[b"\x0a\xf3", b"\x53\xef"], None, &|bytes| {
+    image("ext4", vec![flat(&ext4::plan(&tree, &options).unwrap())], &[], &|bytes| {
         let source = source(bytes);
         let reader = match ext4::Reader::open(&*source) {
             Ok(reader) => reader,
@@ -272,14 +313,13 @@ fn an_ext4_filesystem_is_read_or_refused() {
 #[test]
 fn a_tar_header_is_read_or_refused() {
     let archive = flat(&tar::sparse_archive("disk.raw", &disk(), SourceDateEpoch(1)).unwrap());
-    let repair = |bytes: &mut Vec<u8>| {
-        if let Some(h) = bytes.get_mut(..512) {
-            h[148..156].fill(b' ');
-            let sum: u32 = h.iter().map(|&b| u32::from(b)).sum();
-            h[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-        }
-    };
-    image("tar", vec![archive[..4096].to_vec()], &[b"ustar  \0", b"S", b"\x80"], Some(&repair), &|bytes| {
+    fn sum(h: &mut [u8]) {
+        h[148..156].fill(b' ');
+        let sum: u32 = h.iter().map(|&b| u32::from(b)).sum();
+        h[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    }
+    let sealed = [Sealed { at: 0, len: 512, magic: b"", repair: sum }];
+    image("tar", vec![archive[..4096].to_vec()], &sealed, &|bytes| {
         let source = source(bytes);
         let read = || {
             let mut header = [0; 512];

@@ -28,6 +28,8 @@ const CASE_MAX: Duration = Duration::from_secs(10);
 /// Inputs that were answered in a new way and are kept to be changed further.
 const CORPUS_MAX: usize = 400;
 const FINDINGS_MAX: usize = 5;
+/// Sorts of refusals that are told apart.
+const WAYS_MAX: usize = 1000;
 const SEED: u64 = 0x0a70_41c1_3a6e;
 
 /// A reader's answer: read or refused; or what it must never do, in words.
@@ -41,8 +43,8 @@ pub struct Subject<'a> {
     pub words: &'static [&'static [u8]],
     /// An input made of pieces, one or more of them changed.
     pub make: Option<&'a dyn Fn(&mut Random) -> Vec<u8>>,
-    /// Puts right what would have most changed inputs refused at once, such as checksums.
-    pub repair: Option<&'a dyn Fn(&mut Vec<u8>)>,
+    /// A change that keeps what all inputs of this sort have in common.
+    pub change: Option<&'a dyn Fn(&mut Random, &mut Vec<u8>)>,
     pub read: &'a dyn Fn(&[u8]) -> Answer,
 }
 
@@ -107,7 +109,8 @@ fn run(subject: &Subject<'_>, budget: Duration) -> Tally {
             }
             Ok(Ok(Err(error))) => {
                 // An answer never seen before: the input leads further than others.
-                if tally.ways.insert(shape(&error.to_string())) && corpus.len() < CORPUS_MAX && input.len() < 1 << 16 {
+                let is_new = tally.ways.len() < WAYS_MAX && tally.ways.insert(shape(&error.to_string()));
+                if is_new && corpus.len() < CORPUS_MAX && input.len() < 1 << 16 {
                     corpus.push(input.clone());
                 }
                 None
@@ -135,17 +138,17 @@ fn input(subject: &Subject<'_>, corpus: &[Vec<u8>], random: &mut Random) -> Vec<
         }
         return bytes;
     }
-    let mut bytes = random.pick(corpus).clone();
+    // As often a whole one as one that was refused.
+    let mut bytes = if random.one_in(2) { random.pick(corpus).clone() } else { corpus[random.below(subject.seeds.len().max(1))].clone() };
     let other = random.pick(corpus).clone();
-    if random.one_in(6) {
+    if let Some(change) = subject.change
+        && random.one_in(2)
+    {
+        change(random, &mut bytes);
+    } else if random.one_in(6) {
         random.change_digits(&mut bytes);
     } else {
         random.change(&mut bytes, subject.words, &other);
-    }
-    if let Some(repair) = subject.repair
-        && !random.one_in(8)
-    {
-        repair(&mut bytes);
     }
     bytes
 }
@@ -153,10 +156,11 @@ fn input(subject: &Subject<'_>, corpus: &[Vec<u8>], random: &mut Random) -> Vec<
 /// A message without its numbers and names.
 fn shape(message: &str) -> String {
     let mut out = String::new();
-    let mut quoted = false;
+    let (mut quoted, mut before) = (false, ' ');
     for c in message.chars().take(400) {
+        let escaped = std::mem::replace(&mut before, c) == '\\';
         match c {
-            '"' => quoted = !quoted,
+            '"' if !escaped => quoted = !quoted,
             _ if quoted => continue,
             c if c.is_ascii_digit() => {
                 if !out.ends_with('#') {
@@ -203,7 +207,7 @@ pub fn scratch() -> tempfile::TempDir {
 #[test]
 fn the_judge_finds_each_fault_that_it_looks_for() {
     fn found(read: &dyn Fn(&[u8]) -> Answer) -> String {
-        let subject = Subject { name: "judge", seeds: vec![b"seed".to_vec()], words: &[], make: None, repair: None, read };
+        let subject = Subject { name: "judge", seeds: vec![b"seed".to_vec()], words: &[], make: None, change: None, read };
         run(&subject, Duration::from_millis(50)).findings.join("\n")
     }
     assert!(found(&|bytes| if bytes.len() > 4 { panic!("too long") } else { Ok(Ok(())) }).contains("panics: too long"));

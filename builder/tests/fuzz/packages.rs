@@ -39,7 +39,7 @@ fn a_header_is_read_or_refused() {
         seeds: vec![assemble(&Default::default(), &Rpm::of(&FILES, "gzip").header.encode(63), b"")],
         words: WORDS,
         make: Some(&make),
-        repair: None,
+        change: None,
         read: &|bytes| match rpm::parse(bytes) {
             Ok(package) => {
                 package.files.iter().try_for_each(|file| inside(&file.path))?;
@@ -65,10 +65,14 @@ fn a_cpio_archive_is_read_or_refused() {
     let stripped = || items().into_iter().zip(0..).map(|(item, n)| Item { stripped: Some(n), ..item }).collect::<Vec<_>>();
     fuzz(Subject {
         name: "cpio",
-        seeds: vec![cpio(&items()), cpio(&[]), cpio(&stripped()[2..3])],
+        seeds: vec![
+            cpio(&items()),
+            cpio(&[]),
+            cpio(&stripped()[2..3].iter().map(|item| Item { stripped: Some(0), ..item.clone() }).collect::<Vec<_>>()),
+        ],
         words: &[b"07070X", b"070701", b"070702", b"TRAILER!!!", b"00000000", b"ffffffff", b"00001000"],
         make: None,
-        repair: None,
+        change: None,
         read: &|bytes| {
             let mut archive = CpioReader::new(bytes);
             let mut total = 0;
@@ -183,7 +187,7 @@ fn a_package_is_imported_or_refused() {
         seeds,
         words: WORDS,
         make: Some(&make),
-        repair: None,
+        change: None,
         read: &|bytes| {
             let unsigned = import(folder.path(), bytes, Trust::Unsigned)?;
             // A package that is signed says so, or is refused; unsigned ones always are.
@@ -220,7 +224,7 @@ fn a_package_is_shown_or_refused() {
         seeds: vec![seed],
         words: WORDS,
         make: Some(&make),
-        repair: None,
+        change: None,
         read: &|bytes| {
             std::fs::write(&file, bytes).unwrap();
             Ok(package::show(&file, &keys).map(drop).and_then(|()| package::dump(&file).map(drop)))

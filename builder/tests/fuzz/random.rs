@@ -64,9 +64,9 @@ impl Random {
         }
     }
 
-    /// One to eight changes; `words` are worth putting in. `other` is another input, to take parts of.
+    /// One to four changes; `words` are worth putting in. `other` is another input, to take parts of.
     pub fn change(&mut self, bytes: &mut Vec<u8>, words: &[&[u8]], other: &[u8]) {
-        for _ in 0..1 << self.below(4) {
+        for _ in 0..1 << self.below(4).saturating_sub(1) {
             self.change_once(bytes, words, other);
         }
         bytes.truncate(1 << 20);

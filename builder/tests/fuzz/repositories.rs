@@ -37,11 +37,55 @@ const METALINK: &str = r#"<metalink version="3.0" xmlns="http://www.metalinker.o
 <resources><url preference="9">http://a/repodata/repomd.xml</url><url>https://b/repodata/repomd.xml</url></resources></file></files></metalink>"#;
 
 const WORDS: &[&[u8]] = &[
-    b"<", b">", b"/>", b"</", b"&amp;", b"&#x110000;", b"&#0;", b"&x;", b"\"", b"'", b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<?x ?>", b"<!DOCTYPE a [",
-    b"<!ENTITY a \"b\">", b"\0", b"\xff", b"../", b"/etc/passwd", b"<package>", b"</package>", b"<rpm:entry name=\"\"/>", b"xmlns:x=\"y\"", b"type=\"sha256\"",
+    b"<",
+    b">",
+    b"/>",
+    b"</",
+    b"&amp;",
+    b"&#x110000;",
+    b"&#0;",
+    b"&x;",
+    b"\"",
+    b"'",
+    b"<!--",
+    b"-->",
+    b"<![CDATA[",
+    b"]]>",
+    b"<?x ?>",
+    b"<!DOCTYPE a [",
+    b"<!ENTITY a \"b\">",
+    b"\0",
+    b"\xff",
+    b"../",
+    b"/etc/passwd",
+    b"<package>",
+    b"</package>",
+    b"<rpm:entry name=\"\"/>",
+    b"xmlns:x=\"y\"",
+    b"type=\"sha256\"",
     b"\xef\xbb\xbf",
 ];
-const YAML: &[&[u8]] = &[b"- ", b": ", b"&a ", b"*a", b"!!str ", b"|\n", b">-\n", b"{", b"}", b"[", b"]", b"? ", b"---\n", b"...\n", b"#", b"'", b"\"", b"\t", b"%YAML 1.2\n"];
+const YAML: &[&[u8]] = &[
+    b"- ",
+    b": ",
+    b"&a ",
+    b"*a",
+    b"!!str ",
+    b"|\n",
+    b">-\n",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"? ",
+    b"---\n",
+    b"...\n",
+    b"#",
+    b"'",
+    b"\"",
+    b"\t",
+    b"%YAML 1.2\n",
+];
 
 /// The document's own offsets are in a refusal of it.
 fn placed(result: Result<(), Error>) -> Answer {
@@ -52,7 +96,63 @@ fn placed(result: Result<(), Error>) -> Answer {
 }
 
 fn xml(name: &'static str, seed: String, read: &dyn Fn(&[u8]) -> Answer) {
-    fuzz(Subject { name, seeds: vec![seed.into_bytes()], words: WORDS, make: None, repair: None, read });
+    fuzz(Subject { name, seeds: vec![seed.into_bytes()], words: WORDS, make: None, change: Some(&change_xml), read });
+}
+
+const VALUES: [&str; 14] = [
+    "",
+    "..",
+    "../x",
+    "/x",
+    "-1",
+    "18446744073709551616",
+    "9223372036854775808",
+    "sha256",
+    "md5",
+    "GE",
+    "primary",
+    "1.5",
+    "http://x/",
+    "(a or",
+];
+
+/// A tag or text dropped, doubled or moved, or what stands between quotes made something else.
+fn change_xml(random: &mut Random, bytes: &mut Vec<u8>) {
+    let mut parts: Vec<Vec<u8>> = Vec::new();
+    for &byte in bytes.iter() {
+        let ends = parts.last().is_none_or(|part| part.ends_with(b">")) || byte == b'<';
+        if ends {
+            parts.push(Vec::new());
+        }
+        parts.last_mut().unwrap().push(byte);
+    }
+    let at = random.below(parts.len());
+    match random.below(6) {
+        0 => drop(parts.remove(at)),
+        1 => parts.insert(random.below(parts.len()), parts[at].clone()),
+        2 => {
+            let to = random.below(parts.len());
+            parts.swap(at, to);
+        }
+        _ => {
+            let quotes: Vec<usize> = parts[at].iter().enumerate().filter(|(_, b)| **b == b'"').map(|(i, _)| i).collect();
+            let value = match random.below(3) {
+                0 => random.number().to_string(),
+                1 => "x".repeat(random.below(3000)),
+                _ => (*random.pick(&VALUES)).to_owned(),
+            };
+            match quotes.as_slice() {
+                [] if !parts[at].starts_with(b"<") => parts[at] = value.into_bytes(),
+                [] => {}
+                several => {
+                    let which = random.below(several.len() / 2) * 2;
+                    let end = several.get(which + 1).copied().unwrap_or(parts[at].len());
+                    parts[at].splice(several[which] + 1..end, value.into_bytes());
+                }
+            }
+        }
+    }
+    *bytes = parts.concat();
 }
 
 #[test]
@@ -87,7 +187,7 @@ fn a_modules_yaml_is_read_or_refused() {
         Ok(text) => placed(rpmmd::parse_modules(text).map(drop)),
         Err(_) => Ok(Err(Error::integrity("not text"))),
     };
-    fuzz(Subject { name: "modules", seeds: vec![MODULES.into()], words: YAML, make: None, repair: None, read: &read });
+    fuzz(Subject { name: "modules", seeds: vec![MODULES.into()], words: YAML, make: None, change: None, read: &read });
 }
 
 /// The files of a repository, as they are in it.
@@ -148,7 +248,8 @@ pub fn load(folder: &Path) -> Answer {
         repository::add_files(&client, &mut snapshot, &wanted, &cache, &Silent)?;
         Ok(snapshot)
     })();
-    let strangers: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).filter(|n| n != "repo" && n != "cache").collect();
+    let strangers: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).filter(|n| n != "repo" && n != "cache").collect();
     std::fs::remove_dir_all(&cache).ok();
     if !strangers.is_empty() {
         return Err(format!("files outside the cache: {strangers:?}"));
@@ -178,14 +279,18 @@ fn a_repository_is_loaded_or_refused() {
         let which = random.below(files.0.len());
         let compressor = ["gzip", "zstd", "none", "xz"][which];
         let mut text = plain[which].as_bytes().to_vec();
-        random.change(&mut text, WORDS, PRIMARY.as_bytes());
+        if which != 3 && !random.one_in(3) {
+            change_xml(&mut random, &mut text)
+        } else {
+            random.change(&mut text, WORDS, PRIMARY.as_bytes())
+        }
         files.0[which].2 = compress(compressor, &text);
         if random.one_in(4) {
             random.change(&mut files.0[which].2, &[], b"");
         }
         let mut repomd = files.repomd().into_bytes();
         if random.one_in(3) {
-            random.change(&mut repomd, WORDS, b"");
+            change_xml(&mut random, &mut repomd);
         }
         files.write(&folder.path().join("repo"), &repomd);
         load(folder.path())
@@ -193,5 +298,5 @@ fn a_repository_is_loaded_or_refused() {
     sample.write(&folder.path().join("repo"), sample.repomd().as_bytes());
     assert!(matches!(load(folder.path()), Ok(Ok(()))), "the sample is not read");
     let make = |random: &mut Random| random.next().to_le_bytes().to_vec();
-    fuzz(Subject { name: "repository", seeds: vec![], words: &[], make: Some(&make), repair: None, read: &read });
+    fuzz(Subject { name: "repository", seeds: vec![], words: &[], make: Some(&make), change: None, read: &read });
 }

@@ -266,8 +266,22 @@ pub fn assemble(signature: &Entries, header: &[u8], payload: &[u8]) -> Vec<u8> {
 }
 
 const TEXTS: [&[u8]; 16] = [
-    b"", b"..", b"../", b"/../../", b"/", b"//", b".", b"a/b", b"/etc/passwd", b"\xff\xfe", b"=ep", b"cap_chown,cap_setuid+eip", b"root",
-    b"(a or b)", b"none", b"07070X",
+    b"",
+    b"..",
+    b"../",
+    b"/../../",
+    b"/",
+    b"//",
+    b".",
+    b"a/b",
+    b"/etc/passwd",
+    b"\xff\xfe",
+    b"=ep",
+    b"cap_chown,cap_setuid+eip",
+    b"root",
+    b"(a or b)",
+    b"none",
+    b"07070X",
 ];
 
 fn change_text(bytes: &mut Vec<u8>, random: &mut Random) {

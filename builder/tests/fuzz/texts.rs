@@ -9,8 +9,29 @@ use atomic_image::repos::deb::{Release, public_key, sign_detached};
 use atomic_image::resolve::parse_rich;
 
 const TOML: &[&[u8]] = &[
-    b"[", b"]", b"[[", b"]]", b"{", b"}", b"=", b"\"", b"\"\"\"", b"'", b".", b"\n", b"#", b"0x", b"1e9", b"-1", b"true", b"1979-05-27T07:32:00Z", b"\\u0000", b"../",
-    b"/etc/passwd", b"include", b"99999999999999999999",
+    b"[",
+    b"]",
+    b"[[",
+    b"]]",
+    b"{",
+    b"}",
+    b"=",
+    b"\"",
+    b"\"\"\"",
+    b"'",
+    b".",
+    b"\n",
+    b"#",
+    b"0x",
+    b"1e9",
+    b"-1",
+    b"true",
+    b"1979-05-27T07:32:00Z",
+    b"\\u0000",
+    b"../",
+    b"/etc/passwd",
+    b"include",
+    b"99999999999999999999",
 ];
 
 fn with_text(bytes: &[u8], read: impl FnOnce(&str) -> Result<(), Error>) -> Answer {
@@ -47,7 +68,7 @@ fn a_lockfile_is_read_or_refused() {
         });
         stray.map_or(answer, |location| Err(format!("a location outside the repository: {location:?}")))
     };
-    fuzz(Subject { name: "lockfile", seeds: vec![lock.text().unwrap().into()], words: TOML, make: None, repair: None, read: &read });
+    fuzz(Subject { name: "lockfile", seeds: vec![lock.text().unwrap().into()], words: TOML, make: None, change: None, read: &read });
 }
 
 #[test]
@@ -57,13 +78,13 @@ fn a_recipe_is_read_or_refused() {
     let path = folder.path().join("r.toml");
     let text = "schema = 1\nname = \"a\"\nref = \"a/x86_64/stable\"\n[[repo]]\nid = \"r\"\ntype = \"rpm-md\"\nurl = \"https://a/b\"\nkeys = [\"key.asc\"]\npriority = 9\n\
         [packages]\ninstall = [\"bash\", \"@core\"]\nexclude = [\"x*\"]\nweak = false\n[units]\nenable = [\"a.service\"]\n[kernel]\nargs = [\"quiet\"]\n\
-        [tuning]\n\"vm.swappiness\" = \"1\"\n[disk]\nroot = \"2 GiB\"\n[output]\nformats = [\"raw\", \"qcow2\"]\n";
+        [tuning]\n\"vm.swappiness\" = \"1\"\n[disk]\nboot = \"600 MiB\"\n[output]\nformats = [\"raw\", \"qcow2\"]\n";
     fuzz(Subject {
         name: "recipe",
         seeds: vec![text.into()],
         words: TOML,
         make: None,
-        repair: None,
+        change: None,
         read: &|bytes| {
             std::fs::write(&path, bytes).unwrap();
             Ok(recipe::load(&path).map(drop))
@@ -76,9 +97,22 @@ fn a_rich_dependency_is_read_or_refused() {
     fuzz(Subject {
         name: "rich",
         seeds: vec![b"((a >= 1:2-3 with b < 4) if (c or d) else e(x)(64bit))".to_vec(), b"(a and b and c)".to_vec()],
-        words: &[b"(", b")", b" and ", b" or ", b" if ", b" unless ", b" else ", b" with ", b" without ", b" >= ", b"((((((((((((((((((((((((((((((((((", b"1:2-3"],
+        words: &[
+            b"(",
+            b")",
+            b" and ",
+            b" or ",
+            b" if ",
+            b" unless ",
+            b" else ",
+            b" with ",
+            b" without ",
+            b" >= ",
+            b"((((((((((((((((((((((((((((((((((",
+            b"1:2-3",
+        ],
         make: None,
-        repair: None,
+        change: None,
         read: &|bytes| with_text(bytes, |text| parse_rich(text).map(drop)),
     });
 }
@@ -87,7 +121,8 @@ fn a_rich_dependency_is_read_or_refused() {
 fn clearsigned(text: &str) -> Vec<u8> {
     let lines: Vec<&str> = text.lines().map(|line| line.trim_end_matches([' ', '\t', '\r'])).collect();
     let signature = sign_detached(lines.join("\r\n").as_bytes(), 1_600_000_000).unwrap();
-    let escaped: Vec<String> = lines.iter().map(|line| if line.starts_with('-') { format!("- {line}") } else { (*line).to_owned() }).collect();
+    let escaped: Vec<String> =
+        lines.iter().map(|line| if line.starts_with('-') { format!("- {line}") } else { (*line).to_owned() }).collect();
     format!("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{}\n{signature}", escaped.join("\n")).into_bytes()
 }
 
@@ -101,12 +136,26 @@ fn an_in_release_is_read_or_refused() {
     );
     let keys = [public_key().unwrap().into_bytes()];
     let words: &[&[u8]] = &[
-        b"-----BEGIN PGP SIGNED MESSAGE-----\n", b"-----BEGIN PGP SIGNATURE-----\n", b"-----END PGP SIGNATURE-----\n", b"Hash: SHA512\n", b"\r\n", b"\n\n", b"- ", b"=", b"Date: ",
-        b"31 Dec 2105", b"SHA256:", b"Valid-Until: ",
+        b"-----BEGIN PGP SIGNED MESSAGE-----\n",
+        b"-----BEGIN PGP SIGNATURE-----\n",
+        b"-----END PGP SIGNATURE-----\n",
+        b"Hash: SHA512\n",
+        b"\r\n",
+        b"\n\n",
+        b"- ",
+        b"=",
+        b"Date: ",
+        b"31 Dec 2105",
+        b"SHA256:",
+        b"Valid-Until: ",
     ];
     let make = |random: &mut Random| {
         let mut text = body.clone().into_bytes();
-        if random.one_in(2) { random.change(&mut text, words, b"") } else { random.change_digits(&mut text) }
+        if random.one_in(2) {
+            random.change(&mut text, words, b"")
+        } else {
+            random.change_digits(&mut text)
+        }
         let text = String::from_utf8_lossy(&text).into_owned();
         let mut message = clearsigned(&text);
         if random.one_in(4) {
@@ -119,7 +168,7 @@ fn an_in_release_is_read_or_refused() {
         seeds: vec![clearsigned(&body)],
         words,
         make: Some(&make),
-        repair: None,
+        change: None,
         read: &|bytes| Ok(Release::verify(bytes, &keys, SourceDateEpoch(1_700_000_000), false).map(drop)),
     });
 }

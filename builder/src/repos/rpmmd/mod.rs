@@ -22,6 +22,9 @@ use std::path::{Path, PathBuf};
 const METADATA_LIMIT: u64 = 512 << 20;
 const PLAIN_LIMIT: u64 = 4 << 30;
 const SMALL_LIMIT: u64 = 64 << 20;
+/// Plain text may be so many times as long as the file, beyond 8 MiB: real metadata stays below 30 times.
+const PLAIN_FACTOR: u64 = 100;
+const PLAIN_FLOOR: u64 = 8 << 20;
 
 /// What the recipe says of the repository.
 pub struct Source<'a> {
@@ -96,9 +99,9 @@ fn modules(client: &Client, repomd: &rpmmd::Repomd, mirrors: &Mirrors, cache: &P
     let file = metadata_file(data)?;
     let path = bring(client, mirrors, &file, cache, progress)?;
     let mut text = String::new();
-    let parsed = rpmmd::decompress(read(&path)?, SMALL_LIMIT)
-        .and_then(|mut plain| plain.read_to_string(&mut text))
-        .context(|| "modules.yaml")
+    let parsed = open(&path, Some(SMALL_LIMIT))?
+        .read_to_string(&mut text)
+        .map_err(|e| Error::integrity("modules.yaml").source(e))
         .and_then(|_| rpmmd::parse_modules(&text));
     let mut modules = Modules::default();
     keep_only_good(&path, &file.digest, parsed.map(|found| modules = found))?;
@@ -110,7 +113,7 @@ pub fn groups(client: &Client, snapshot: &RepoSnapshot, cache: &Path, progress: 
     let Some(file) = &snapshot.comps else { return Ok(rpmmd::Comps::default()) };
     let doing = || format!("repository {}", snapshot.id);
     let path = bring(client, &snapshot.mirrors, file, cache, progress).context(doing)?;
-    let plain = rpmmd::decompress(read(&path)?, SMALL_LIMIT).context(|| "comps.xml").context(doing)?;
+    let plain = open(&path, Some(SMALL_LIMIT)).context(doing)?;
     let mut comps = rpmmd::Comps::default();
     let parsed = rpmmd::read_comps(plain).map(|found| comps = found);
     keep_only_good(&path, &file.digest, parsed).context(doing)?;
@@ -176,11 +179,10 @@ fn bring(client: &Client, mirrors: &Mirrors, file: &MetadataFile, cache: &Path, 
 }
 
 fn open(path: &Path, plain: Option<u64>) -> Result<Box<dyn BufRead>> {
-    rpmmd::decompress(read(path)?, plain.unwrap_or(PLAIN_LIMIT).min(PLAIN_LIMIT)).context(|| format!("read {}", path.display()))
-}
-
-fn read(path: &Path) -> Result<BufReader<File>> {
-    Ok(BufReader::with_capacity(128 * 1024, File::open(path).context(|| format!("read {}", path.display()))?))
+    let doing = || format!("read {}", path.display());
+    let file = File::open(path).context(doing)?;
+    let most = file.metadata().context(doing)?.len().saturating_mul(PLAIN_FACTOR).saturating_add(PLAIN_FLOOR);
+    rpmmd::decompress(BufReader::with_capacity(128 * 1024, file), plain.unwrap_or(PLAIN_LIMIT).min(PLAIN_LIMIT).min(most)).context(doing)
 }
 
 /// A cache file that cannot be read although it was right when it came was damaged since: it goes, so that the next run brings it again.
