@@ -52,6 +52,8 @@ pub fn tar(members: &[Member]) -> Vec<u8> {
         put(&mut h, 257, 8, b"ustar\x0000");
         put(&mut h, 265, 32, b"root");
         put(&mut h, 297, 32, b"root");
+        put(&mut h, 329, 8, b"0000010");
+        put(&mut h, 337, 8, b"0000001");
         seal(&mut h);
         out.extend(h);
         out.extend(&m.data);

@@ -94,7 +94,11 @@ fn links_and_devices_lead_nowhere() {
         &Rpm::of(&[link.clone(), through.clone()], "gzip"),
     );
     let folder = TestFile { path: "/usr/lib/evil", mode: 0o040_755, data: b"" };
-    package("a folder and a link of one name", Refused(&["the payload at offset"]), &Rpm::of(&[folder.clone(), link.clone()], "gzip"));
+    package(
+        "a folder and a link of one name",
+        Refused(&["cannot replace the directory /usr/lib/evil by a symlink"]),
+        &Rpm::of(&[folder.clone(), link.clone()], "gzip"),
+    );
     // Of two packages.
     let tree = |first: &[TestFile], second: &[TestFile]| -> Answer {
         let place = scratch();
@@ -210,6 +214,7 @@ fn what_is_merely_much_is_read_in_linear_time() {
     provides.header.set(1047, texts(vec!["a"; (1 << 20) + 1]));
     check("more than 2^20 strings", Refused(&["tag 1047", "expected at most 1048576 strings"]), parsed(&provides));
     let mut files = Rpm::of(&[], "none");
+    files.header.0.retain(|(tag, _)| !(1028..=1040).contains(tag) && ![1095, 1096, 5010].contains(tag));
     let count = (1 << 18) + 1;
     files.header.set(1116, Value::U32(vec![0; count]));
     files.header.set(1117, texts(vec!["a"; count]));
@@ -379,17 +384,21 @@ fn xml_that_nests_expands_or_never_ends_is_refused_with_its_offset() {
             format!("<{root}>{}", "<a>".repeat(1_000_000)),
             &["more than 64 elements within each other"],
         );
-        run(
-            "entities that expand",
-            format!(
-                "<!DOCTYPE x [<!ENTITY e0 \"ha\">{entities}]><{root}><name>&e29;</name><a b=\"&e29;\"><file>&e29;</file><id>&e29;</id><url>&e29;</url></a></{root}>"
-            ),
-            &[],
-        );
+        // Nobody expands them; whoever wants the text that one stands in refuses it.
+        let doctype = format!("<!DOCTYPE x [<!ENTITY e0 \"ha\">{entities}]>");
+        let text =
+            format!("{doctype}<{root}><name>&e29;</name><a b=\"&e29;\"><file>&e29;</file><id>&e29;</id><url>&e29;</url></a></{root}>");
+        let (_, used) = measured(|| read(text.as_bytes()));
+        assert!(used.peak < 1 << 20, "{file}: entities: {used:?}");
         run("an attribute of 32 MiB", format!("<{root} a=\"{}\"/>", "x".repeat(32 << 20)), &["a tag or text of more than 4194304 bytes"]);
         run("a text of 32 MiB", format!("<{root}>{}</{root}>", "x".repeat(32 << 20)), &["a tag or text of more than 4194304 bytes"]);
         run("a comment of 32 MiB", format!("<{root}><!--{}", "x".repeat(32 << 20)), &["a tag or text of more than 4194304 bytes"]);
         run("an end that never comes", format!("<{root}"), &[]);
+    }
+    let primary = |inside: &str| format!("<!DOCTYPE x [<!ENTITY e0 \"ha\">{entities}]><metadata><package>{inside}</package></metadata>");
+    for (inside, expected) in [("<name>&e29;</name>", "an entity that XML does not define"), ("<version ver=\"&e29;\"/>", "e29")] {
+        let said = rpmmd::read_primary(primary(inside).as_bytes(), drop).unwrap_err().to_string();
+        assert!(said.contains("primary.xml at offset") && said.contains(expected), "{said}");
     }
 }
 
@@ -404,7 +413,7 @@ fn debian_packages_made_to_trap_are_refused() {
     read("a device", Read, deb(&[member("./dev/sda", b'4', "", b"")]));
     let mut huge = member("./a", b'0', "", b"x");
     huge.size = Some(1 << 62);
-    read("a file of 2^62 bytes", Refused(&["data.tar.xz", "read /a"]), deb(&[huge]));
+    read("a file of 2^62 bytes", Refused(&["data.tar.xz", "/a: expected 4611686018427387904 bytes, found"]), deb(&[huge]));
     let zeros = vec![0; 80 << 20];
     for suffix in [".gz", ".xz", ".zst"] {
         let data = tar(&[member("./zeros", b'0', "", &zeros)]);
@@ -444,7 +453,7 @@ fn texts_that_nest_or_never_end_are_refused() {
     let rich = |text: String| move || Ok(parse_rich(&text).map(drop));
     check("10^5 parentheses", Refused(&["nested deeper than 32"]), rich("(".repeat(100_000)));
     check("10^5 alternatives", Refused(&["more than 500 operands in one chain"]), rich(format!("(a{})", " or b".repeat(100_000))));
-    check("a lockfile of 10^5 brackets", Refused(&["recursion limit"]), || {
+    check("a lockfile of 10^5 brackets", Refused(&["line 1: "]), || {
         Ok(lock::Lockfile::parse(&format!("a = {}", "[".repeat(100_000))).map(drop))
     });
     let folder = scratch();
@@ -454,6 +463,6 @@ fn texts_that_nest_or_never_end_are_refused() {
     std::fs::write(&path, "schema = 1\ninclude = [\"r.toml\"]\n").unwrap();
     check("a recipe that includes itself", Refused(&["r.toml:2:"]), || Ok(recipe::load(&path).map(drop)));
     let yaml = |text: String| move || Ok(rpmmd::parse_modules(&text).map(drop));
-    check("modules of 10^5 brackets", Refused(&["modules.yaml, line 1", "nested deeper than 64"]), yaml("[".repeat(100_000)));
+    check("modules of 10^5 brackets", Refused(&["modules.yaml: recursion limit exceeded at byte"]), yaml("[".repeat(100_000)));
     check("modules with aliases", Refused(&["modules.yaml, line 2", "aliases are not read"]), yaml("a: &a [x, x]\nb: [*a, *a]\n".into()));
 }

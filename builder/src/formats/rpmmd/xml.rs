@@ -3,6 +3,7 @@
 use crate::base::{Error, Result};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
+use std::borrow::Cow;
 use std::io::BufRead;
 
 /// Bytes of one tag, or of the text between two: the longest descriptions have 100 KB.
@@ -100,7 +101,8 @@ impl<R: BufRead> BufRead for Bounded<R> {
         if self.left == 0 {
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, format!("a tag or text of more than {PIECE_MAX} bytes")));
         }
-        self.inner.fill_buf()
+        let there = self.inner.fill_buf()?;
+        Ok(&there[..there.len().min(self.left)])
     }
 
     fn consume(&mut self, amount: usize) {
@@ -129,11 +131,11 @@ pub(super) enum Tag<'a> {
 }
 
 /// Calls `each` with every attribute's local name and value.
-pub(super) fn attributes(tag: &BytesStart<'_>, mut each: impl FnMut(&[u8], String) -> Result<(), String>) -> Result<(), String> {
+pub(super) fn attributes(tag: &BytesStart<'_>, mut each: impl FnMut(&[u8], Cow<'_, str>) -> Result<(), String>) -> Result<(), String> {
     for attribute in tag.attributes().with_checks(false) {
         let attribute = attribute.map_err(|e| e.to_string())?;
         let value = attribute.unescape_value().map_err(|e| e.to_string())?;
-        each(attribute.key.local_name().as_ref(), value.into_owned())?;
+        each(attribute.key.local_name().as_ref(), value)?;
     }
     Ok(())
 }
