@@ -203,6 +203,19 @@ fn every_recipe_of_the_project_is_valid_once_its_keys_are_there() {
 }
 
 #[test]
+fn the_recipe_that_the_readme_shows_is_valid() {
+    let dir = own_project(true);
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../recipes/README.md")).unwrap();
+    let shown: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    assert!(shown.contains(&"name = \"kiosk\""), "{readme}");
+    fs::create_dir_all(dir.path().join("rootfs-overlay/kiosk")).unwrap();
+    let path = dir.path().join("recipes/kiosk.toml");
+    fs::write(&path, shown.join("\n")).unwrap();
+    let recipe = load(&path).unwrap();
+    assert!(recipe.packages.install.contains(&"tmux".to_owned()) && recipe.units.enable.contains(&"docker.service".to_owned()));
+}
+
+#[test]
 fn a_distribution_whose_key_is_not_there_says_how_to_get_it_and_nothing_else() {
     let dir = own_project(false);
     for (name, faults, url) in [
