@@ -53,7 +53,7 @@ fn by_dnf(repository: &Path, name: &str) -> Outcome {
 fn by_us(package: &Path, name: &str) -> Outcome {
     let scratch = tempfile::tempdir().unwrap();
     let path = |name: &str| scratch.path().join(name);
-    let text = "schema = 1\nname = \"a\"\nref = \"a\"\n[packages]\ninstall = [\"a\"]\n[[repo]]\nid = \"r\"\ntype = \"rpm-md\"\nurl = \"https://a/\"\nkeys = \"unsigned\"\n";
+    let text = "schema = 1\nname = \"a\"\nref = \"a\"\n[packages]\ninstall = [\"a\"]\n[disk]\ngrow = false\n[[repo]]\nid = \"r\"\ntype = \"rpm-md\"\nurl = \"https://a/\"\nkeys = \"unsigned\"\n";
     std::fs::write(path("r.toml"), text).unwrap();
     let recipe = recipe::load(&path("r.toml")).unwrap();
     let bytes = std::fs::read(package).unwrap();

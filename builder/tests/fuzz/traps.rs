@@ -347,8 +347,9 @@ fn metadata_bombs_are_refused() {
             &[("primary", "repodata/p", packed(&blank))],
         );
         repository(
+            // Not kept, so it may be long: refused for its length or for its missing end.
             &named("64 MiB of paths"),
-            Refused(&["filelists.xml at offset", "bytes of plain text, found more"]),
+            Refused(&["filelists.xml at offset"]),
             &[("filelists", "repodata/f", packed(&lists))],
         );
         repository(
@@ -425,9 +426,9 @@ fn debian_packages_made_to_trap_are_refused() {
             Refused(&["data.tar", "an entry's headers of more than 1048576 bytes"]),
             deb_file::package(suffix, &control, &long),
         );
-        let many = tar(&vec![member("./a", b'0', "", b""); 160_000]);
+        let many = tar(&vec![member("./a", b'0', "", b""); 400_000]);
         read(
-            "160,000 entries in a small package",
+            "400,000 entries in a small package",
             Refused(&["data.tar", "a tar of more than"]),
             deb_file::package(suffix, &control, &many),
         );
