@@ -53,9 +53,14 @@ fn by_dnf(repository: &Path, name: &str) -> Outcome {
 fn by_us(package: &Path, name: &str) -> Outcome {
     let scratch = tempfile::tempdir().unwrap();
     let path = |name: &str| scratch.path().join(name);
-    let text = "schema = 1\nname = \"a\"\nref = \"a\"\n[packages]\ninstall = [\"a\"]\n[[repo]]\nid = \"r\"\ntype = \"rpm-md\"\nurl = \"https://a/\"\nkeys = \"unsigned\"\n";
-    std::fs::write(path("r.toml"), text).unwrap();
-    let recipe = recipe::load(&path("r.toml")).unwrap();
+    let text = "schema = 1\nname = \"a\"\nref = \"a\"\n[packages]\ninstall = [\"a\"]\n[disk]\ngrow = false\n[overlay]\nfolders = [\"unit\"]\n[[repo]]\nid = \"r\"\ntype = \"rpm-md\"\nurl = \"https://a/\"\nkeys = \"unsigned\"\n";
+    // The one unit that every image must have.
+    let units = path("rootfs-overlay/unit/usr/lib/systemd/system");
+    std::fs::create_dir_all(&units).unwrap();
+    std::fs::write(units.join("multi-user.target"), "[Unit]\n").unwrap();
+    std::fs::create_dir(path("recipes")).unwrap();
+    std::fs::write(path("recipes/r.toml"), text).unwrap();
+    let recipe = recipe::load(&path("recipes/r.toml")).unwrap();
     let bytes = std::fs::read(package).unwrap();
     let verified = verify(package, &Digest::of(&bytes), bytes.len() as u64, Trust::Unsigned).unwrap();
     let pack = Pack::import(&path("packs"), &verified).unwrap();
