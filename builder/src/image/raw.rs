@@ -2,7 +2,7 @@
 //! disk's segments between a few tables.
 
 use super::Artifact;
-use super::plan_digest::{KnownStart, digest};
+use super::plan_digest::digest;
 use crate::base::{AtomicFile, Blob, Progress, Result, ResultExt, Segment, Segments};
 use rayon::prelude::*;
 use std::fs::File;
@@ -12,13 +12,14 @@ use std::path::Path;
 /// Bytes that one task writes: enough to keep the cores busy, few enough to share the work evenly.
 const TASK: u64 = 8 << 20;
 
-/// Writes `plan` as a file. It is hashed at the same time: the digest comes from the plan, so it need not wait for the file.
-pub fn write(plan: &Segments, format: &'static str, known: Option<KnownStart>, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
+/// Writes `plan` as a file. It is hashed at the same time: the digest comes from the plan, so it need not wait for the file;
+/// `states` is where what an earlier build hashed is kept.
+pub fn write(plan: &Segments, format: &'static str, states: Option<&Path>, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
     let mut atomic = AtomicFile::create(out)?;
     let file = &*atomic.file();
     file.set_len(plan.size()).context(|| format!("make {} {} bytes long", out.display(), plan.size()))?;
     let (written, digest) = std::thread::scope(|scope| {
-        let digest = scope.spawn(|| digest(plan, known));
+        let digest = scope.spawn(|| digest(plan, states));
         let written = tasks(plan).and_then(|tasks| tasks.par_iter().try_for_each(|s| write_segment(s, file, out, progress)));
         (written, digest.join())
     });

@@ -179,8 +179,7 @@ fn export(recipe: &Recipe, settings: &Settings, disk: &DiskImage, composed: &Com
         uefi: recipe.disk.firmware.contains(&Firmware::Uefi),
         seed: composed.seed,
         epoch: composed.epoch,
-        // All but the root, whose first sectors change with every byte of the tree.
-        known_start: Some(image::KnownStart { cache: &settings.cache.join("outputs"), length: disk.layout.root().offset() }),
+        states: Some(&settings.cache.join("digests")),
     };
     let artifacts = image::export(&disk.segments, formats, &wrapping, &settings.out.join(&recipe.name), progress)?;
     let artifact = |a: image::Artifact| Artifact { format: a.format.to_string(), path: a.path, size: ByteSize(a.size), sha256: a.sha256 };
