@@ -4,7 +4,7 @@
 //! there, and the digest's state behind it. A key is a digest of what the plan says of those bytes: for an extent of a pack its identity, for bytes in
 //! memory the bytes.
 
-use crate::base::{AtomicFile, Digest, Error, Hasher, Result, Segments};
+use crate::base::{AtomicFile, Blob, Digest, Error, Hasher, Result, Segments};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -25,10 +25,19 @@ impl Description {
         if self.end + STEP > plan.size() {
             return Ok(None);
         }
-        for s in plan.within(self.end, STEP, 0)? {
-            self.hasher.update(&s.offset.to_le_bytes());
-            self.hasher.update(&s.data.len().to_le_bytes());
-            match s.data.identity() {
+        let (start, stop) = (self.end, self.end + STEP);
+        for s in plan.overlapping(start, STEP) {
+            let (from, to) = (s.offset.max(start), (s.offset + s.data.len()).min(stop));
+            self.hasher.update(&(from - start).to_le_bytes());
+            self.hasher.update(&(to - from).to_le_bytes());
+            let (first, last) = (from - s.offset, to - s.offset);
+            if let Blob::Inline(bytes) = &s.data {
+                self.hasher.update(&[0]);
+                self.hasher.update(&bytes[first as usize..last as usize]);
+                continue;
+            }
+            let part = s.data.slice(first, last - first)?;
+            match part.identity() {
                 Some(identity) => {
                     self.hasher.update(&[1]);
                     self.hasher.update(&(identity.len() as u64).to_le_bytes());
@@ -36,7 +45,7 @@ impl Description {
                 }
                 None => {
                     self.hasher.update(&[0]);
-                    s.data.for_each_window(|bytes| {
+                    part.for_each_window(|bytes| {
                         self.hasher.update(bytes);
                         Ok(())
                     })?;
