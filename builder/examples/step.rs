@@ -1,4 +1,4 @@
-//! One step of a build, timed alone, for tests/bench: `step RECIPE CACHE OUT ext4|qcow2-zstd|qcow2-zlib|store|files`. Packages must be in the cache already
+//! One step of a build, timed alone, for tests/bench: `step RECIPE CACHE OUT ext4|qcow2-zstd|qcow2-zlib|store|files|repository`. Packages must be in the cache already
 //! and the lockfile must be there. What comes before the step is not counted. Prints JSON: seconds, bytes of what was made, the process's peak memory.
 
 use atomic_image::base::{AtomicFile, Blob, Error, Result, ResultExt, Silent, SourceDateEpoch};
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let result = match words.as_slice() {
         [recipe, cache, out, step] => run(recipe.as_ref(), cache.as_ref(), out.as_ref(), step),
-        _ => Err(Error::recipe("usage: step RECIPE CACHE OUT ext4|qcow2-zstd|qcow2-zlib|store|files")),
+        _ => Err(Error::recipe("usage: step RECIPE CACHE OUT ext4|qcow2-zstd|qcow2-zlib|store|files|repository")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,6 +64,19 @@ fn run(recipe: &Path, cache: &Path, out: &Path, step: &str) -> Result<()> {
             store.write(&commit, tree.tree(), "bench", Store::LEVEL, &Silent)?;
             began
         }
+        // No step of ours: what a peer needs, the locked packages and the key that signed them.
+        "repository" => {
+            let lock = Lockfile::read(&recipe::load(recipe)?.lockfile())?;
+            std::fs::create_dir_all(out).context(|| format!("create {}", out.display()))?;
+            for package in &lock.packages {
+                let (digest, name) = (package.sha256.map(|d| d.to_string()).unwrap_or_default(), format!("{}.rpm", package.nevra()));
+                let from = repackaged(cache, &digest)?;
+                std::fs::hard_link(&from, out.join(&name)).context(|| format!("link {} as {name}", from.display()))?;
+            }
+            let key = atomic_image::repos::deb::public_key()?;
+            std::fs::write(out.join("RPM-GPG-KEY"), key).context(|| "write the key")?;
+            Instant::now()
+        }
         other => return Err(Error::recipe(format!("no step {other:?}"))),
     };
     let seconds = began.elapsed().as_secs_f64();
@@ -90,6 +103,18 @@ fn tree_of(recipe: &Path, cache: &Path) -> Result<rootfs::Rootfs> {
     rootfs::compose(&packs, &recipe, &triggers, recipe.epoch.unwrap_or(lock.epoch), &Silent)
 }
 
+/// The package file with this digest: repackaged ones are named after what they were made from.
+fn repackaged(cache: &Path, digest: &str) -> Result<PathBuf> {
+    let folder = cache.join("converted");
+    for entry in std::fs::read_dir(&folder).context(|| format!("read {}", folder.display()))?.flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|e| e == "json") && std::fs::read_to_string(&path).is_ok_and(|text| text.contains(digest)) {
+            return Ok(path.with_extension("rpm"));
+        }
+    }
+    Err(Error::recipe(format!("no package with sha256 {digest} in {}", folder.display())))
+}
+
 fn files(source: &Path) -> Result<FileTree> {
     const COUNT: u64 = 60_000;
     const LENGTH: u64 = 10_000;
@@ -113,6 +138,7 @@ fn settings(cache: &Path) -> Settings {
         out: PathBuf::new(),
         cache: cache.to_path_buf(),
         repo: PathBuf::new(),
+        images_only: true,
         formats: Vec::new(),
         jobs: std::thread::available_parallelism().map_or(1, |n| n.get()),
         offline: true,

@@ -11,10 +11,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Short segments that lie together are gathered and written with one call of at most so many bytes: a file takes one write at a time, and few long
-/// ones cost it half of what many short ones do.
+/// Written with one call: short segments that lie together are gathered, long ones cut. A file takes one write at a time, and few long ones cost it half
+/// of what many short ones do, and less than `copy_file_range` where that copies.
 const GATHERED: u64 = 1 << 20;
-/// Long segments are left to the kernel in pieces of so many bytes: enough to keep the cores busy, few enough to share the work evenly.
+/// Where blocks can be shared, and in memory, long segments are cut into pieces of so many bytes: few enough to share the work evenly.
 const PIECE: u64 = 8 << 20;
 /// Between two segments that are gathered: the rest of a block, of which the file needs the whole in any case.
 const GAP: u64 = 4095;
@@ -38,7 +38,7 @@ pub fn write(plan: &Segments, format: &'static str, states: Option<&Path>, out: 
 pub fn fill(plan: &Segments, file: &File, out: &Path, progress: &dyn Progress) -> Result<()> {
     file.set_len(plan.size()).context(|| format!("make {} {} bytes long", out.display(), plan.size()))?;
     let target = Target { file, out };
-    tasks(plan).par_iter().try_for_each_init(Vec::new, |buffer, task| {
+    tasks(plan, shares_blocks(file)).par_iter().try_for_each_init(Vec::new, |buffer, task| {
         match task {
             Task::Gather(range) => {
                 buffer.resize((range.end - range.start) as usize, 0);
@@ -62,13 +62,27 @@ enum Task<'a> {
     Long(&'a Segment, Range<u64>),
 }
 
-fn tasks(plan: &Segments) -> Vec<Task<'_>> {
+/// Whether `copy_file_range` between files of this file system may share blocks, or copy where the blocks are (statfs(2), linux/magic.h).
+fn shares_blocks(file: &File) -> bool {
+    const BTRFS: u32 = 0x9123_683e;
+    const XFS: u32 = 0x5846_5342;
+    const BCACHEFS: u32 = 0xca45_1a4e;
+    const NFS: u32 = 0x6969;
+    const CIFS: u32 = 0xff53_4d42;
+    rustix::fs::fstatfs(file).is_ok_and(|found| [BTRFS, XFS, BCACHEFS, NFS, CIFS].contains(&(found.f_type as u32)))
+}
+
+fn tasks(plan: &Segments, shares_blocks: bool) -> Vec<Task<'_>> {
     let mut out = Vec::new();
     for s in plan.iter() {
-        let end = s.offset + s.data.len();
-        if s.data.len() >= GATHERED {
-            let pieces = (0..s.data.len()).step_by(PIECE as usize);
-            out.extend(pieces.map(|at| Task::Long(s, at..(at + PIECE).min(s.data.len()))));
+        let (length, end) = (s.data.len(), s.offset + s.data.len());
+        if length >= GATHERED {
+            let in_pieces = |of: u64| (0..length).step_by(of as usize).map(move |at| at..(at + of).min(length));
+            if shares_blocks || matches!(s.data, Blob::Inline(_)) {
+                out.extend(in_pieces(PIECE).map(|part| Task::Long(s, part)));
+            } else {
+                out.extend(in_pieces(GATHERED).map(|part| Task::Gather(s.offset + part.start..s.offset + part.end)));
+            }
             continue;
         }
         match out.last_mut() {
@@ -103,7 +117,7 @@ impl Target<'_> {
         })
     }
 
-    /// Lets the file system copy (or share) an extent; returns how much it did. Whatever it cannot do, across devices for one, is left to reading and
+    /// Lets the file system share (or copy) an extent; returns how much it did. Whatever it cannot do, across devices for one, is left to reading and
     /// writing, which also reports a real error.
     fn copy_in_kernel(&self, data: &Blob, at: u64) -> u64 {
         let (source, offset, len) = match data {
@@ -161,6 +175,17 @@ mod tests {
         let mut expected = vec![0; plan.size() as usize];
         plan.read_at(&mut expected, 0).unwrap();
         assert!(std::fs::read(&out).unwrap() == expected);
+        // As where blocks are shared.
+        let shared = File::create(folder.path().join("shared")).unwrap();
+        shared.set_len(plan.size()).unwrap();
+        let target = Target { file: &shared, out: &out };
+        for task in tasks(&plan, true) {
+            match task {
+                Task::Gather(range) => target.write(&expected[range.start as usize..range.end as usize], range.start).unwrap(),
+                Task::Long(segment, part) => target.copy(segment, &part).unwrap(),
+            }
+        }
+        assert!(std::fs::read(folder.path().join("shared")).unwrap() == expected);
         std::fs::remove_file(&source).unwrap();
         assert!(fill(&plan, &File::create(&out).unwrap(), &out, &Silent).unwrap_err().to_string().contains("source"));
     }
