@@ -46,9 +46,10 @@ impl AtomicFile {
 
     fn publish(&mut self) -> Result<File> {
         // A plain rename over a file makes ext4 write all of the new one to the device first (auto_da_alloc), which nobody asked for here: so the two
-        // change places. Where that cannot be done, or nothing is there yet, it is a plain rename.
+        // change places. Where that cannot be done, or no file is there yet, it is a plain rename.
         let exchange = rustix::fs::RenameFlags::EXCHANGE;
-        if rustix::fs::renameat_with(CWD, &self.partial, CWD, &self.destination, exchange).is_ok() {
+        let is_file = self.destination.symlink_metadata().is_ok_and(|m| m.is_file());
+        if is_file && rustix::fs::renameat_with(CWD, &self.partial, CWD, &self.destination, exchange).is_ok() {
             std::fs::remove_file(&self.partial).ok();
         } else {
             std::fs::rename(&self.partial, &self.destination).context(|| format!("rename to {}", self.destination.display()))?;
@@ -145,7 +146,7 @@ mod tests {
         std::fs::write(at(".dead.1.0.partial"), b"half").unwrap();
         std::fs::write(at("kept"), b"whole").unwrap();
         std::fs::create_dir_all(at("tree/locked")).unwrap();
-        std::fs::set_permissions(at("tree/locked"), std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(at("tree/locked"), std::fs::Permissions::from_mode(0o0)).unwrap();
         sweep(folder.path());
         assert!(!at(".dead.1.0.partial").exists() && at("tree").exists() && at("kept").exists());
         sweep_scratch(folder.path());

@@ -38,6 +38,10 @@ pub(super) enum Command {
     Boot(BootArguments),
     /// Write a NoCloud seed that cloud-init reads at first boot
     Seed(SeedArguments),
+    /// Print a shell's completions for this program
+    Completions(CompletionsArguments),
+    /// Write manual pages, one for each command
+    Man(ManArguments),
 }
 
 #[derive(Debug, Args)]
@@ -251,6 +255,17 @@ pub(super) struct SeedArguments {
     pub output: PathBuf,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArguments {
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArguments {
+    /// Where the pages go
+    pub folder: PathBuf,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum FirmwareChoice {
     Bios,
@@ -321,6 +336,9 @@ mod tests {
             ("build r.toml --jobs 0", false),
             ("boot disk.raw --forward 22", false),
             ("boot disk.raw --forward 0:22", false),
+            ("completions bash", true),
+            ("completions cmd", false),
+            ("man out", true),
             ("bake r.toml", false),
         ] {
             let parsed = Arguments::try_parse_from(std::iter::once("atomic-image").chain(line.split(' ')));

@@ -5,11 +5,13 @@ mod args;
 mod boot;
 mod build;
 mod cat;
+mod completions;
 mod diff;
 mod environment;
 mod explain;
 mod inspect;
 mod lock;
+mod man;
 mod render;
 mod rpm;
 mod seed;
@@ -40,6 +42,8 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Boot(arguments) => boot::run(&arguments),
         Command::Seed(arguments) => seed::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,7 +12,7 @@ use crate::image;
 use crate::lock::Lockfile;
 use crate::ostree::{self, Commit, CommitId, CommitMeta, ContentIds, KnownContents, MetadataValue, Store};
 use crate::recipe::{Firmware, Recipe, Rollback, RootModel};
-use crate::rootfs::{self, BootData, BootImages, Rootfs, TriggerCache};
+use crate::rootfs::{self, BootData, BootImages, Remembered, Rootfs, TriggerCache};
 use crate::tree::FileTree;
 use std::collections::BTreeMap;
 
@@ -91,7 +91,9 @@ fn compose(
     stages.done("fetch");
 
     let cache = TriggerCache { outputs: settings.cache.join("outputs"), scratch: settings.cache.join("scratch") };
-    let rootfs = rootfs::compose(&packages, recipe, &cache, epoch, progress)?;
+    let remembered = Remembered::of(&lock.accounts);
+    let rootfs = rootfs::compose(&packages, recipe, &remembered, &cache, epoch, progress)?;
+    let lock = locking::remember(recipe, lock, rootfs.remembered(), settings)?;
     let mut tool_tree = rootfs::compose_tools(&tools, progress)?;
     let boot_images = rootfs::boot_images(&mut tool_tree, &BOOT_DATA, &cache, epoch)?;
     stages.done("rootfs");
@@ -103,7 +105,7 @@ fn compose(
     let (commit, previous) = commit_of(recipe, rootfs.tree(), contents, &version, store.as_ref(), epoch, progress)?;
     stages.done("commit");
 
-    let seed = ImageSeed::new(Digest::of(format!("{} {}", recipe.digest(), Digest::of(lock.text()?.as_bytes())).as_bytes()));
+    let seed = ImageSeed::new(Digest::of(format!("{} {}", recipe.digest(), lock.digest_of_packages()?).as_bytes()));
     Ok((Composed { lock, packages, tools, epoch, rootfs, boot_images, version, commit, previous, seed }, store))
 }
 

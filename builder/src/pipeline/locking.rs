@@ -9,6 +9,7 @@ use crate::recipe::{PackageSet, Recipe};
 use crate::repos::deb::{self, DebArchive};
 use crate::repos::{PackageMeta, RepoSnapshot, rpmmd};
 use crate::resolve::{self, Chosen, Expanded, Request};
+use crate::rootfs::Remembered;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Of what decides the packages: repositories and the two sets. A lockfile made from another is stale.
@@ -86,8 +87,21 @@ pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dy
         }
     }
     let epoch = recipe.epoch.unwrap_or(SourceDateEpoch(newest));
-    let lock = Lockfile::new(epoch, input_digest(recipe)?, packages, tools)?;
+    let mut lock = Lockfile::new(epoch, input_digest(recipe)?, packages, tools)?;
+    // Ids outlive versions: what an image's hosts have in their files must not become somebody else's.
+    lock.accounts = if recipe.lockfile().exists() { Lockfile::read(&recipe.lockfile())?.accounts } else { Vec::new() };
     lock.write(&recipe.lockfile())?;
+    Ok(lock)
+}
+
+/// The lockfile with the ids that a build chose, written if there are new ones. `--locked` leaves the file as it is: the next build of the same
+/// packages chooses the same.
+pub fn remember(recipe: &Recipe, mut lock: Lockfile, chosen: &Remembered, settings: &Settings) -> Result<Lockfile> {
+    let rows = chosen.rows();
+    if lock.accounts != rows && !settings.locked {
+        lock.accounts = rows;
+        lock.write(&recipe.lockfile())?;
+    }
     Ok(lock)
 }
 
@@ -138,13 +152,19 @@ fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work:
         installonly: set.installonly.clone(),
         keep: BTreeMap::new(),
     };
-    let missing = resolve::missing_files(&supply.snapshots, &request)?;
-    if !missing.is_empty() {
-        for snapshot in &mut supply.snapshots {
-            rpmmd::add_files(work.client, snapshot, &missing, &cache, work.progress)?;
+    let answer = match &held {
+        None => resolve::resolve_or_missing_files(&supply.snapshots, &request)?,
+        Some(_) => Err(resolve::missing_files(&supply.snapshots, &request)?),
+    };
+    let chosen = match answer {
+        Ok(chosen) => chosen,
+        Err(missing) => {
+            for snapshot in supply.snapshots.iter_mut().filter(|_| !missing.is_empty()) {
+                rpmmd::add_files(work.client, snapshot, &missing, &cache, work.progress)?;
+            }
+            choose(&supply.snapshots, request, held)?
         }
-    }
-    let chosen = choose(&supply.snapshots, request, held)?;
+    };
     let mut locked = Vec::new();
     for (index, (snapshot, archive)) in supply.snapshots.iter().zip(&supply.archives).enumerate() {
         let here: Vec<&Chosen> = chosen.iter().filter(|c| c.repo == index).collect();

@@ -203,6 +203,19 @@ fn every_recipe_of_the_project_is_valid_once_its_keys_are_there() {
 }
 
 #[test]
+fn the_recipe_that_the_readme_shows_is_valid() {
+    let dir = own_project(true);
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../recipes/README.md")).unwrap();
+    let shown: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    assert!(shown.contains(&"name = \"kiosk\""), "{readme}");
+    fs::create_dir_all(dir.path().join("rootfs-overlay/kiosk")).unwrap();
+    let path = dir.path().join("recipes/kiosk.toml");
+    fs::write(&path, shown.join("\n")).unwrap();
+    let recipe = load(&path).unwrap();
+    assert!(recipe.packages.install.contains(&"tmux".to_owned()) && recipe.units.enable.contains(&"docker.service".to_owned()));
+}
+
+#[test]
 fn a_distribution_whose_key_is_not_there_says_how_to_get_it_and_nothing_else() {
     let dir = own_project(false);
     for (name, faults, url) in [
@@ -262,4 +275,17 @@ fn an_rpm_md_repository_has_one_address_and_says_what_its_metadata_rests_on() {
     }
     let digest = |mirror: &str| load_in(&project(&GOOD.replace("url = \"../packages\"", mirror), BASE)).unwrap().digest();
     assert_eq!(digest("url = \"https://a/x\""), digest("mirrorlist = \"https://b/y\""), "mirrors are no part of the intent");
+}
+
+#[test]
+fn a_row_says_whose_a_file_is_and_a_trigger_is_ruled_like_a_scriptlet() {
+    let digest = |rows: &str| load_in(&project(&format!("{GOOD}{rows}"), BASE)).map(|recipe| (recipe.digest(), recipe));
+    let plain = digest("").unwrap().0;
+    let rows = "[[conflict]]\npath = \"/etc/*\"\npackage = \"bash\"\nreason = \"theirs is newer\"\n\
+                [[scriptlet]]\npackage = \"glib2\"\nphase = \"transfiletriggerin\"\npolicy = \"skip\"\nreason = \"no desktop\"\n";
+    let (with_rows, recipe) = digest(rows).unwrap();
+    assert_ne!(plain, with_rows);
+    assert_eq!((recipe.conflicts[0].package.as_str(), recipe.scriptlets[0].phase), ("bash", Some(Phase::Transfiletriggerin)));
+    let bad = faults(&format!("{GOOD}[[conflict]]\npath = \"etc/x\"\npackage = \"bash\"\n"), BASE).join("\n");
+    assert!(bad.contains("absolute path") && bad.contains("reason"), "{bad}");
 }

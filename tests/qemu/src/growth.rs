@@ -17,7 +17,7 @@ const GROWN: &str = include_str!("grown.sh");
 
 pub fn grown(image: &Path, firmware: Firmware) -> Result<()> {
     let nonce = nonce()?;
-    let scratch = std::env::temp_dir().join(format!("atomic-image-grow-{}", std::process::id()));
+    let scratch = std::env::temp_dir().join(format!("atomic-image-grow-{nonce}"));
     std::fs::create_dir_all(&scratch).context(|| format!("create {}", scratch.display()))?;
     let result = grown_in(&scratch, image, firmware, &nonce);
     std::fs::remove_dir_all(&scratch).ok();

@@ -11,9 +11,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// From power-on to the login prompt, and from there to a shell (cloud-init sets the password meanwhile).
-const BOOT: Duration = Duration::from_secs(600);
-const LOGIN: Duration = Duration::from_secs(300);
-const COMMAND: Duration = Duration::from_secs(120);
+const BOOT: Duration = Duration::from_secs(1200);
+const LOGIN: Duration = Duration::from_secs(600);
+const COMMAND: Duration = Duration::from_secs(240);
 /// What the shell says once `PROMPT_SETTING` is expanded; the echo of the setting does not look like it.
 const PROMPT: &str = "READY-42> ";
 const PROMPT_SETTING: &str = "PS1='READY-$((40+2))> '";

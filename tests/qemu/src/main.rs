@@ -1,8 +1,9 @@
-//! Boots a disk image and lets the guest prove that it works: `boot IMAGE [--firmware bios|uefi]... [--minimal]`, or `boot IMAGE --grow`.
+//! Boots disk images and lets the guest prove that it works: `boot [--minimal] [--check CHECK]... IMAGE...`.
 //!
-//! Each firmware is one boot with all checks; then one more boot takes the menu's second entry. A boot passes only when the guest, after
-//! its own checks, says the digest of a number that this run drew: a crash, a hang or a clean power-off cannot say it, nor can an echo.
-//! `--minimal` is for images without roles: no docker, etcd and cockpit. `--grow` is one boot on a disk enlarged to 20 GiB. Exit code 0 when all passed, 1 otherwise, 2 for usage.
+//! CHECK is `bios` or `uefi` (every check of a booted guest), `rollback` (the menu's second entry), `grow` (a disk enlarged to 20 GiB); without any,
+//! bios, uefi and rollback. A boot passes only when the guest, after its own checks, says the digest of a number that this run drew: a crash, a hang
+//! or a clean power-off cannot say it, nor can an echo. `--minimal` is for images without roles: no docker, etcd and cockpit. Boots run side by side,
+//! one for each processor. Exit code 0 when all passed, 1 otherwise, 2 for usage.
 
 mod checks;
 mod growth;
@@ -10,68 +11,80 @@ mod guest;
 mod payload;
 
 use atomic_image::recipe::Firmware;
+use checks::Check;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 fn main() -> ExitCode {
     let Some(plan) = Plan::parse(std::env::args().skip(1)) else {
-        eprintln!("usage: boot IMAGE [--firmware bios|uefi]... [--minimal], or boot IMAGE --grow");
+        eprintln!("usage: boot [--minimal] [--check bios|uefi|rollback|grow]... IMAGE...");
         return ExitCode::from(2);
     };
-    let mut failed = 0;
-    let mut boots: Vec<(String, checks::Check)> = Vec::new();
-    for &firmware in plan.firmware.iter().filter(|_| !plan.grow) {
-        boots.push((format!("{firmware:?} boots and the guest proves itself").to_lowercase(), checks::Check::Whole(firmware)));
-    }
-    boots.push(match plan.grow {
-        false => ("the menu's second entry boots the other deployment".to_owned(), checks::Check::Rollback(plan.firmware[0])),
-        true => ("the root fills a disk of 20 GiB, and e2fsck is silent after it".to_owned(), checks::Check::Grown(plan.firmware[0])),
-    });
-    let total = boots.len();
-    for (name, check) in boots {
-        let began = std::time::Instant::now();
-        match checks::run(&plan.image, check, plan.roles) {
-            Ok(()) => println!("ok: {name} ({} s)", began.elapsed().as_secs()),
-            Err(error) => {
-                failed += 1;
-                println!("FAILED: {name}: {error}");
-            }
+    let boots: Vec<(&PathBuf, Check)> = plan.images.iter().flat_map(|image| plan.checks.iter().map(move |&check| (image, check))).collect();
+    let (next, failed, say) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from).min(boots.len()) {
+            scope.spawn(|| {
+                while let Some(&(image, check)) = boots.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let began = Instant::now();
+                    let result = checks::run(image, check, plan.roles);
+                    let _one_at_a_time = say.lock();
+                    let name = image.file_name().unwrap_or_default().to_string_lossy();
+                    match result {
+                        Ok(()) => println!("ok    {name}: {} ({} s)", promise(check), began.elapsed().as_secs()),
+                        Err(error) => {
+                            failed.fetch_add(1, Ordering::Relaxed);
+                            println!("FAIL  {name}: {}: {error}", promise(check));
+                        }
+                    }
+                }
+            });
         }
-    }
-    println!("{} passed, {failed} failed", total - failed);
+    });
+    let failed = failed.into_inner();
+    println!("{} passed, {failed} failed", boots.len() - failed);
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+fn promise(check: Check) -> &'static str {
+    match check {
+        Check::Whole(Firmware::Bios) => "bios boots and the guest proves itself",
+        Check::Whole(Firmware::Uefi) => "uefi boots and the guest proves itself",
+        Check::Rollback(_) => "the menu's second entry boots the other deployment",
+        Check::Grown(_) => "the root fills a disk of 20 GiB, and e2fsck is silent after it",
+    }
+}
+
 struct Plan {
-    image: PathBuf,
-    /// Never empty.
-    firmware: Vec<Firmware>,
+    /// Neither is ever empty.
+    images: Vec<PathBuf>,
+    checks: Vec<Check>,
     roles: bool,
-    grow: bool,
 }
 
 impl Plan {
     fn parse(mut words: impl Iterator<Item = String>) -> Option<Plan> {
-        let mut image = None;
-        let mut firmware = Vec::new();
-        let mut roles = true;
-        let mut grow = false;
+        let mut plan = Plan { images: Vec::new(), checks: Vec::new(), roles: true };
         while let Some(word) = words.next() {
             match word.as_str() {
-                "--firmware" => firmware.push(match words.next()?.as_str() {
-                    "bios" => Firmware::Bios,
-                    "uefi" => Firmware::Uefi,
+                "--check" => plan.checks.push(match words.next()?.as_str() {
+                    "bios" => Check::Whole(Firmware::Bios),
+                    "uefi" => Check::Whole(Firmware::Uefi),
+                    "rollback" => Check::Rollback(Firmware::Bios),
+                    "grow" => Check::Grown(Firmware::Bios),
                     _ => return None,
                 }),
-                "--minimal" => roles = false,
-                "--grow" => grow = true,
-                _ if word.starts_with('-') || image.is_some() => return None,
-                _ => image = Some(PathBuf::from(word)),
+                "--minimal" => plan.roles = false,
+                _ if word.starts_with('-') => return None,
+                _ => plan.images.push(PathBuf::from(word)),
             }
         }
-        if firmware.is_empty() {
-            firmware = vec![Firmware::Bios, Firmware::Uefi];
+        if plan.checks.is_empty() {
+            plan.checks = vec![Check::Whole(Firmware::Bios), Check::Whole(Firmware::Uefi), Check::Rollback(Firmware::Bios)];
         }
-        Some(Plan { image: image?, firmware, roles, grow })
+        (!plan.images.is_empty()).then_some(plan)
     }
 }

@@ -79,10 +79,16 @@ pub struct FileEntry {
     pub capability: Option<Vec<u8>>,
     /// Files of one group are names of one inode; the number is that of its last file.
     pub link_group: Option<u32>,
+    /// 1 for a 32-bit ELF file, 2 for a 64-bit one, 0 for anything else: who of two packages has the file, where both may be installed.
+    pub color: u8,
 }
 
 /// Paths may take so many times the header's own size before we call it hostile: each file costs a header 100 bytes or so beside its name.
 const PATH_AMPLIFICATION_MAX: usize = 64;
+/// Bytes of all paths together.
+const PATHS_MAX: usize = 64 << 20;
+/// The packages with the most, of kernel sources and debug information, have about 100,000.
+const FILES_MAX: usize = 1 << 18;
 
 pub(super) fn read(header: &Header, is_source: bool) -> Result<Vec<FileEntry>> {
     let paths = paths(header, is_source)?;
@@ -102,6 +108,7 @@ pub(super) fn read(header: &Header, is_source: bool) -> Result<Vec<FileEntry>> {
     let flags = optional(header.u32s(tags::FILE_FLAGS)?, count, "flags")?;
     let digests = optional(header.strings(tags::FILE_DIGESTS)?, count, "digests")?;
     let rdevs = optional(header.u16s(tags::FILE_RDEVS)?, count, "device numbers")?;
+    let colors = optional(header.u32s(tags::FILE_COLORS)?, count, "colours")?;
     let caps = optional(header.strings(tags::FILE_CAPS)?, count, "capabilities")?;
     // Without the tag, MD5.
     let algorithm = header.number(tags::FILE_DIGEST_ALGO)?.unwrap_or(1);
@@ -156,6 +163,8 @@ pub(super) fn read(header: &Header, is_source: bool) -> Result<Vec<FileEntry>> {
             digest,
             capability,
             link_group: None,
+            // rpm's own colours take two bits; a third is for MIPS.
+            color: colors.as_ref().map_or(0, |colors| (colors[i] & 0xff) as u8),
             path,
         });
     }
@@ -174,14 +183,21 @@ fn optional<T>(values: Option<Vec<T>>, count: usize, what: &str) -> Result<Optio
     }
 }
 
+fn few_enough(count: usize) -> Result<()> {
+    if count > FILES_MAX { Err(Error::integrity(format!("expected at most {FILES_MAX} files, found {count}"))) } else { Ok(()) }
+}
+
 fn paths(header: &Header, is_source: bool) -> Result<Vec<ImagePath>> {
     let Some(basenames) = header.strings(tags::BASENAMES)? else {
         // rpm 3.
-        return header.strings(tags::OLD_FILENAMES)?.unwrap_or_default().into_iter().map(ImagePath::parse).collect();
+        let names = header.strings(tags::OLD_FILENAMES)?.unwrap_or_default();
+        few_enough(names.len())?;
+        return names.into_iter().map(ImagePath::parse).collect();
     };
+    few_enough(basenames.len())?;
     let dirnames = header.strings(tags::DIRNAMES)?.unwrap_or_default();
     let indexes = complete(header.u32s(tags::DIR_INDEXES)?, basenames.len(), "directory indexes")?;
-    let budget = header.bytes().len().saturating_mul(PATH_AMPLIFICATION_MAX);
+    let budget = header.bytes().len().saturating_mul(PATH_AMPLIFICATION_MAX).min(PATHS_MAX);
     let mut total = 0;
     let mut paths = Vec::with_capacity(basenames.len());
     for (base, index) in basenames.into_iter().zip(indexes) {
