@@ -100,7 +100,7 @@ fn tree_of(recipe: &Path, cache: &Path) -> Result<rootfs::Rootfs> {
     };
     let packs = lock.packages.iter().map(open).collect::<Result<Vec<Pack>>>()?;
     let triggers = TriggerCache { outputs: cache.join("outputs"), scratch: cache.join("scratch") };
-    rootfs::compose(&packs, &recipe, &triggers, recipe.epoch.unwrap_or(lock.epoch), &Silent)
+    rootfs::compose(&packs, &recipe, &rootfs::Remembered::of(&lock.accounts), &triggers, recipe.epoch.unwrap_or(lock.epoch), &Silent)
 }
 
 /// The package file with this digest: repackaged ones are named after what they were made from.
