@@ -6,7 +6,7 @@
 use super::keyring::{Keyring, Refusal, Signer};
 use super::signatures::{self, reader_at};
 use crate::base::{Digest, Error, Hasher, Result, ResultExt};
-use crate::formats::rpm::{self, Package};
+use crate::formats::rpm::{self, FileKind, Package};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -90,8 +90,23 @@ pub fn verify_signature(path: &Path, keys: &Keyring) -> Result<VerifiedPackage> 
     Ok(VerifiedPackage { path: path.to_path_buf(), file, digest, package, signer: Some(signer) })
 }
 
-/// The payload of a package that was read from `file`; `path` is for messages.
+/// Contents may be so many times the package's size, beyond a GiB: real packages stay below 50 times.
+const CONTENTS_FACTOR: u64 = 1000;
+const CONTENTS_FLOOR: u64 = 1 << 30;
+
+/// The payload of a package that was read from `file`; `path` is for messages. Refused where the header announces more than such a package could hold.
 pub fn payload_of(file: &File, path: &Path, package: &Package) -> Result<impl Read + Send + use<>> {
+    let size = file.metadata().context(|| format!("read the size of {}", path.display()))?.len();
+    let announced =
+        package.files.iter().filter(|f| f.kind == FileKind::File && !f.flags.is_ghost()).fold(0u64, |sum, f| sum.saturating_add(f.size));
+    let most = size.saturating_mul(CONTENTS_FACTOR).saturating_add(CONTENTS_FLOOR);
+    if announced > most {
+        return Err(Error::integrity(format!(
+            "package {}: the header at offset {} announces {announced} bytes of contents, expected at most {most} in a package of {size} bytes",
+            path.display(),
+            package.header_offset
+        )));
+    }
     reader_at(file, path, package.payload_offset)
 }
 

@@ -15,10 +15,10 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// A decoder may ask for so much memory, in bytes: xz -9 needs 65 MiB, zstd --ultra --long=27 needs 128 MiB.
-    const MEMORY_LIMIT: u64 = 512 << 20;
-    /// log2 of the greatest zstd window: the format's own recommendation is 23, `zstd` decodes 27 without asking.
-    const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+    /// The xz decoder may ask for so much memory, in bytes: xz -9 needs 65 MiB.
+    pub(super) const MEMORY_LIMIT: u64 = 128 << 20;
+    /// log2 of the greatest zstd window: the format's own recommendation is 23, `zstd` decodes 27 (128 MiB) without asking.
+    pub(super) const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
     /// Reads rpm's PAYLOADCOMPRESSOR; `None` for an unknown one.
     pub fn from_name(name: &str) -> Option<Self> {

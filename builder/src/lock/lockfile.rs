@@ -135,7 +135,10 @@ impl Lockfile {
         let wrong = |message: String| {
             Error::recipe(message).hint("restore the lockfile from version control, or make it anew with `atomic-image lock`")
         };
-        let lock: Lockfile = toml::from_str(text).map_err(|e| wrong(e.to_string().trim_end().to_owned()))?;
+        let lock: Lockfile = toml::from_str(text).map_err(|e| {
+            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            wrong(format!("line {}: {}", before.matches('\n').count() + 1, e.message()))
+        })?;
         if lock.schema != SCHEMA {
             return Err(wrong(format!("expected schema {SCHEMA}, found {}", lock.schema)));
         }

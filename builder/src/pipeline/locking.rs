@@ -89,7 +89,15 @@ pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dy
     let epoch = recipe.epoch.unwrap_or(SourceDateEpoch(newest));
     let mut lock = Lockfile::new(epoch, input_digest(recipe)?, packages, tools)?;
     // Ids outlive versions: what an image's hosts have in their files must not become somebody else's.
-    lock.accounts = if recipe.lockfile().exists() { Lockfile::read(&recipe.lockfile())?.accounts } else { Vec::new() };
+    if recipe.lockfile().exists() {
+        match Lockfile::read(&recipe.lockfile()) {
+            Ok(before) => lock.accounts = before.accounts,
+            // It is what somebody runs `lock` for.
+            Err(error) => {
+                progress.note(&format!("warning: the lockfile that is replaced cannot be read, nor the ids of accounts in it: {error}"))
+            }
+        }
+    }
     lock.write(&recipe.lockfile())?;
     Ok(lock)
 }
@@ -152,13 +160,19 @@ fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work:
         installonly: set.installonly.clone(),
         keep: BTreeMap::new(),
     };
-    let missing = resolve::missing_files(&supply.snapshots, &request)?;
-    if !missing.is_empty() {
-        for snapshot in &mut supply.snapshots {
-            rpmmd::add_files(work.client, snapshot, &missing, &cache, work.progress)?;
+    let answer = match &held {
+        None => resolve::resolve_or_missing_files(&supply.snapshots, &request)?,
+        Some(_) => Err(resolve::missing_files(&supply.snapshots, &request)?),
+    };
+    let chosen = match answer {
+        Ok(chosen) => chosen,
+        Err(missing) => {
+            for snapshot in supply.snapshots.iter_mut().filter(|_| !missing.is_empty()) {
+                rpmmd::add_files(work.client, snapshot, &missing, &cache, work.progress)?;
+            }
+            choose(&supply.snapshots, request, held)?
         }
-    }
-    let chosen = choose(&supply.snapshots, request, held)?;
+    };
     let mut locked = Vec::new();
     for (index, (snapshot, archive)) in supply.snapshots.iter().zip(&supply.archives).enumerate() {
         let here: Vec<&Chosen> = chosen.iter().filter(|c| c.repo == index).collect();

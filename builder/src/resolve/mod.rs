@@ -64,9 +64,24 @@ impl Chosen {
 /// The answer depends on the content of the snapshots and on the order of the repositories, not on the order of packages. Where a
 /// requirement reads `(a or b)`, the first that exists is favoured, as Debian means it.
 pub fn resolve(repos: &[RepoSnapshot], request: &Request) -> Result<Vec<Chosen>> {
-    let wanted = request.install.iter().map(|text| parse_wanted(text)).collect::<Result<Vec<_>>>()?;
+    let wanted = wanted(request)?;
+    choose(repos, request, &wanted, &Reach::of(repos, request, &wanted)?)
+}
+
+/// What [`resolve`] says, or what [`missing_files`] says if that is anything.
+pub fn resolve_or_missing_files(repos: &[RepoSnapshot], request: &Request) -> Result<Result<Vec<Chosen>, BTreeSet<String>>> {
+    let wanted = wanted(request)?;
     let reach = Reach::of(repos, request, &wanted)?;
-    let unknown: Vec<String> = wanted.iter().filter_map(|expression| explain::unknown(&reach, expression)).collect();
+    let missing = reach.missing_files();
+    if missing.is_empty() { choose(repos, request, &wanted, &reach).map(Ok) } else { Ok(Err(missing)) }
+}
+
+fn wanted(request: &Request) -> Result<Vec<Expression>> {
+    request.install.iter().map(|text| parse_wanted(text)).collect()
+}
+
+fn choose(repos: &[RepoSnapshot], request: &Request, wanted: &[Expression], reach: &Reach<'_>) -> Result<Vec<Chosen>> {
+    let unknown: Vec<String> = wanted.iter().filter_map(|expression| explain::unknown(reach, expression)).collect();
     if !unknown.is_empty() {
         return Err(explain::error(unknown));
     }
@@ -95,7 +110,7 @@ pub fn resolve(repos: &[RepoSnapshot], request: &Request) -> Result<Vec<Chosen>>
                 faults => Err(Error::internal(format!("the solver's answer does not hold: {}", faults.join("; ")))),
             }
         }
-        Err(problems) => Err(explain::error(explain::sentences(&problems, &reach))),
+        Err(problems) => Err(explain::error(explain::sentences(&problems, reach))),
     }
 }
 
@@ -110,8 +125,7 @@ pub fn needed_by(repos: &[RepoSnapshot], chosen: &[Chosen], names: &[String]) ->
 
 /// Absolute paths that something reachable requires and no loaded list has: worth reading complete file lists for.
 pub fn missing_files(repos: &[RepoSnapshot], request: &Request) -> Result<BTreeSet<String>> {
-    let wanted = request.install.iter().map(|text| parse_wanted(text)).collect::<Result<Vec<_>>>()?;
-    Ok(Reach::of(repos, request, &wanted)?.missing_files())
+    Ok(Reach::of(repos, request, &wanted(request)?)?.missing_files())
 }
 
 /// `name`, `name >= 1`, or `(a or b)`.

@@ -11,6 +11,8 @@ use crate::repos::{Compare, Dep};
 
 /// Nesting that nobody writes, but a hostile repository could.
 const DEPTH: usize = 32;
+/// Operands of one chain, each of which nests the whole one level deeper. The longest of Fedora have some dozens.
+const CHAIN: usize = 500;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expression {
@@ -76,6 +78,7 @@ impl<'a> Parser<'a> {
         self.rest = self.rest.trim_start().strip_prefix('(').ok_or("expected (")?;
         let mut left = self.operand(depth)?;
         let mut chain = "";
+        let mut links = 0;
         loop {
             self.rest = self.rest.trim_start();
             if let Some(rest) = self.rest.strip_prefix(')') {
@@ -87,6 +90,10 @@ impl<'a> Parser<'a> {
                 return Err(format!("expected ) or another {chain:?}, found {op:?}"));
             }
             chain = op;
+            links += 1;
+            if links > CHAIN {
+                return Err(format!("more than {CHAIN} operands in one chain"));
+            }
             let first = Box::new(left);
             let second = Box::new(self.operand(depth)?);
             left = match op {

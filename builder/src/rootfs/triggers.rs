@@ -6,6 +6,7 @@ use crate::base::{AtomicFile, Blob, Digest, Error, Hasher, ImagePath, Result, Re
 use crate::rootfs::Checkout;
 use crate::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// One program and what it reads and writes.
@@ -35,7 +36,8 @@ pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: 
     }
     let key = input_digest(tree, trigger, epoch)?;
     let cached = cache.outputs.join(format!("{key}.output"));
-    let outputs = match load(&cached) {
+    let known = read_cached(&cached);
+    let outputs = match known.as_deref().and_then(decode) {
         Some(outputs) => outputs,
         None => {
             let scratch = cache.scratch.join(format!("{}-{}", trigger.name, std::process::id()));
@@ -66,9 +68,9 @@ pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: 
                 }
                 Inode::directory(attributes)
             }
-            OutputKind::File(bytes) => Inode::file(bytes, attributes),
+            OutputKind::File(bytes) => Inode::file(&*bytes, attributes),
             OutputKind::Symlink(target) => {
-                let mut inode = Inode::symlink(target);
+                let mut inode = Inode::symlink(&*target);
                 inode.attributes.mtime = i64::from(epoch.0);
                 inode
             }
@@ -79,26 +81,55 @@ pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: 
     Ok(changed)
 }
 
+/// Borrowed from a cache entry's bytes where it comes from there: an initramfs and a hardware database are many bytes.
 #[derive(Serialize, Deserialize)]
-struct Output {
+struct Output<'a> {
     path: Vec<u8>,
     mode: u16,
-    kind: OutputKind,
+    #[serde(borrow)]
+    kind: OutputKind<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
-enum OutputKind {
+enum OutputKind<'a> {
     Directory,
-    File(Vec<u8>),
+    File(#[serde(with = "as_bytes", borrow)] Cow<'a, [u8]>),
     Symlink(Vec<u8>),
 }
 
-fn flatten(found: &FileTree, at: &ImagePath, outputs: &mut Vec<Output>) -> Result<()> {
+/// The same encoding as a sequence of bytes in postcard: length and bytes.
+mod as_bytes {
+    use serde::de::{Deserializer, Visitor};
+    use serde::ser::Serializer;
+    use std::borrow::Cow;
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, [u8]>, D::Error> {
+        struct Bytes;
+        impl<'de> Visitor<'de> for Bytes {
+            type Value = Cow<'de, [u8]>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Cow<'de, [u8]>, E> {
+                Ok(Cow::Borrowed(bytes))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+fn flatten(found: &FileTree, at: &ImagePath, outputs: &mut Vec<Output<'static>>) -> Result<()> {
     for entry in found.walk_from(at).unwrap_or_default() {
         let inode = found.inode(entry.id);
         let kind = match &inode.kind {
             NodeKind::Directory(_) => OutputKind::Directory,
-            NodeKind::File(content) => OutputKind::File(content.to_vec()?),
+            NodeKind::File(content) => OutputKind::File(content.to_vec()?.into()),
             NodeKind::Symlink(target) => OutputKind::Symlink(target.to_vec()),
             _ => continue,
         };
@@ -108,10 +139,14 @@ fn flatten(found: &FileTree, at: &ImagePath, outputs: &mut Vec<Output>) -> Resul
 }
 
 /// `None` for a cache entry that is absent, cut short or changed: its first 32 bytes are the digest of the rest.
-fn load(cached: &Path) -> Option<Vec<Output>> {
+fn read_cached(cached: &Path) -> Option<Vec<u8>> {
     let bytes = std::fs::read(cached).ok()?;
     let (digest, body) = bytes.split_first_chunk::<32>()?;
-    (Digest::of(body).as_bytes() == digest).then(|| postcard::from_bytes(body).ok()).flatten()
+    (Digest::of(body).as_bytes() == digest).then_some(bytes)
+}
+
+fn decode(entry: &[u8]) -> Option<Vec<Output<'_>>> {
+    postcard::from_bytes(entry.get(32..)?).ok()
 }
 
 fn store(cached: &Path, outputs: &[Output]) -> Result<()> {

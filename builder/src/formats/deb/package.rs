@@ -1,18 +1,26 @@
 //! A .deb (deb(5)): an ar archive of `debian-binary`, `control.tar` and `data.tar`, the tars bare or compressed with gzip, xz or zstd.
 //!
-//! Refused: another format version, `..` in paths, sparse files, paths that are not UTF-8 (RPM's headers hold text), contents beyond [`MAX_CONTENTS`].
+//! Refused: another format version, `..` in paths, sparse files, paths that are not UTF-8 (RPM's headers hold text), tars that are implausibly
+//! longer than the package.
 
 use super::ar;
 use crate::base::{Error, ImagePath, Result, ResultExt};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::rc::Rc;
 
-/// Bytes of one uncompressed tar. The biggest package of the archive unpacks to about 3 GiB.
+/// Bytes of one uncompressed data.tar. The biggest package of the archive unpacks to about 3 GiB.
 const MAX_CONTENTS: u64 = 8 << 30;
 /// Bytes of one uncompressed control.tar.
-const MAX_CONTROL: u64 = 256 << 20;
+const MAX_CONTROL: u64 = 64 << 20;
+/// A tar may be so many times as long as the package, beyond 64 MiB: real ones stay below 20 times.
+const TAR_FACTOR: u64 = 64;
+const TAR_FLOOR: u64 = 64 << 20;
+/// Bytes of the headers of one entry, long names and pax records among them: `tar` keeps them in memory.
+const HEADERS_MAX: u64 = 1 << 20;
 /// Memory of the xz decoder: `xz -9` needs 65 MiB.
-const XZ_MEMORY: u64 = 256 << 20;
+const XZ_MEMORY: u64 = 128 << 20;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
@@ -65,8 +73,8 @@ impl Deb {
         let control = find("control.tar")?;
         let data = find("data.tar")?;
         Ok(Deb {
-            control: read_control(decompress(control.name, control.data)?).context(|| control.name.to_owned())?,
-            entries: read_data(decompress(data.name, data.data)?).context(|| data.name.to_owned())?,
+            control: read_control(metered(control, bytes.len(), MAX_CONTROL)?).context(|| control.name.to_owned())?,
+            entries: read_data(metered(data, bytes.len(), MAX_CONTENTS)?).context(|| data.name.to_owned())?,
         })
     }
 }
@@ -86,32 +94,69 @@ pub fn decompress<'a>(name: &str, data: &'a [u8]) -> Result<Box<dyn Read + 'a>> 
     })
 }
 
+fn metered<'a>(member: &ar::Member<'a>, package: usize, most: u64) -> Result<Metered<Box<dyn Read + 'a>>> {
+    let limit = (package as u64).saturating_mul(TAR_FACTOR).saturating_add(TAR_FLOOR).min(most);
+    Ok(Metered { inner: decompress(member.name, member.data)?, total: limit, limit, part: Rc::new(Cell::new(HEADERS_MAX)) })
+}
+
+/// A tar that ends with an error where it, or a part of it, is longer than it may be.
+struct Metered<R> {
+    inner: R,
+    /// Bytes left of `limit`.
+    total: u64,
+    limit: u64,
+    /// Bytes left of the entry's headers or of its contents, whichever is being read.
+    part: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        let fault =
+            |what: &str, most: u64| std::io::Error::new(std::io::ErrorKind::InvalidData, format!("{what} of more than {most} bytes"));
+        self.total = self.total.checked_sub(n as u64).ok_or_else(|| fault("a tar", self.limit))?;
+        self.part.set(self.part.get().checked_sub(n as u64).ok_or_else(|| fault("an entry's headers", HEADERS_MAX))?);
+        Ok(n)
+    }
+}
+
+/// Bytes that an entry's contents take with their padding, as far as the entry says.
+fn padded(size: u64) -> u64 {
+    size.saturating_add(511)
+}
+
 /// An I/O error while decoding bytes from outside is a fault of the bytes.
 fn corrupt(doing: &str, error: std::io::Error) -> Error {
     Error::integrity(doing.to_owned()).source(error)
 }
 
-fn read_control<'a>(tar: Box<dyn Read + 'a>) -> Result<BTreeMap<String, Vec<u8>>> {
-    let mut archive = tar::Archive::new(tar.take(MAX_CONTROL));
+fn read_control(tar: Metered<impl Read>) -> Result<BTreeMap<String, Vec<u8>>> {
+    let part = tar.part.clone();
+    let mut archive = tar::Archive::new(tar);
     let mut files = BTreeMap::new();
     for entry in archive.entries().map_err(|e| corrupt("read", e))? {
         let mut entry = entry.map_err(|e| corrupt("read an entry", e))?;
+        part.set(HEADERS_MAX);
         if !entry.header().entry_type().is_file() {
             continue;
         }
         let path = ImagePath::parse(entry.path_bytes())?;
+        part.set(padded(entry.size()));
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).map_err(|e| corrupt(&format!("read {path}"), e))?;
+        part.set(HEADERS_MAX);
         files.insert(path.to_string().trim_start_matches('/').to_owned(), bytes);
     }
     Ok(files)
 }
 
-fn read_data<'a>(tar: Box<dyn Read + 'a>) -> Result<Vec<Entry>> {
-    let mut archive = tar::Archive::new(tar.take(MAX_CONTENTS));
+fn read_data(tar: Metered<impl Read>) -> Result<Vec<Entry>> {
+    let part = tar.part.clone();
+    let mut archive = tar::Archive::new(tar);
     let mut entries = Vec::new();
     for entry in archive.entries().map_err(|e| corrupt("read", e))? {
         let mut entry = entry.map_err(|e| corrupt("read an entry", e))?;
+        part.set(HEADERS_MAX);
         let path = ImagePath::parse(entry.path_bytes())?;
         if std::str::from_utf8(path.as_bytes()).is_err() {
             return Err(Error::integrity(format!("{path}: a path that is not UTF-8")));
@@ -136,11 +181,13 @@ fn read_data<'a>(tar: Box<dyn Read + 'a>) -> Result<Vec<Entry>> {
         let kind = match header.entry_type() {
             tar::EntryType::Regular | tar::EntryType::Continuous => {
                 let size = entry.size();
+                part.set(padded(size));
                 let mut bytes = Vec::new();
                 entry.read_to_end(&mut bytes).map_err(|e| corrupt(&format!("read {path}"), e))?;
                 if bytes.len() as u64 != size {
                     return Err(Error::integrity(format!("{path}: expected {size} bytes, found {}", bytes.len())));
                 }
+                part.set(HEADERS_MAX);
                 EntryKind::File(bytes)
             }
             tar::EntryType::Directory => EntryKind::Directory,

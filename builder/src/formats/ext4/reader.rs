@@ -9,7 +9,7 @@ use crate::base::{Digest, Error, Hasher, ImagePath, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest file or directory read into memory, in bytes.
-const MAX_READ: u64 = 1 << 30;
+const MAX_READ: u64 = 256 << 20;
 
 /// Fills the buffer from a byte offset of the filesystem, or fails.
 pub type Source<'a> = &'a dyn Fn(u64, &mut [u8]) -> Result<()>;
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
         Ok(out)
     }
 
-    /// The contents of a regular file of at most 1 GiB.
+    /// The contents of a regular file of at most 256 MiB.
     pub fn read_file(&self, path: &ImagePath) -> Result<Vec<u8>> {
         let (number, inode) = self.expect(path, 0o100_000, "a file")?;
         self.contents(number, &inode)
@@ -321,18 +321,18 @@ impl<'a> Reader<'a> {
         for (logical, start, length) in self.runs(number, inode, &mut Vec::new())? {
             let from = logical.saturating_mul(block_size).min(inode.size);
             let to = (logical + length).saturating_mul(block_size).min(inode.size);
-            out.resize(from as usize, 0);
+            grow(&mut out, from as usize, inode.size as usize);
             // Grows by what could be read, not by what is claimed.
             let mut at = self.block_offset(start)?;
             while (out.len() as u64) < to {
                 let step = (to - out.len() as u64).min(1 << 20);
                 let end = out.len();
-                out.resize(end + step as usize, 0);
+                grow(&mut out, end + step as usize, inode.size as usize);
                 (self.source)(at, &mut out[end..])?;
                 at += step;
             }
         }
-        out.resize(inode.size as usize, 0);
+        grow(&mut out, inode.size as usize, inode.size as usize);
         Ok(out)
     }
 
@@ -364,6 +364,15 @@ impl<'a> Reader<'a> {
         out.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(out)
     }
+}
+
+/// Zeros up to `to`, with room for twice as much at most, and never for more than `end`, which is not below.
+fn grow(out: &mut Vec<u8>, to: usize, end: usize) {
+    let missing = to.saturating_sub(out.len());
+    if out.capacity() < to {
+        out.reserve_exact(missing.max(out.len().min(end - out.len())));
+    }
+    out.resize(out.len() + missing, 0);
 }
 
 fn stat_of(number: u32, inode: &Decoded) -> Stat {

@@ -85,6 +85,10 @@ pub struct FileEntry {
 
 /// Paths may take so many times the header's own size before we call it hostile: each file costs a header 100 bytes or so beside its name.
 const PATH_AMPLIFICATION_MAX: usize = 64;
+/// Bytes of all paths together.
+const PATHS_MAX: usize = 64 << 20;
+/// The packages with the most, of kernel sources and debug information, have about 100,000.
+const FILES_MAX: usize = 1 << 18;
 
 pub(super) fn read(header: &Header, is_source: bool) -> Result<Vec<FileEntry>> {
     let paths = paths(header, is_source)?;
@@ -179,14 +183,21 @@ fn optional<T>(values: Option<Vec<T>>, count: usize, what: &str) -> Result<Optio
     }
 }
 
+fn few_enough(count: usize) -> Result<()> {
+    if count > FILES_MAX { Err(Error::integrity(format!("expected at most {FILES_MAX} files, found {count}"))) } else { Ok(()) }
+}
+
 fn paths(header: &Header, is_source: bool) -> Result<Vec<ImagePath>> {
     let Some(basenames) = header.strings(tags::BASENAMES)? else {
         // rpm 3.
-        return header.strings(tags::OLD_FILENAMES)?.unwrap_or_default().into_iter().map(ImagePath::parse).collect();
+        let names = header.strings(tags::OLD_FILENAMES)?.unwrap_or_default();
+        few_enough(names.len())?;
+        return names.into_iter().map(ImagePath::parse).collect();
     };
+    few_enough(basenames.len())?;
     let dirnames = header.strings(tags::DIRNAMES)?.unwrap_or_default();
     let indexes = complete(header.u32s(tags::DIR_INDEXES)?, basenames.len(), "directory indexes")?;
-    let budget = header.bytes().len().saturating_mul(PATH_AMPLIFICATION_MAX);
+    let budget = header.bytes().len().saturating_mul(PATH_AMPLIFICATION_MAX).min(PATHS_MAX);
     let mut total = 0;
     let mut paths = Vec::with_capacity(basenames.len());
     for (base, index) in basenames.into_iter().zip(indexes) {

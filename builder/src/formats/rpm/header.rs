@@ -6,7 +6,7 @@
 //! data   the first entry (the region, tag 62 or 63) points to a trailer there, which says how many entries belong to the region
 //! ```
 //!
-//! (rpm, `lib/header.c`.) Refused when reading: more than rpm's own limits, entries that overlap, are unaligned or reach past the data,
+//! (rpm, `lib/header.c`.) Refused when reading: more entries than rpm's own limits, more data than the biggest packages have, entries that overlap, are unaligned or reach past the data,
 //! duplicate tags, and main headers with entries outside the immutable region, since no signature of rpm's covers those.
 
 use super::tags;
@@ -16,13 +16,15 @@ use std::io::Read;
 const MAGIC: [u8; 4] = [0x8e, 0xad, 0xe8, 0x01];
 const INTRO_SIZE: usize = 16;
 const ENTRY_SIZE: usize = 16;
+/// Strings in one entry; each costs memory beside its bytes.
+const STRINGS_MAX: usize = 1 << 20;
 
-/// What a header is for: rpm's region tag and limits (`hdrblobRead`).
+/// What a header is for: rpm's region tag, and rpm's limits (`hdrblobRead`) but for the bytes, of which rpm takes 64 and 256 MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeaderKind {
-    /// At most 32 entries and 64 MiB.
+    /// At most 32 entries and 16 MiB.
     Signature,
-    /// At most 65,535 entries and 256 MiB.
+    /// At most 65,535 entries and 32 MiB: 100,000 files take about 17.
     Main,
 }
 
@@ -36,8 +38,8 @@ impl HeaderKind {
 
     fn limits(self) -> (u32, u32) {
         match self {
-            HeaderKind::Signature => (32, 64 << 20),
-            HeaderKind::Main => (0xffff, 0x0fff_ffff),
+            HeaderKind::Signature => (32, 16 << 20),
+            HeaderKind::Main => (0xffff, 32 << 20),
         }
     }
 
@@ -169,6 +171,9 @@ impl Header {
             }
             let len = match kind {
                 kind::CHAR | kind::INT8 | kind::BIN | kind::INT16 | kind::INT32 | kind::INT64 => number.checked_mul(align),
+                kind::STRING | kind::STRING_ARRAY | kind::I18N_STRING if number > STRINGS_MAX => {
+                    return Err(bad(format!("expected at most {STRINGS_MAX} strings, found {number}")));
+                }
                 kind::STRING if number != 1 => return Err(bad(format!("expected one string, found {number}"))),
                 kind::STRING | kind::STRING_ARRAY | kind::I18N_STRING => strings_len(data, number),
                 _ => return Err(bad(format!("unknown type {kind}"))),

@@ -104,6 +104,9 @@ fn read(package: &Package, mut payload: impl BufRead + Send, mut each: impl FnMu
                 }
                 each(PayloadFile { index, entry: file, size: 0, contents: &mut std::io::empty() })?;
             }
+            _ if in_archive > 0 => {
+                return Err(Error::integrity(format!("{}: no regular file, yet {in_archive} bytes in the payload", file.path)));
+            }
             _ => each(PayloadFile { index, entry: file, size: 0, contents: &mut std::io::empty() })?,
         }
     }

@@ -1,5 +1,6 @@
 //! Metadata in whatever compression it comes, told by its first bytes, and never more of it than was announced.
 
+use crate::formats::compress::Compression;
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result};
 
 /// A reader of the plain text that fails after `limit` bytes: gz, xz, zst, bz2 or nothing around it.
@@ -7,8 +8,15 @@ pub fn decompress(mut input: impl BufRead + 'static, limit: u64) -> Result<Box<d
     let start = input.fill_buf()?;
     let plain: Box<dyn Read> = match start {
         [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(input)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::with_buffer(input)?),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => {
+            let stream = liblzma::stream::Stream::new_stream_decoder(Compression::MEMORY_LIMIT, liblzma::stream::CONCATENATED)?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream))
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
+            decoder.window_log_max(Compression::ZSTD_WINDOW_LOG_MAX)?;
+            Box::new(decoder)
+        }
         [b'B', b'Z', b'h', ..] => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
         _ => Box::new(input),
     };

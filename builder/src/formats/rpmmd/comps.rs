@@ -58,8 +58,8 @@ pub fn read_comps(input: impl BufRead) -> Result<Comps> {
                     let (mut kind, mut requires) = (String::new(), String::new());
                     attributes(start, |key, value| {
                         match key {
-                            b"type" => kind = value,
-                            b"requires" => requires = value,
+                            b"type" => kind = value.into_owned(),
+                            b"requires" => requires = value.into_owned(),
                             _ => {}
                         }
                         Ok(())

@@ -17,7 +17,7 @@ pub fn read_filelists(input: impl BufRead, mut each: impl FnMut(&str, &str)) -> 
                     package.clear();
                     attributes(start, |key, value| {
                         if key == b"pkgid" {
-                            package = value;
+                            package = value.into_owned();
                         }
                         Ok(())
                     })?;

@@ -33,7 +33,7 @@ pub fn parse_metalink(bytes: &[u8]) -> Result<Metalink> {
                 b"alternate" => alternate = true,
                 b"hash" => attributes(start, |key, value| {
                     if key == b"type" {
-                        sha256 = matches!(value.as_str(), "sha256" | "sha-256");
+                        sha256 = matches!(&*value, "sha256" | "sha-256");
                     }
                     Ok(())
                 })?,

@@ -8,6 +8,7 @@
 mod compressed;
 mod comps;
 mod filelists;
+mod fragments;
 mod metalink;
 mod modules;
 mod primary;
@@ -17,6 +18,7 @@ mod xml;
 pub use compressed::decompress;
 pub use comps::{Comps, Environment, Group, Requirement, read_comps};
 pub use filelists::read_filelists;
+pub use fragments::read_primary_with;
 pub use metalink::{Metalink, parse_metalink};
 pub use modules::{ModuleStream, Modules, parse_modules};
 pub use primary::{Package, Relation, read_primary};

@@ -41,7 +41,7 @@ pub struct Package {
 pub struct Relation {
     pub name: String,
     /// `EQ`, `LT`, `LE`, `GT`, `GE`, or empty.
-    pub flags: String,
+    pub flags: &'static str,
     pub epoch: Option<u32>,
     pub version: String,
     pub release: String,
@@ -63,9 +63,32 @@ enum List {
 
 /// Calls `each` with every package, in the file's order.
 pub fn read_primary(input: impl BufRead, mut each: impl FnMut(Package)) -> Result<()> {
+    let mut seen = 0u64;
+    let announced = read(input, false, |package| {
+        seen += 1;
+        each(package);
+    })?;
+    match announced {
+        Some(announced) if announced != seen => {
+            Err(Error::integrity(format!("primary.xml: expected {announced} packages as announced, found {seen}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file without its packages: how many it announces.
+pub(super) fn read_document(input: impl BufRead) -> Result<Option<u64>> {
+    read(input, false, drop)
+}
+
+/// Packages alone, without what stands around them all.
+pub(super) fn read_fragment(input: impl BufRead, each: impl FnMut(Package)) -> Result<()> {
+    read(input, true, each).map(drop)
+}
+
+fn read(input: impl BufRead, mut root: bool, mut each: impl FnMut(Package)) -> Result<Option<u64>> {
     let mut announced: Option<u64> = None;
     let mut seen = 0u64;
-    let mut root = false;
     let mut package: Option<Package> = None;
     let mut list: Option<List> = None;
     Xml::new(input, "primary.xml").each(|tag, text| {
@@ -112,13 +135,7 @@ pub fn read_primary(input: impl BufRead, mut each: impl FnMut(Package)) -> Resul
         }
         Ok(false)
     })?;
-    match announced {
-        _ if !root => Err(Error::integrity("primary.xml: expected the element metadata, found nothing")),
-        Some(announced) if announced != seen => {
-            Err(Error::integrity(format!("primary.xml: expected {announced} packages as announced, found {seen}")))
-        }
-        _ => Ok(()),
-    }
+    if root { Ok(announced) } else { Err(Error::integrity("primary.xml: expected the element metadata, found nothing")) }
 }
 
 /// One element of a package opens; true if its text is wanted.
@@ -128,8 +145,8 @@ fn begin(start: &BytesStart<'_>, package: &mut Package, list: &mut Option<List>)
         b"version" => attributes(start, |key, value| {
             match key {
                 b"epoch" => package.epoch = number("epoch", &value)?,
-                b"ver" => package.version = value,
-                b"rel" => package.release = value,
+                b"ver" => package.version = value.into_owned(),
+                b"rel" => package.release = value.into_owned(),
                 _ => {}
             }
             Ok(())
@@ -137,7 +154,7 @@ fn begin(start: &BytesStart<'_>, package: &mut Package, list: &mut Option<List>)
         b"checksum" => {
             attributes(start, |key, value| {
                 if key == b"type" {
-                    package.checksum.kind = value;
+                    package.checksum.kind = value.into_owned();
                 }
                 Ok(())
             })?;
@@ -153,8 +170,8 @@ fn begin(start: &BytesStart<'_>, package: &mut Package, list: &mut Option<List>)
         })?,
         b"location" => attributes(start, |key, value| {
             match key {
-                b"href" => package.location = value,
-                b"base" => package.base = value,
+                b"href" => package.location = value.into_owned(),
+                b"base" => package.base = value.into_owned(),
                 _ => {}
             }
             Ok(())
@@ -202,11 +219,15 @@ fn relation(start: &BytesStart<'_>) -> Result<Relation, String> {
     let mut entry = Relation::default();
     attributes(start, |key, value| {
         match key {
-            b"name" => entry.name = value,
-            b"flags" => entry.flags = value,
+            b"name" => entry.name = value.into_owned(),
+            b"flags" => {
+                let known = ["EQ", "LT", "LE", "GT", "GE", ""].into_iter().find(|flags| *flags == value);
+                entry.flags = known
+                    .ok_or_else(|| format!("expected EQ, LT, LE, GT or GE as flags, found {:?}", value.get(..40).unwrap_or(&value)))?;
+            }
             b"epoch" => entry.epoch = Some(number("epoch", &value)?),
-            b"ver" => entry.version = value,
-            b"rel" => entry.release = value,
+            b"ver" => entry.version = value.into_owned(),
+            b"rel" => entry.release = value.into_owned(),
             b"pre" => entry.pre = value == "1",
             _ => {}
         }

@@ -71,7 +71,7 @@ pub fn parse_repomd(bytes: &[u8]) -> Result<Repomd> {
                         let mut data = Data::default();
                         attributes(start, |key, value| {
                             if key == b"type" {
-                                data.kind = value;
+                                data.kind = value.into_owned();
                             }
                             Ok(())
                         })?;
@@ -81,14 +81,14 @@ pub fn parse_repomd(bytes: &[u8]) -> Result<Repomd> {
                         let checksum = if which == b"checksum" { &mut data.checksum } else { &mut data.open_checksum };
                         attributes(start, |key, value| {
                             if key == b"type" {
-                                checksum.kind = value;
+                                checksum.kind = value.into_owned();
                             }
                             Ok(())
                         })?;
                     }
                     (b"location", Some(data)) => attributes(start, |key, value| {
                         if key == b"href" {
-                            data.location = value;
+                            data.location = value.into_owned();
                         }
                         Ok(())
                     })?,

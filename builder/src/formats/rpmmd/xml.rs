@@ -3,10 +3,16 @@
 use crate::base::{Error, Result};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
+use std::borrow::Cow;
 use std::io::BufRead;
 
+/// Bytes of one tag, or of the text between two: the longest descriptions have 100 KB.
+const PIECE_MAX: usize = 4 << 20;
+/// Elements within each other; rpm-md has seven.
+const DEPTH_MAX: usize = 64;
+
 pub(super) struct Xml<R: BufRead> {
-    reader: Reader<R>,
+    reader: Reader<Bounded<R>>,
     buffer: Vec<u8>,
     /// What file this is, for messages.
     what: &'static str,
@@ -14,7 +20,7 @@ pub(super) struct Xml<R: BufRead> {
 
 impl<R: BufRead> Xml<R> {
     pub(super) fn new(input: R, what: &'static str) -> Self {
-        Xml { reader: Reader::from_reader(input), buffer: Vec::new(), what }
+        Xml { reader: Reader::from_reader(Bounded { inner: input, left: PIECE_MAX }), buffer: Vec::new(), what }
     }
 
     pub(super) fn fault(&self, message: impl std::fmt::Display) -> Error {
@@ -30,6 +36,7 @@ impl<R: BufRead> Xml<R> {
         let mut depth = 0usize;
         loop {
             self.buffer.clear();
+            self.reader.get_mut().left = PIECE_MAX;
             let event = match self.reader.read_event_into(&mut self.buffer) {
                 Ok(event) => event,
                 Err(error) => {
@@ -37,10 +44,12 @@ impl<R: BufRead> Xml<R> {
                 }
             };
             let result = match &event {
+                Event::Start(_) if depth == DEPTH_MAX => Err(format!("more than {DEPTH_MAX} elements within each other")),
                 Event::Start(e) => {
                     depth += 1;
                     tag(Tag::Start(e), &text)
                 }
+                _ if text.len() > PIECE_MAX => Err(format!("a text of more than {PIECE_MAX} bytes")),
                 Event::Empty(e) => tag(Tag::Start(e), &text).and_then(|_| tag(Tag::End(e.local_name().as_ref()), "")),
                 Event::End(e) => {
                     depth = depth.saturating_sub(1);
@@ -80,6 +89,34 @@ impl<R: BufRead> Xml<R> {
     }
 }
 
+/// Fails within a piece that goes on and on, before it is in memory.
+struct Bounded<R> {
+    inner: R,
+    /// Bytes that the current piece may still have.
+    left: usize,
+}
+
+impl<R: BufRead> BufRead for Bounded<R> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        if self.left == 0 {
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, format!("a tag or text of more than {PIECE_MAX} bytes")));
+        }
+        let there = self.inner.fill_buf()?;
+        Ok(&there[..there.len().min(self.left)])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.left = self.left.saturating_sub(amount);
+        self.inner.consume(amount);
+    }
+}
+
+impl<R: BufRead> std::io::Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.inner.read(buffer)
+    }
+}
+
 fn reference(e: &quick_xml::events::BytesRef<'_>) -> Option<char> {
     if let Some(character) = e.resolve_char_ref().ok()? {
         return Some(character);
@@ -94,11 +131,11 @@ pub(super) enum Tag<'a> {
 }
 
 /// Calls `each` with every attribute's local name and value.
-pub(super) fn attributes(tag: &BytesStart<'_>, mut each: impl FnMut(&[u8], String) -> Result<(), String>) -> Result<(), String> {
+pub(super) fn attributes(tag: &BytesStart<'_>, mut each: impl FnMut(&[u8], Cow<'_, str>) -> Result<(), String>) -> Result<(), String> {
     for attribute in tag.attributes().with_checks(false) {
         let attribute = attribute.map_err(|e| e.to_string())?;
         let value = attribute.unescape_value().map_err(|e| e.to_string())?;
-        each(attribute.key.local_name().as_ref(), value.into_owned())?;
+        each(attribute.key.local_name().as_ref(), value)?;
     }
     Ok(())
 }

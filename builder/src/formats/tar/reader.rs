@@ -74,9 +74,9 @@ fn entries(field: &[u8], size: u64, map: &mut Vec<(u64, u64)>) -> Result<()> {
 /// Octal, ended by NUL or a blank, or GNU's binary form.
 fn number(field: &[u8]) -> Option<u64> {
     if field.first()? & 0x80 != 0 {
-        let (high, low) = field.split_at(field.len() - 8);
+        let (high, low) = field.split_last_chunk::<8>()?;
         let plain = high.iter().enumerate().all(|(n, &b)| b == if n == 0 { 0x80 } else { 0 });
-        return plain.then(|| low.iter().fold(0, |value, &b| value << 8 | u64::from(b)));
+        return (plain && !high.is_empty()).then(|| u64::from_be_bytes(*low));
     }
     let text = field.split(|&b| b == 0 || b == b' ').find(|part| !part.is_empty())?;
     u64::from_str_radix(std::str::from_utf8(text).ok()?, 8).ok()

@@ -21,6 +21,10 @@ pub(super) const INTERPRETERS: [(&str, &str); 3] = [("dash", "/bin/sh"), ("dash"
 /// Maps one stanza of `Packages` (or of a .deb's control file, which has no Filename, Size and SHA256).
 pub fn meta(stanza: &Stanza<'_>) -> Result<PackageMeta> {
     let name = stanza.require("Package")?;
+    // Debian Policy 5.6.7, but for one letter and upper case, which old archives have.
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) {
+        return Err(Error::integrity(format!("expected a package's name of letters, digits, +, - and ., found {name:?}")));
+    }
     map(stanza, name).map_err(|e| e.context(format!("package {name}")))
 }
 

@@ -12,7 +12,7 @@ use super::metadata;
 /// Bytes of text parsed as one task.
 const CHUNK: usize = 1 << 20;
 /// Bytes of an uncompressed index whose size the Release does not tell. Debian's main is 57 MB.
-const MAX_INDEX: u64 = 512 << 20;
+const MAX_INDEX: u64 = 128 << 20;
 
 /// The text, and where in it each package's stanza begins.
 pub(super) struct Packages {

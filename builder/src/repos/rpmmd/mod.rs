@@ -22,6 +22,11 @@ use std::path::{Path, PathBuf};
 const METADATA_LIMIT: u64 = 512 << 20;
 const PLAIN_LIMIT: u64 = 4 << 30;
 const SMALL_LIMIT: u64 = 64 << 20;
+/// Plain text may be so many times as long as the file, beyond 4 MiB: that of large repositories is 15 times as long at most.
+const PLAIN_FACTOR: u64 = 25;
+/// The same of what is not kept in memory.
+const STREAMED_FACTOR: u64 = 200;
+const PLAIN_FLOOR: u64 = 4 << 20;
 
 /// What the recipe says of the repository.
 pub struct Source<'a> {
@@ -64,11 +69,9 @@ pub fn load(client: &Client, source: &Source<'_>, cache: &Path, progress: &dyn P
     let file = metadata_file(primary).context(doing)?;
     let path = bring(client, &mirrors, &file, cache, progress).context(doing)?;
     let mut packages = Vec::new();
-    let plain = open(&path, primary.open_size).context(doing)?;
-    let parsed = rpmmd::read_primary(plain, |package| packages.push(package));
-    keep_only_good(&path, &file.digest, parsed).context(doing)?;
+    let parsed = rpmmd::read_primary_with(|| open(&path, primary.open_size, PLAIN_FACTOR), package_meta);
+    keep_only_good(&path, &file.digest, parsed.map(|found| packages = found)).context(doing)?;
     let modules = modules(client, &repomd, &mirrors, cache, progress).context(doing)?;
-    let packages = packages.into_iter().map(package_meta).collect::<Result<_>>().context(doing)?;
     Ok(RepoSnapshot {
         id: source.id.to_owned(),
         priority: source.priority,
@@ -96,9 +99,9 @@ fn modules(client: &Client, repomd: &rpmmd::Repomd, mirrors: &Mirrors, cache: &P
     let file = metadata_file(data)?;
     let path = bring(client, mirrors, &file, cache, progress)?;
     let mut text = String::new();
-    let parsed = rpmmd::decompress(read(&path)?, SMALL_LIMIT)
-        .and_then(|mut plain| plain.read_to_string(&mut text))
-        .context(|| "modules.yaml")
+    let parsed = open(&path, Some(SMALL_LIMIT), PLAIN_FACTOR)?
+        .read_to_string(&mut text)
+        .map_err(|e| Error::integrity("modules.yaml").source(e))
         .and_then(|_| rpmmd::parse_modules(&text));
     let mut modules = Modules::default();
     keep_only_good(&path, &file.digest, parsed.map(|found| modules = found))?;
@@ -110,7 +113,7 @@ pub fn groups(client: &Client, snapshot: &RepoSnapshot, cache: &Path, progress: 
     let Some(file) = &snapshot.comps else { return Ok(rpmmd::Comps::default()) };
     let doing = || format!("repository {}", snapshot.id);
     let path = bring(client, &snapshot.mirrors, file, cache, progress).context(doing)?;
-    let plain = rpmmd::decompress(read(&path)?, SMALL_LIMIT).context(|| "comps.xml").context(doing)?;
+    let plain = open(&path, Some(SMALL_LIMIT), PLAIN_FACTOR).context(doing)?;
     let mut comps = rpmmd::Comps::default();
     let parsed = rpmmd::read_comps(plain).map(|found| comps = found);
     keep_only_good(&path, &file.digest, parsed).context(doing)?;
@@ -130,7 +133,7 @@ pub fn add_files(
     let path = bring(client, &snapshot.mirrors, &file, cache, progress).context(|| &doing)?;
     let by_digest: BTreeMap<String, usize> =
         snapshot.packages.iter().enumerate().filter_map(|(i, p)| Some((p.digest?.to_string(), i))).collect();
-    let plain = open(&path, None).context(|| &doing)?;
+    let plain = open(&path, None, STREAMED_FACTOR).context(|| &doing)?;
     let packages = &mut snapshot.packages;
     let parsed = rpmmd::read_filelists(plain, |id, file| {
         if wanted.contains(file)
@@ -175,12 +178,11 @@ fn bring(client: &Client, mirrors: &Mirrors, file: &MetadataFile, cache: &Path, 
     Ok(path)
 }
 
-fn open(path: &Path, plain: Option<u64>) -> Result<Box<dyn BufRead>> {
-    rpmmd::decompress(read(path)?, plain.unwrap_or(PLAIN_LIMIT).min(PLAIN_LIMIT)).context(|| format!("read {}", path.display()))
-}
-
-fn read(path: &Path) -> Result<BufReader<File>> {
-    Ok(BufReader::with_capacity(128 * 1024, File::open(path).context(|| format!("read {}", path.display()))?))
+fn open(path: &Path, plain: Option<u64>, factor: u64) -> Result<Box<dyn BufRead>> {
+    let doing = || format!("read {}", path.display());
+    let file = File::open(path).context(doing)?;
+    let most = file.metadata().context(doing)?.len().saturating_mul(factor).saturating_add(PLAIN_FLOOR);
+    rpmmd::decompress(BufReader::with_capacity(128 * 1024, file), plain.unwrap_or(PLAIN_LIMIT).min(PLAIN_LIMIT).min(most)).context(doing)
 }
 
 /// A cache file that cannot be read although it was right when it came was damaged since: it goes, so that the next run brings it again.

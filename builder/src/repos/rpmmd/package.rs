@@ -60,7 +60,7 @@ fn dep(relation: Relation) -> Result<Dep> {
     if relation.flags.is_empty() {
         return Ok(Dep::any(relation.name));
     }
-    let compare = Compare::from_rpmmd(&relation.flags).ok_or_else(|| {
+    let compare = Compare::from_rpmmd(relation.flags).ok_or_else(|| {
         Error::integrity(format!("dependency {}: expected EQ, LT, LE, GT or GE, found {:?}", relation.name, relation.flags))
     })?;
     Ok(Dep { name: relation.name, compare: Some(compare), epoch: relation.epoch, version: relation.version, release: relation.release })
