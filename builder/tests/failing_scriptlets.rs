@@ -5,7 +5,7 @@ use atomic_image::base::{Digest, Silent, SourceDateEpoch};
 use atomic_image::fetch::{Pack, Trust, verify};
 use atomic_image::formats::rpm::Phase;
 use atomic_image::recipe;
-use atomic_image::rootfs::{TriggerCache, compose};
+use atomic_image::rootfs::{Remembered, TriggerCache, compose};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -53,14 +53,19 @@ fn by_dnf(repository: &Path, name: &str) -> Outcome {
 fn by_us(package: &Path, name: &str) -> Outcome {
     let scratch = tempfile::tempdir().unwrap();
     let path = |name: &str| scratch.path().join(name);
-    let text = "schema = 1\nname = \"a\"\nref = \"a\"\n[packages]\ninstall = [\"a\"]\n[[repo]]\nid = \"r\"\ntype = \"rpm-md\"\nurl = \"https://a/\"\nkeys = \"unsigned\"\n";
-    std::fs::write(path("r.toml"), text).unwrap();
-    let recipe = recipe::load(&path("r.toml")).unwrap();
+    let text = "schema = 1\nname = \"a\"\nref = \"a\"\n[packages]\ninstall = [\"a\"]\n[disk]\ngrow = false\n[overlay]\nfolders = [\"unit\"]\n[[repo]]\nid = \"r\"\ntype = \"rpm-md\"\nurl = \"https://a/\"\nkeys = \"unsigned\"\n";
+    // The one unit that every image must have.
+    let units = path("rootfs-overlay/unit/usr/lib/systemd/system");
+    std::fs::create_dir_all(&units).unwrap();
+    std::fs::write(units.join("multi-user.target"), "[Unit]\n").unwrap();
+    std::fs::create_dir(path("recipes")).unwrap();
+    std::fs::write(path("recipes/r.toml"), text).unwrap();
+    let recipe = recipe::load(&path("recipes/r.toml")).unwrap();
     let bytes = std::fs::read(package).unwrap();
     let verified = verify(package, &Digest::of(&bytes), bytes.len() as u64, Trust::Unsigned).unwrap();
     let pack = Pack::import(&path("packs"), &verified).unwrap();
     let cache = TriggerCache { outputs: path("outputs"), scratch: path("scratch") };
-    match compose(&[pack], &recipe, &cache, SourceDateEpoch(1_600_000_000), &Silent) {
+    match compose(&[pack], &recipe, &Remembered::default(), &cache, SourceDateEpoch(1_600_000_000), &Silent) {
         Ok(rootfs) => {
             let failing = rootfs.ledger().iter().find(|row| row.failure.is_some());
             Outcome { installed: true, failed: failing.and_then(|row| Phase::parse(&row.phase)) }

@@ -89,7 +89,15 @@ pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dy
     let epoch = recipe.epoch.unwrap_or(SourceDateEpoch(newest));
     let mut lock = Lockfile::new(epoch, input_digest(recipe)?, packages, tools)?;
     // Ids outlive versions: what an image's hosts have in their files must not become somebody else's.
-    lock.accounts = if recipe.lockfile().exists() { Lockfile::read(&recipe.lockfile())?.accounts } else { Vec::new() };
+    if recipe.lockfile().exists() {
+        match Lockfile::read(&recipe.lockfile()) {
+            Ok(before) => lock.accounts = before.accounts,
+            // It is what somebody runs `lock` for.
+            Err(error) => {
+                progress.note(&format!("warning: the lockfile that is replaced cannot be read, nor the ids of accounts in it: {error}"))
+            }
+        }
+    }
     lock.write(&recipe.lockfile())?;
     Ok(lock)
 }

@@ -137,9 +137,20 @@ fn a_file_of_many_extents_and_an_extent_block_is_clean() {
     let output = debugfs(&image, "ex /big");
     assert!(output.contains(" 1/ 1   1/"), "a tree of two levels:\n{output}");
     let read = |offset: u64, buffer: &mut [u8]| segments.read_at(buffer, offset).map(|_| ());
-    let bytes = Reader::open(&read).unwrap().read_file(&path("/big")).unwrap();
-    assert_eq!(bytes.len() as u64, length);
-    assert!(&bytes[1 << 27..][..5] == b"mark!" && &bytes[bytes.len() - 5..] == b"mark!");
+    let reader = Reader::open(&read).unwrap();
+    let refusal = reader.read_file(&path("/big")).unwrap_err().to_string();
+    assert!(refusal.contains("734003323 bytes: expected at most 268435456"), "{refusal}");
+    // The blocks that are not zero, each behind its offset.
+    let mut hasher = crate::base::Hasher::new();
+    hasher.update(&length.to_le_bytes());
+    for (offset, len, mark) in [(0u64, 4096, 0), (1 << 27, 4096, 0), (700 << 20, 123, 118)] {
+        let mut block = vec![0; len];
+        block[mark..mark + 5].copy_from_slice(b"mark!");
+        hasher.update(&offset.to_le_bytes());
+        hasher.update(&block);
+    }
+    let stat = reader.stat(&path("/big")).unwrap().unwrap();
+    assert_eq!((stat.size, reader.content_digest(&stat).unwrap()), (length, hasher.finish()));
 }
 
 #[test]
