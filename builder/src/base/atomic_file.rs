@@ -138,7 +138,7 @@ mod tests {
         std::fs::write(at(".dead.1.0.partial"), b"half").unwrap();
         std::fs::write(at("kept"), b"whole").unwrap();
         std::fs::create_dir_all(at("tree/locked")).unwrap();
-        std::fs::set_permissions(at("tree/locked"), std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(at("tree/locked"), std::fs::Permissions::from_mode(0o0)).unwrap();
         sweep(folder.path());
         assert!(!at(".dead.1.0.partial").exists() && at("tree").exists() && at("kept").exists());
         sweep_scratch(folder.path());

@@ -9,6 +9,7 @@ use crate::recipe::{PackageSet, Recipe};
 use crate::repos::deb::{self, DebArchive};
 use crate::repos::{PackageMeta, RepoSnapshot, rpmmd};
 use crate::resolve::{self, Chosen, Expanded, Request};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Of what decides the packages: repositories and the two sets. A lockfile made from another is stale.
@@ -88,6 +89,9 @@ pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dy
     let epoch = recipe.epoch.unwrap_or(SourceDateEpoch(newest));
     let lock = Lockfile::new(epoch, input_digest(recipe)?, packages, tools)?;
     lock.write(&recipe.lockfile())?;
+    // Hundreds of thousands of names, which one core is slow to forget.
+    let snapshots = image.snapshots.into_iter().chain(tool.snapshots);
+    snapshots.for_each(|snapshot| snapshot.packages.into_par_iter().for_each(drop));
     Ok(lock)
 }
 
