@@ -5,7 +5,7 @@ use atomic_image::base::{Digest, Silent, SourceDateEpoch};
 use atomic_image::fetch::{Pack, Trust, verify};
 use atomic_image::formats::rpm::Phase;
 use atomic_image::recipe;
-use atomic_image::rootfs::{TriggerCache, compose};
+use atomic_image::rootfs::{Remembered, TriggerCache, compose};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -65,7 +65,7 @@ fn by_us(package: &Path, name: &str) -> Outcome {
     let verified = verify(package, &Digest::of(&bytes), bytes.len() as u64, Trust::Unsigned).unwrap();
     let pack = Pack::import(&path("packs"), &verified).unwrap();
     let cache = TriggerCache { outputs: path("outputs"), scratch: path("scratch") };
-    match compose(&[pack], &recipe, &cache, SourceDateEpoch(1_600_000_000), &Silent) {
+    match compose(&[pack], &recipe, &Remembered::default(), &cache, SourceDateEpoch(1_600_000_000), &Silent) {
         Ok(rootfs) => {
             let failing = rootfs.ledger().iter().find(|row| row.failure.is_some());
             Outcome { installed: true, failed: failing.and_then(|row| Phase::parse(&row.phase)) }

@@ -39,7 +39,7 @@ const ONLY_IN: [(&str, &[&str]); 10] = [
 ];
 
 /// Modules that only exist under `cfg(test)`.
-const TEST_ONLY: [&str; 3] = ["formats/rpm/fixtures.rs", "ostree/against_libostree", "repos/fixture.rs"];
+const TEST_ONLY: [&str; 4] = ["formats/rpm/fixtures.rs", "ostree/against_libostree", "repos/fixture.rs", "rootfs/against_rpm"];
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

@@ -1,7 +1,7 @@
 //! A file that appears under its name only when it is whole.
 
 use crate::base::{Result, ResultExt};
-use rustix::fs::FlockOperation;
+use rustix::fs::{CWD, FlockOperation};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -45,7 +45,15 @@ impl AtomicFile {
     }
 
     fn publish(&mut self) -> Result<File> {
-        std::fs::rename(&self.partial, &self.destination).context(|| format!("rename to {}", self.destination.display()))?;
+        // A plain rename over a file makes ext4 write all of the new one to the device first (auto_da_alloc), which nobody asked for here: so the two
+        // change places. Where that cannot be done, or no file is there yet, it is a plain rename.
+        let exchange = rustix::fs::RenameFlags::EXCHANGE;
+        let is_file = self.destination.symlink_metadata().is_ok_and(|m| m.is_file());
+        if is_file && rustix::fs::renameat_with(CWD, &self.partial, CWD, &self.destination, exchange).is_ok() {
+            std::fs::remove_file(&self.partial).ok();
+        } else {
+            std::fs::rename(&self.partial, &self.destination).context(|| format!("rename to {}", self.destination.display()))?;
+        }
         self.done = true;
         self.file.try_clone().context(|| format!("reopen {}", self.destination.display()))
     }
@@ -145,5 +153,19 @@ mod tests {
         assert!(!at("tree").exists() && at("kept").exists());
         live.commit().unwrap();
         assert!(at("live").exists(), "a file that is being written is not swept");
+    }
+
+    #[test]
+    fn a_file_takes_the_place_of_another_and_nothing_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for text in ["one", "another"] {
+            AtomicFile::write(&path, text.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+        // A directory may hold the name: it is not taken away.
+        std::fs::create_dir(folder.path().join("held")).unwrap();
+        assert!(AtomicFile::write(&folder.path().join("held"), b"x").is_err() && folder.path().join("held").is_dir());
     }
 }

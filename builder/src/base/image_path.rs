@@ -66,6 +66,20 @@ impl ImagePath {
         }
     }
 
+    /// This path with one name below it; `None` if that is none, or the path becomes too long.
+    pub fn child(&self, name: &[u8]) -> Option<ImagePath> {
+        let own = if self.0.len() == 1 { 0 } else { self.0.len() };
+        let bad = matches!(name, b"" | b"." | b"..") || name.iter().any(|b| matches!(b, 0 | b'/'));
+        if bad || name.len() > Self::NAME_MAX || own + 1 + name.len() > Self::MAX {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(own + 1 + name.len());
+        bytes.extend_from_slice(&self.0[..own]);
+        bytes.push(b'/');
+        bytes.extend_from_slice(name);
+        Some(ImagePath(bytes))
+    }
+
     /// This path with a relative path below it.
     pub fn join(&self, below: impl AsRef<[u8]>) -> Result<ImagePath> {
         let mut bytes = self.0.clone();
@@ -95,6 +109,20 @@ impl fmt::Debug for ImagePath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_child_is_what_joining_its_name_gives() {
+        for parent in ["/", "/a", "/a/b"].map(|text| ImagePath::parse(text).unwrap()) {
+            for name in [&b"x"[..], b"\xff..", b"...", &[b'n'; 255]] {
+                assert_eq!(parent.child(name).unwrap(), parent.join(name).unwrap());
+            }
+            for name in [&b""[..], b".", b"..", b"a/b", b"/", b"a\0", &[b'n'; 256]] {
+                assert_eq!(parent.child(name), None);
+            }
+        }
+        let long = ImagePath::parse([b'/'; 1].iter().chain(&[b'd'; 200]).copied().collect::<Vec<u8>>().repeat(20)).unwrap();
+        assert!(long.child(&[b'n'; 75]).is_none() && long.child(&[b'n'; 74]).is_some());
+    }
 
     #[test]
     fn a_path_is_normalised_or_refused() {

@@ -49,11 +49,17 @@ impl Segments {
         self.list.iter().map(move |s| Segment { offset: s.offset + offset, data: s.data.clone() })
     }
 
+    /// Those that reach into the `len` bytes from `from` on.
+    pub fn overlapping(&self, from: u64, len: u64) -> impl Iterator<Item = &Segment> {
+        let end = from.saturating_add(len);
+        let first = self.list.partition_point(|s| s.offset + s.data.len() <= from);
+        self.list[first..].iter().take_while(move |s| s.offset < end)
+    }
+
     /// What lies in the `len` bytes from `from` on, moved so that those begin at `to`.
     pub fn within(&self, from: u64, len: u64, to: u64) -> Result<Vec<Segment>> {
         let end = from.saturating_add(len);
-        let first = self.list.partition_point(|s| s.offset + s.data.len() <= from);
-        let parts = self.list[first..].iter().take_while(|s| s.offset < end).map(|s| {
+        let parts = self.overlapping(from, len).map(|s| {
             let (start, stop) = (s.offset.max(from), (s.offset + s.data.len()).min(end));
             Ok(Segment { offset: start - from + to, data: s.data.slice(start - s.offset, stop - start)? })
         });

@@ -55,6 +55,9 @@ pub(super) struct BuildArguments {
     /// The tree store: an OSTree archive repository
     #[arg(long, value_name = "DIR", default_value = "repo")]
     pub repo: PathBuf,
+    /// Leave the tree store alone: images only
+    #[arg(long)]
+    pub images_only: bool,
     /// Formats to write instead of the recipe's, separated by commas
     #[arg(long, value_name = "FORMATS", value_delimiter = ',', value_parser = format())]
     pub format: Vec<OutputFormat>,
@@ -311,6 +314,7 @@ mod tests {
             ("lock r.toml --json --cache c --mirror http://m --offline", true),
             ("lock r.toml --update bash --update glibc --ca c.pem", true),
             ("fetch r.toml --locked --offline", true),
+            ("build r.toml --images-only", true),
             ("inspect disk.raw --json", true),
             ("rpm show a.rpm --json --key k.asc --relax sha1-signature", true),
             ("rpm dump a.rpm --json", true),

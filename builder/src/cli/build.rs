@@ -12,6 +12,7 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<()> {
     let settings = Settings {
         out: arguments.out.clone(),
         repo: arguments.repo.clone(),
+        images_only: arguments.images_only,
         formats: formats(&arguments.format),
         jobs: arguments.jobs.map_or(shared.jobs, usize::from),
         locked: arguments.locked,

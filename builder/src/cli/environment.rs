@@ -12,6 +12,7 @@ pub(super) fn settings(sources: &SourceArguments) -> Result<Settings> {
     Ok(Settings {
         out: PathBuf::from("out"),
         repo: PathBuf::from("repo"),
+        images_only: false,
         formats: Vec::new(),
         jobs: std::thread::available_parallelism().map_or(1, |n| n.get()),
         locked: false,

@@ -2,7 +2,7 @@
 
 use super::args::VerifyArguments;
 use super::{environment, render};
-use crate::base::{Digest, Error, Kind, Result, ResultExt};
+use crate::base::{Error, Kind, Result};
 use crate::inspect::{self, Difference};
 use crate::pipeline::{self, Settings};
 use crate::recipe;
@@ -22,9 +22,8 @@ pub(super) fn run(arguments: &VerifyArguments) -> Result<()> {
         .map_err(|e| e.hint("name the manifest that was written with the image: --manifest FILE"))?;
     let path = arguments.recipe.clone().unwrap_or_else(|| PathBuf::from(format!("recipes/{}.toml", inputs.name)));
     let recipe = recipe::load(&path)?;
-    let lockfile = recipe.lockfile();
-    let text = std::fs::read(&lockfile).context(|| format!("read the lockfile {}", lockfile.display()))?;
-    for (what, expected, found) in [("recipe", &inputs.recipe, recipe.digest()), ("lockfile", &inputs.lockfile, Digest::of(&text))] {
+    let locked = pipeline::lockfile_digest(&recipe.lockfile())?;
+    for (what, expected, found) in [("recipe", &inputs.recipe, recipe.digest()), ("lockfile", &inputs.lockfile, locked)] {
         if *expected != found.to_string() {
             let message = format!("the {what} is not the one of the manifest: expected sha256 {expected}, found {found}");
             return Err(Error::new(Kind::Verification, message).hint("check out the recipe and the lockfile that the image was built from"));

@@ -8,7 +8,7 @@ use super::pack_index::{PackEntry, PackIndex};
 use super::{Signer, VerifiedPackage};
 use crate::base::{AtomicFile, Blob, Digest, Error, Result, ResultExt};
 use crate::formats::rpm::{
-    ContentHasher, FileKind, HashedPayload, Header, HeaderKind, Metadata, Package, PayloadFile, Scriptlet, read_payload,
+    ContentHasher, FileKind, HashedPayload, Header, HeaderKind, Metadata, Package, PayloadFile, Scriptlet, Trigger, read_payload,
 };
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -88,6 +88,7 @@ impl Pack {
             signer: verified.signer().cloned(),
             metadata: package.metadata.clone(),
             scriptlets: package.scriptlets.clone(),
+            triggers: package.triggers.clone(),
             entries,
         };
         write_index(&index_path, &index)?;
@@ -105,6 +106,11 @@ impl Pack {
 
     pub fn scriptlets(&self) -> &[Scriptlet] {
         &self.index.scriptlets
+    }
+
+    /// What the package does when others come or go, in its header's order.
+    pub fn triggers(&self) -> &[Trigger] {
+        &self.index.triggers
     }
 
     /// Whose signature was accepted when the package was imported; `None` if none was asked for.
@@ -261,6 +267,7 @@ fn entries(verified: &VerifiedPackage, places: &[Option<Place>]) -> Result<Vec<P
             capability: file.capability.clone(),
             flags: file.flags,
             link_group: file.link_group,
+            color: file.color,
         });
     }
     Ok(entries)

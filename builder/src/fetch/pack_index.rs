@@ -4,11 +4,11 @@
 
 use super::Signer;
 use crate::base::{Digest, Error, ImagePath, Result};
-use crate::formats::rpm::{FileFlags, FileKind, Metadata, Scriptlet};
+use crate::formats::rpm::{FileFlags, FileKind, Metadata, Scriptlet, Trigger};
 use serde::{Deserialize, Serialize};
 
 /// Raised whenever the encoding changes: older indexes are then imported anew.
-const MAGIC: &[u8; 8] = b"aipack\x00\x02";
+const MAGIC: &[u8; 8] = b"aipack\x00\x03";
 const DIGEST_SIZE: usize = 32;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,8 @@ pub struct PackEntry {
     pub flags: FileFlags,
     /// Entries with the same number are names of one inode.
     pub link_group: Option<u32>,
+    /// As in the package: 1 for a 32-bit ELF file, 2 for a 64-bit one.
+    pub color: u8,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +47,7 @@ pub(super) struct PackIndex {
     pub(super) signer: Option<Signer>,
     pub(super) metadata: Metadata,
     pub(super) scriptlets: Vec<Scriptlet>,
+    pub(super) triggers: Vec<Trigger>,
     pub(super) entries: Vec<PackEntry>,
 }
 

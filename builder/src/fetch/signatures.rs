@@ -2,6 +2,7 @@
 
 use super::keyring::{Keyring, Refusal, Signer};
 use crate::base::{Digest, Error, Result, ResultExt};
+use crate::formats::base64;
 use crate::formats::rpm::{FileDigest, FileKind, Package, tags, tags::signature};
 use crate::recipe::Weakness;
 use md5::Digest as _;
@@ -28,7 +29,7 @@ pub fn claims(package: &Package) -> Result<Vec<Claim>> {
     let header = &package.signature_header;
     let mut claims = Vec::new();
     for text in header.strings(signature::OPENPGP)?.unwrap_or_default() {
-        let packet = decode_base64(text).ok_or_else(|| Error::integrity("a signature that is not base64"))?;
+        let packet = base64::decode(text).ok_or_else(|| Error::integrity("a signature that is not base64"))?;
         claims.push(Claim { tag: "OPENPGP", coverage: Coverage::Header, packet });
     }
     for (tag, number, coverage) in [
@@ -150,27 +151,4 @@ pub(super) fn reader_at(file: &File, path: &Path, offset: u64) -> Result<impl Re
     let mut file = file.try_clone().context(|| format!("reopen {}", path.display()))?;
     file.seek(SeekFrom::Start(offset)).context(|| format!("seek in {}", path.display()))?;
     Ok(file)
-}
-
-/// RFC 4648 §4, ignoring line ends.
-fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut held) = (0u32, 0);
-    for &c in text.iter().filter(|c| !c.is_ascii_whitespace() && **c != b'=') {
-        let value = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.push((bits >> held) as u8);
-        }
-    }
-    Some(out)
 }

@@ -1,6 +1,7 @@
 //! Bytes of published specifications: no policy, no clock, no network, no printing.
 //! May import `tree` and `base` only.
 
+pub mod base64;
 pub mod bls;
 pub mod compress;
 pub mod conf;

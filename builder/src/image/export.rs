@@ -1,6 +1,6 @@
 //! The stage: every format asked for, side by side.
 
-use super::{Artifact, Compression, KnownStart, OutputFormat, compressed, gce, ova, qcow2, raw, vmdk};
+use super::{Artifact, Compression, OutputFormat, compressed, gce, ova, qcow2, raw, vmdk};
 use crate::base::{Error, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch};
 use crate::formats::{vhd, vhdx};
 use rayon::prelude::*;
@@ -20,8 +20,8 @@ pub struct Wrapping<'a> {
     pub uefi: bool,
     pub seed: ImageSeed,
     pub epoch: SourceDateEpoch,
-    /// The part of the disk that is the same in the next build, if nothing that it is made of changes.
-    pub known_start: Option<KnownStart<'a>>,
+    /// A folder of the cache, where states of the artifacts' digests are kept for the next build of a similar disk.
+    pub states: Option<&'a Path>,
 }
 
 /// Writes `disk` to `folder`, as NAME with each format's extension. Formats are written at the same time: while one is hashed, which takes one core whatever
@@ -53,9 +53,11 @@ pub fn export(
 }
 
 fn write(disk: &Segments, format: OutputFormat, wrapping: &Wrapping, path: &Path, progress: &dyn Progress) -> Result<Artifact> {
-    let Wrapping { seed, epoch, known_start, .. } = wrapping;
+    let Wrapping { seed, epoch, .. } = wrapping;
+    let states = wrapping.states.map(|folder| folder.join(format!("{}.{}.states", wrapping.name, format.name())));
+    let states = states.as_deref();
     match format {
-        OutputFormat::Raw => raw::write(disk, format.name(), *known_start, path, progress),
+        OutputFormat::Raw => raw::write(disk, format.name(), states, path, progress),
         OutputFormat::RawZstd => compressed::write_zstd(disk, path, progress),
         OutputFormat::RawXz => compressed::write_xz(disk, path, progress),
         OutputFormat::Qcow2 => qcow2::write(disk, wrapping.compression, path, progress),
@@ -64,9 +66,9 @@ fn write(disk: &Segments, format: OutputFormat, wrapping: &Wrapping, path: &Path
             let Wrapping { name, title, version, uefi, .. } = *wrapping;
             ova::write(disk, &ova::Appliance { name, title, version, uefi, epoch: *epoch }, seed, path, progress)
         }
-        OutputFormat::Vhd => raw::write(&vhd::plan(disk, vhd::Kind::Fixed, seed, *epoch)?, format.name(), *known_start, path, progress),
-        OutputFormat::VhdDynamic => raw::write(&vhd::plan(disk, vhd::Kind::Dynamic, seed, *epoch)?, format.name(), None, path, progress),
-        OutputFormat::Vhdx => raw::write(&vhdx::plan(disk, wrapping.sector, seed)?, format.name(), None, path, progress),
+        OutputFormat::Vhd => raw::write(&vhd::plan(disk, vhd::Kind::Fixed, seed, *epoch)?, format.name(), states, path, progress),
+        OutputFormat::VhdDynamic => raw::write(&vhd::plan(disk, vhd::Kind::Dynamic, seed, *epoch)?, format.name(), states, path, progress),
+        OutputFormat::Vhdx => raw::write(&vhdx::plan(disk, wrapping.sector, seed)?, format.name(), states, path, progress),
         OutputFormat::Gce => gce::write(disk, *epoch, path, progress),
     }
 }

@@ -9,6 +9,7 @@ mod export;
 mod gce;
 mod hashed_file;
 mod in_order;
+mod known_states;
 mod ova;
 mod plan_digest;
 pub mod qcow2;
@@ -21,7 +22,6 @@ mod tests;
 pub use crate::recipe::{Compression, OutputFormat};
 pub use artifact::Artifact;
 pub use export::{Wrapping, export};
-pub use plan_digest::KnownStart;
 
 /// Sixteen bytes at a time, which the compiler makes wide.
 fn is_zero(bytes: &[u8]) -> bool {

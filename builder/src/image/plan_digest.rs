@@ -1,9 +1,9 @@
 //! SHA-256 of a planned file, without the file. It is what takes longest of all when a disk is written: one core's 1.8 GB/s, zeros included, since
 //! each block's digest needs the one before it. So one thread does nothing else, a second fetches the bytes for it, and what comes before the first
-//! change since the last build is not hashed again.
+//! change since an earlier build is not hashed again: the digest's states on the way are kept, see [`KnownStates`].
 
-use crate::base::{AtomicFile, Digest, Error, Hasher, Result, Segments};
-use std::io::Write;
+use super::known_states::{Description, KnownStates};
+use crate::base::{Digest, Hasher, Result, Segments};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -11,64 +11,27 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 const WINDOW: usize = 256 << 10;
 const IN_FLIGHT: usize = 16;
 
-/// The first bytes of a plan, which often are those of an earlier one.
-#[derive(Debug, Clone, Copy)]
-pub struct KnownStart<'a> {
-    /// A folder of the cache, where the digest's state behind them is kept under a digest of them.
-    pub cache: &'a Path,
-    /// In bytes.
-    pub length: u64,
-}
-
-/// Of the whole plan, zeros included.
-pub fn digest(plan: &Segments, known: Option<KnownStart>) -> Result<Digest> {
-    let Some(known) = known.filter(|known| known.length <= plan.size()) else {
+/// Of the whole plan, zeros included. `states` is a file of the cache.
+pub fn digest(plan: &Segments, states: Option<&Path>) -> Result<Digest> {
+    let Some(path) = states else {
         return Ok(hash(plan, 0, plan.size(), Hasher::new())?.finish());
     };
-    let path = known.cache.join(format!("{}.sha256-state", content_digest(plan, known.length)?));
-    let hasher = match read_state(&path) {
-        Some(hasher) => hasher,
-        None => {
-            let hasher = hash(plan, 0, known.length, Hasher::new())?;
-            // It only saves time: a cache that cannot be written to is no error here.
-            write_state(&path, &hasher).ok();
-            hasher
-        }
-    };
-    Ok(hash(plan, known.length, plan.size(), hasher)?.finish())
-}
-
-/// Of what is not zero by plan in the first `length` bytes, with its positions: a small part of the bytes themselves.
-fn content_digest(plan: &Segments, length: u64) -> Result<Digest> {
-    let mut hasher = Hasher::new();
-    hasher.update(&length.to_le_bytes());
-    for s in plan.iter().take_while(|s| s.offset < length) {
-        let inside = s.data.len().min(length - s.offset);
-        hasher.update(&s.offset.to_le_bytes());
-        hasher.update(&inside.to_le_bytes());
-        s.data.slice(0, inside)?.for_each_window(|bytes| {
-            hasher.update(bytes);
-            Ok(())
-        })?;
+    let before = KnownStates::load(path);
+    let mut now = KnownStates::default();
+    let mut description = Description::default();
+    let (mut at, mut hasher) = (0, Hasher::new());
+    while let Some(end) = description.extend(plan)? {
+        let known = before.get(end, description.key());
+        hasher = match known {
+            Some(known) => known,
+            None => hash(plan, at, end, hasher)?,
+        };
+        at = end;
+        now.insert(end, description.key(), &hasher);
     }
-    Ok(hasher.finish())
-}
-
-/// The state, with its own digest behind it.
-fn read_state(path: &Path) -> Option<Hasher> {
-    let bytes = std::fs::read(path).ok()?;
-    let (state, sum) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
-    if Digest::of(state).as_bytes() != sum {
-        return None;
-    }
-    Hasher::resume(state)
-}
-
-fn write_state(path: &Path, hasher: &Hasher) -> Result<()> {
-    let state = hasher.state();
-    let mut file = AtomicFile::create(path)?;
-    file.file().write_all(&[&state[..], Digest::of(&state).as_bytes()].concat()).map_err(|e| Error::internal("keep a state").source(e))?;
-    file.commit_unsynced().map(drop)
+    // It only saves time: a cache that cannot be written to is no error here.
+    now.save(path).ok();
+    Ok(hash(plan, at, plan.size(), hasher)?.finish())
 }
 
 enum Window {
@@ -127,12 +90,25 @@ fn fetch(plan: &Segments, from: u64, to: u64, full: &SyncSender<Window>, used: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Segment;
+    use crate::base::{Blob, Segment};
+    use crate::image::known_states::STEP;
+    use std::sync::Arc;
 
-    fn plan(last: u8) -> Segments {
+    /// Three steps and a bit: bytes that change at `changed`, a pack's extent over the first boundary, holes.
+    fn plan(folder: &Path, changed: u64, last: u8) -> Segments {
         let at = |offset, bytes: Vec<u8>| Segment { offset, data: bytes.into() };
-        Segments::new(5_000_001, vec![at(100, vec![7; 300_000]), at(1_000_000, b"boundary".to_vec()), at(4_999_990, vec![last; 11])])
-            .unwrap()
+        let pack = folder.join(format!("{}.pack", "5".repeat(64)));
+        if !pack.exists() {
+            std::fs::write(&pack, (0..3_000_000u32).map(|n| (n >> 8) as u8).collect::<Vec<_>>()).unwrap();
+        }
+        let extent = Blob::Extent { file: Arc::new(std::fs::File::open(&pack).unwrap()), path: pack.into(), offset: 4096, len: 2_500_000 };
+        let list = vec![
+            at(100, vec![7; 300_000]),
+            Segment { offset: STEP - 1_000_000, data: extent },
+            at(changed, vec![last; 11]),
+            at(3 * STEP + 5, vec![3; 9]),
+        ];
+        Segments::new(3 * STEP + 5_001, list).unwrap()
     }
 
     fn expected(plan: &Segments) -> Digest {
@@ -142,35 +118,33 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_is_that_of_the_bytes_with_a_known_start_and_without() {
+    fn the_digest_is_that_of_the_bytes_wherever_the_first_change_is() {
         let folder = tempfile::tempdir().unwrap();
-        // Where the start ends within a segment, in a hole, at nothing, and past the end.
-        for length in [0, 200, 1_000_003, 3_000_000, 5_000_001, 6_000_000] {
-            let known = KnownStart { cache: folder.path(), length };
-            for last in [1, 2] {
-                let plan = plan(last);
-                assert_eq!(digest(&plan, None).unwrap(), expected(&plan));
-                assert_eq!(digest(&plan, Some(known)).unwrap(), expected(&plan), "{length} {last}");
+        let states = folder.path().join("states");
+        // Before, in and behind the first step, at a boundary, in the last step, behind the last whole one.
+        for changed in [0, 500_000, STEP + 2_000_000, 2 * STEP, 3 * STEP - 11, 3 * STEP + 100] {
+            for last in [1, 2, 2] {
+                let plan = plan(folder.path(), changed, last);
+                assert_eq!(digest(&plan, Some(&states)).unwrap(), expected(&plan), "{changed} {last}");
             }
         }
+        let plan = plan(folder.path(), 0, 1);
+        assert_eq!(digest(&plan, None).unwrap(), expected(&plan));
     }
 
     #[test]
-    fn a_kept_state_is_used_and_a_damaged_one_is_not() {
+    fn what_comes_before_the_first_change_is_not_read_again() {
         let folder = tempfile::tempdir().unwrap();
-        let known = KnownStart { cache: folder.path(), length: 2_000_000 };
-        let plan = plan(1);
-        digest(&plan, Some(known)).unwrap();
-        let kept: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
-        assert_eq!(kept.len(), 1);
-        let mut bytes = std::fs::read(&kept[0]).unwrap();
-        bytes[5] ^= 1;
-        std::fs::write(&kept[0], &bytes).unwrap();
-        assert_eq!(digest(&plan, Some(known)).unwrap(), expected(&plan));
-        // Another state with its right digest: only if it is believed does the result change.
-        let mut other = Hasher::new();
-        other.update(&[1; 2_000_000]);
-        write_state(&kept[0], &other).unwrap();
-        assert_ne!(digest(&plan, Some(known)).unwrap(), expected(&plan));
+        let states = folder.path().join("states");
+        digest(&plan(folder.path(), 2 * STEP + 7, 1), Some(&states)).unwrap();
+        let second = plan(folder.path(), 2 * STEP + 7, 2);
+        let wanted = expected(&second);
+        // The pack is named after its digest, so other bytes under that name are never looked for.
+        let pack = second.iter().find_map(|s| if let Blob::Extent { path, .. } = &s.data { Some(path.clone()) } else { None }).unwrap();
+        std::fs::write(&pack, vec![0; 3_000_000]).unwrap();
+        assert_ne!(expected(&second), wanted);
+        assert_eq!(digest(&second, Some(&states)).unwrap(), wanted);
+        std::fs::remove_file(&states).unwrap();
+        assert_ne!(digest(&second, Some(&states)).unwrap(), wanted);
     }
 }

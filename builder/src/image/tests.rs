@@ -53,7 +53,7 @@ fn wrapping(compression: Compression) -> Wrapping<'static> {
         uefi: true,
         seed: ImageSeed::new(Digest::of(b"golden")),
         epoch: SourceDateEpoch(1_700_000_000),
-        known_start: None,
+        states: None,
     }
 }
 

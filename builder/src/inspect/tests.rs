@@ -62,6 +62,7 @@ pub(super) fn disk(tree: &FileTree, commit: &Commit, sector: u64) -> Segments {
             journal: false,
             grub_readable: true,
             verity: false,
+            changes_last: false,
         };
         ext4::plan(tree, &options).unwrap()
     };
@@ -91,7 +92,7 @@ fn exported(formats: &[OutputFormat], sector: u64) -> (tempfile::TempDir, Vec<Pa
         uefi: true,
         seed: ImageSeed::new(Digest::of(b"inspect")),
         epoch: EPOCH,
-        known_start: None,
+        states: None,
     };
     let made = export(&disk(&tree, &commit, sector), formats, &wrapping, folder.path(), &Silent).unwrap();
     (folder, made.into_iter().map(|artifact| artifact.path).collect(), commit.id.to_string())

@@ -25,6 +25,17 @@ pub struct Lockfile {
     /// The separate set in which builder-side programs run.
     #[serde(default)]
     pub tools: Vec<LockedPackage>,
+    /// Ids that a build gave to accounts which neither the recipe nor a package fixes: kept, so that they do not move. Users first.
+    #[serde(default)]
+    pub accounts: Vec<LockedAccount>,
+}
+
+/// `{ user = "x", id = 998 }` or `{ group = "x", id = 998 }`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum LockedAccount {
+    User { user: String, id: u32 },
+    Group { group: String, id: u32 },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -106,7 +117,7 @@ impl Lockfile {
         for package in packages.iter().chain(&tools) {
             package.check().map_err(Error::integrity)?;
         }
-        Ok(Lockfile { schema: SCHEMA, epoch, recipe, packages, tools })
+        Ok(Lockfile { schema: SCHEMA, epoch, recipe, packages, tools, accounts: Vec::new() })
     }
 
     pub fn read(path: &Path) -> Result<Self> {
@@ -158,7 +169,23 @@ impl Lockfile {
             }
             text.push_str("]\n");
         }
+        if !self.accounts.is_empty() {
+            text.push_str("\naccounts = [\n");
+            for account in &self.accounts {
+                let (kind, name, id) = match account {
+                    LockedAccount::User { user, id } => ("user", user, id),
+                    LockedAccount::Group { group, id } => ("group", group, id),
+                };
+                let _ = writeln!(text, "  {{ {kind} = {}, id = {id} }},", toml::Value::from(name.as_str()));
+            }
+            text.push_str("]\n");
+        }
         Ok(text)
+    }
+
+    /// Of all but the accounts' ids, which a build adds and which show in the image themselves.
+    pub fn digest_of_packages(&self) -> Result<Digest> {
+        Ok(Digest::of(Lockfile { accounts: Vec::new(), ..self.clone() }.text()?.as_bytes()))
     }
 
     /// From the older set to the newer, by name and architecture.
@@ -253,6 +280,20 @@ mod tests {
             line.starts_with("  { name = \"a\", version = \"2\", release = \"1\", arch = \"x86_64\", repo = \"base\", sha256 = "),
             "{line}"
         );
+    }
+
+    #[test]
+    fn ids_of_accounts_stand_behind_the_packages_and_are_no_part_of_their_digest() {
+        let plain = lock();
+        let accounts = vec![LockedAccount::User { user: "a".into(), id: 998 }, LockedAccount::Group { group: "b \"c\"".into(), id: 997 }];
+        let with_ids = Lockfile { accounts, ..plain.clone() };
+        let text = with_ids.text().unwrap();
+        assert!(text.ends_with("\naccounts = [\n  { user = \"a\", id = 998 },\n  { group = 'b \"c\"', id = 997 },\n]\n"), "{text}");
+        assert_eq!(Lockfile::parse(&text).unwrap(), with_ids);
+        assert_eq!(with_ids.digest_of_packages().unwrap(), Digest::of(plain.text().unwrap().as_bytes()));
+        for bad in ["{ user = \"a\" }", "{ user = \"a\", group = \"a\", id = 1 }", "{ user = \"a\", id = -1 }"] {
+            assert!(Lockfile::parse(&text.replace("{ user = \"a\", id = 998 }", bad)).is_err(), "{bad}");
+        }
     }
 
     #[test]

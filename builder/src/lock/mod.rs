@@ -2,4 +2,4 @@
 
 mod lockfile;
 
-pub use lockfile::{Change, LockedPackage, Lockfile, lock_path};
+pub use lockfile::{Change, LockedAccount, LockedPackage, Lockfile, lock_path};

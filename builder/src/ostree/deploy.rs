@@ -13,7 +13,7 @@ use crate::base::{Digest, Error, ImagePath, Result, ResultExt, SourceDateEpoch};
 use crate::formats::bls;
 use crate::ostree::bare::BareRepo;
 use crate::ostree::commit::stored_xattrs;
-use crate::ostree::{Commit, Kernel};
+use crate::ostree::{Commit, CommitId, Kernel};
 use crate::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -88,6 +88,7 @@ pub fn sysroot(request: &SysrootRequest) -> Result<Sysroot> {
     let links = format!("boot.{BOOT_VERSION}.{SUB_BOOT_VERSION}");
     link(&mut root, &format!("/ostree/boot.{BOOT_VERSION}"), &links, mtime)?;
     let mut of_kernel: BTreeMap<Digest, u32> = BTreeMap::new();
+    let mut kernels: BTreeMap<CommitId, Kernel> = BTreeMap::new();
     for (index, deployment) in request.deployments.iter().enumerate() {
         let name = format!("{}.{}", deployment.commit.id, deployment.serial);
         check_out(&mut root, &repo, deployment, &format!("/ostree/deploy/{os}/deploy/{name}"), mtime)
@@ -95,7 +96,14 @@ pub fn sysroot(request: &SysrootRequest) -> Result<Sysroot> {
         let origin = format!("[origin]\nrefspec={}:{}\n", request.remote.name, request.ref_name);
         file(&mut root, &format!("/ostree/deploy/{os}/deploy/{name}.origin"), origin, mtime)?;
 
-        let kernel = Kernel::find(deployment.tree).context(|| format!("deploy {name}"))?;
+        // Two deployments of one commit have one kernel, whose checksum takes reading all of it.
+        let kernel = match kernels.get(&deployment.commit.id) {
+            Some(kernel) => kernel,
+            None => {
+                let found = Kernel::find(deployment.tree).context(|| format!("deploy {name}"))?;
+                kernels.entry(deployment.commit.id).or_insert(found)
+            }
+        };
         let serial = of_kernel.entry(kernel.bootcsum).or_insert(0);
         let boot_link = format!("{os}/{}/{serial}", kernel.bootcsum);
         link(&mut root, &format!("/ostree/{links}/{boot_link}"), &format!("../../../deploy/{os}/deploy/{name}"), mtime)?;

@@ -12,12 +12,9 @@ use crate::image;
 use crate::lock::Lockfile;
 use crate::ostree::{self, Commit, CommitId, CommitMeta, ContentIds, KnownContents, MetadataValue, Store};
 use crate::recipe::{Firmware, Recipe, Rollback, RootModel};
-use crate::rootfs::{self, BootData, BootImages, Rootfs, TriggerCache};
+use crate::rootfs::{self, BootData, BootImages, Remembered, Rootfs, TriggerCache};
 use crate::tree::FileTree;
 use std::collections::BTreeMap;
-
-/// Of libdeflate, for the archive repository: 1 is three times as fast as 6 and 8 % larger.
-const STORE_LEVEL: u32 = 1;
 
 /// Locks, fetches, composes, commits, lays out the disk and writes it in every format asked for.
 pub fn build(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Report> {
@@ -94,7 +91,9 @@ fn compose(
     stages.done("fetch");
 
     let cache = TriggerCache { outputs: settings.cache.join("outputs"), scratch: settings.cache.join("scratch") };
-    let rootfs = rootfs::compose(&packages, recipe, &cache, epoch, progress)?;
+    let remembered = Remembered::of(&lock.accounts);
+    let rootfs = rootfs::compose(&packages, recipe, &remembered, &cache, epoch, progress)?;
+    let lock = locking::remember(recipe, lock, rootfs.remembered(), settings)?;
     let mut tool_tree = rootfs::compose_tools(&tools, progress)?;
     let boot_images = rootfs::boot_images(&mut tool_tree, &BOOT_DATA, &cache, epoch)?;
     stages.done("rootfs");
@@ -106,7 +105,7 @@ fn compose(
     let (commit, previous) = commit_of(recipe, rootfs.tree(), contents, &version, store.as_ref(), epoch, progress)?;
     stages.done("commit");
 
-    let seed = ImageSeed::new(Digest::of(format!("{} {}", recipe.digest(), Digest::of(lock.text()?.as_bytes())).as_bytes()));
+    let seed = ImageSeed::new(Digest::of(format!("{} {}", recipe.digest(), lock.digest_of_packages()?).as_bytes()));
     Ok((Composed { lock, packages, tools, epoch, rootfs, boot_images, version, commit, previous, seed }, store))
 }
 
@@ -128,16 +127,21 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
     sweep(&folder);
     let mut stages = Stages::start();
     let known = KnownContents::load(settings.cache.join("contents").join(&recipe.name));
-    let (composed, store) = compose(recipe, settings, || Store::create(&settings.repo).map(Some), &known, &mut stages, progress)?;
+    if settings.images_only && recipe.deployments.rollback == Rollback::Previous {
+        return Err(Error::recipe("rollback = \"previous\" needs the tree store").hint("build without --images-only"));
+    }
+    let open_store = || if settings.images_only { Ok(None) } else { Store::create(&settings.repo).map(Some) };
+    let (composed, store) = compose(recipe, settings, open_store, &known, &mut stages, progress)?;
     known.save()?;
-    let store = store.ok_or_else(|| Error::internal("a build without a tree store"))?;
     // The disk needs nothing that the store writes: they share the cores, and the slower one shows its bar when the other is done.
     let behind = Behind::new(progress);
     let (stored, exported) = rayon::join(
         || {
             let mut stages = Stages::start();
-            store.write(&composed.commit, composed.rootfs.tree(), &recipe.reference, STORE_LEVEL, &behind)?;
-            stages.done("store");
+            if let Some(store) = &store {
+                store.write(&composed.commit, composed.rootfs.tree(), &recipe.reference, Store::LEVEL, &behind)?;
+                stages.done("store");
+            }
             Ok::<_, Error>(stages)
         },
         || {
@@ -179,8 +183,7 @@ fn export(recipe: &Recipe, settings: &Settings, disk: &DiskImage, composed: &Com
         uefi: recipe.disk.firmware.contains(&Firmware::Uefi),
         seed: composed.seed,
         epoch: composed.epoch,
-        // All but the root, whose first sectors change with every byte of the tree.
-        known_start: Some(image::KnownStart { cache: &settings.cache.join("outputs"), length: disk.layout.root().offset() }),
+        states: Some(&settings.cache.join("digests")),
     };
     let artifacts = image::export(&disk.segments, formats, &wrapping, &settings.out.join(&recipe.name), progress)?;
     let artifact = |a: image::Artifact| Artifact { format: a.format.to_string(), path: a.path, size: ByteSize(a.size), sha256: a.sha256 };

@@ -9,6 +9,7 @@ use crate::recipe::{PackageSet, Recipe};
 use crate::repos::deb::{self, DebArchive};
 use crate::repos::{PackageMeta, RepoSnapshot, rpmmd};
 use crate::resolve::{self, Chosen, Expanded, Request};
+use crate::rootfs::Remembered;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,11 +88,32 @@ pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dy
         }
     }
     let epoch = recipe.epoch.unwrap_or(SourceDateEpoch(newest));
-    let lock = Lockfile::new(epoch, input_digest(recipe)?, packages, tools)?;
+    let mut lock = Lockfile::new(epoch, input_digest(recipe)?, packages, tools)?;
+    // Ids outlive versions: what an image's hosts have in their files must not become somebody else's.
+    if recipe.lockfile().exists() {
+        match Lockfile::read(&recipe.lockfile()) {
+            Ok(before) => lock.accounts = before.accounts,
+            // It is what somebody runs `lock` for.
+            Err(error) => {
+                progress.note(&format!("warning: the lockfile that is replaced cannot be read, nor the ids of accounts in it: {error}"))
+            }
+        }
+    }
     lock.write(&recipe.lockfile())?;
     // Hundreds of thousands of names, which one core is slow to forget.
     let snapshots = image.snapshots.into_iter().chain(tool.snapshots);
     snapshots.for_each(|snapshot| snapshot.packages.into_par_iter().for_each(drop));
+    Ok(lock)
+}
+
+/// The lockfile with the ids that a build chose, written if there are new ones. `--locked` leaves the file as it is: the next build of the same
+/// packages chooses the same.
+pub fn remember(recipe: &Recipe, mut lock: Lockfile, chosen: &Remembered, settings: &Settings) -> Result<Lockfile> {
+    let rows = chosen.rows();
+    if lock.accounts != rows && !settings.locked {
+        lock.accounts = rows;
+        lock.write(&recipe.lockfile())?;
+    }
     Ok(lock)
 }
 

@@ -21,6 +21,7 @@ struct Manifest<'a> {
     /// Seconds since 1970 UTC.
     epoch: u32,
     recipe: Digest,
+    /// Of its packages: a build adds ids of accounts, which show in the image themselves.
     lockfile: Digest,
     seed: String,
     packages: Vec<Package>,
@@ -86,7 +87,7 @@ pub fn write(
         commit: commit.to_string(),
         epoch: lock.epoch.0,
         recipe: recipe.digest(),
-        lockfile: Digest::of(lock.text()?.as_bytes()),
+        lockfile: lock.digest_of_packages()?,
         seed: seed.to_string(),
         packages: packages(&lock.packages, packs),
         tools: packages(&lock.tools, tools),
@@ -111,7 +112,7 @@ pub fn write(
 pub struct ManifestInputs {
     /// Of the recipe.
     pub name: String,
-    /// Digests in hex: of the recipe's meaning, and of the lockfile.
+    /// Digests in hex: of the recipe's meaning, and of the lockfile's packages.
     pub recipe: String,
     pub lockfile: String,
 }
@@ -120,4 +121,9 @@ pub struct ManifestInputs {
 pub fn read_inputs(path: &Path) -> Result<ManifestInputs> {
     let text = std::fs::read(path).context(|| format!("read the manifest {}", path.display()))?;
     serde_json::from_slice(&text).map_err(|e| Error::integrity(format!("{} is no manifest of a build", path.display())).source(e))
+}
+
+/// What [`ManifestInputs::lockfile`] is of this lockfile.
+pub fn lockfile_digest(path: &Path) -> Result<Digest> {
+    Lockfile::read(path)?.digest_of_packages()
 }

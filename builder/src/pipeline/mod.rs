@@ -15,7 +15,7 @@ mod stages;
 
 pub use build::{build, fetch, lock, plan};
 pub use locking::Update;
-pub use manifest::{ManifestInputs, read_inputs};
+pub use manifest::{ManifestInputs, lockfile_digest, read_inputs};
 pub use provenance::{Provenance, provenance};
 pub use report::{Artifact, LockReport, LockedRow, Report, StageReport};
 pub use settings::Settings;

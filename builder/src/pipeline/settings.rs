@@ -13,6 +13,8 @@ pub struct Settings {
     pub cache: PathBuf,
     /// The tree store.
     pub repo: PathBuf,
+    /// Neither read nor write the tree store.
+    pub images_only: bool,
     /// Empty: the recipe's.
     pub formats: Vec<OutputFormat>,
     /// Threads, at least 1.

@@ -32,6 +32,9 @@ pub struct Recipe {
     pub tools: PackageSet,
     pub scriptlets: Vec<ScriptletRule>,
     pub scriptlet_default: DefaultPolicy,
+    /// Whose a file is that two packages have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<ConflictRule>,
     pub accounts: Accounts,
     pub attributes: Vec<AttributeRule>,
     pub links: Vec<LinkRule>,
@@ -176,6 +179,15 @@ pub struct ScriptletRule {
     /// First 16 or all 64 hex digits of the SHA-256 of the text, lowercase.
     pub digest: Option<String>,
     pub policy: Policy,
+    pub reason: String,
+}
+
+/// Of a file that two packages have and that differs, `package`'s is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConflictRule {
+    /// A pattern (`*`, `?`) over absolute paths.
+    pub path: String,
+    pub package: String,
     pub reason: String,
 }
 

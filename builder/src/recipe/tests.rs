@@ -276,3 +276,16 @@ fn an_rpm_md_repository_has_one_address_and_says_what_its_metadata_rests_on() {
     let digest = |mirror: &str| load_in(&project(&GOOD.replace("url = \"../packages\"", mirror), BASE)).unwrap().digest();
     assert_eq!(digest("url = \"https://a/x\""), digest("mirrorlist = \"https://b/y\""), "mirrors are no part of the intent");
 }
+
+#[test]
+fn a_row_says_whose_a_file_is_and_a_trigger_is_ruled_like_a_scriptlet() {
+    let digest = |rows: &str| load_in(&project(&format!("{GOOD}{rows}"), BASE)).map(|recipe| (recipe.digest(), recipe));
+    let plain = digest("").unwrap().0;
+    let rows = "[[conflict]]\npath = \"/etc/*\"\npackage = \"bash\"\nreason = \"theirs is newer\"\n\
+                [[scriptlet]]\npackage = \"glib2\"\nphase = \"transfiletriggerin\"\npolicy = \"skip\"\nreason = \"no desktop\"\n";
+    let (with_rows, recipe) = digest(rows).unwrap();
+    assert_ne!(plain, with_rows);
+    assert_eq!((recipe.conflicts[0].package.as_str(), recipe.scriptlets[0].phase), ("bash", Some(Phase::Transfiletriggerin)));
+    let bad = faults(&format!("{GOOD}[[conflict]]\npath = \"etc/x\"\npackage = \"bash\"\n"), BASE).join("\n");
+    assert!(bad.contains("absolute path") && bad.contains("reason"), "{bad}");
+}

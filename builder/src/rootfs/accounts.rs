@@ -1,13 +1,15 @@
 //! Users and groups of the image, with ids that do not depend on the order of installation.
 //!
 //! Debian's static accounts (base-passwd) come first, then the recipe's pinned ones, then sysusers.d: given ids as given, others downward
-//! from 999 in the order of file name and line. Planned from texts, since owners of payload files are needed before the tree exists.
+//! from 999 in the order of file name and line, unless an earlier build gave one. Planned from texts, since owners of payload files are needed
+//! before the tree exists.
 
 use crate::base::{Error, ImagePath, Result};
 use crate::formats::conf::passwd::{GroupEntry, PasswdEntry, parse_group, parse_passwd};
 use crate::formats::conf::sysusers::{self, Line, PrimaryGroup};
-use crate::tree::{Attributes, Edit, FileTree, Inode};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::rootfs::remembered::Remembered;
+use crate::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
+use std::collections::BTreeSet;
 
 /// Highest id given to a system account (login.defs SYS_UID_MAX).
 const SYSTEM_ID_MAX: u32 = 999;
@@ -46,12 +48,27 @@ pub struct Accounts {
     base_groups: usize,
     /// Users that sysusers marks `u!`.
     locked: BTreeSet<String>,
+    /// What earlier builds chose, and what this one chose itself.
+    remembered: Remembered,
+    chosen: Remembered,
 }
 
 impl Accounts {
     /// `sysusers_texts` in the order of `conf_files::read_all`; base texts in passwd(5) and group(5) form (may be empty).
     pub fn plan(sysusers_texts: &[(String, String)], base_passwd: &str, base_group: &str, pinned: &Pinned) -> Result<Accounts> {
-        let mut plan = Accounts { users: parse_passwd(base_passwd)?, groups: parse_group(base_group)?, ..Accounts::default() };
+        Self::plan_all(sysusers_texts, &[], [base_passwd, base_group], pinned, &Remembered::default())
+    }
+
+    /// The same with `further` lines, which count after those of the texts.
+    pub fn plan_all(
+        sysusers_texts: &[(String, String)],
+        further: &[Line],
+        [base_passwd, base_group]: [&str; 2],
+        pinned: &Pinned,
+        remembered: &Remembered,
+    ) -> Result<Accounts> {
+        let (users, groups) = (parse_passwd(base_passwd)?, parse_group(base_group)?);
+        let mut plan = Accounts { users, groups, remembered: remembered.clone(), ..Accounts::default() };
         (plan.base_users, plan.base_groups) = (plan.users.len(), plan.groups.len());
         if plan.user("root").is_none() {
             plan.groups.push(GroupEntry { name: "root".into(), password: "x".into(), gid: 0, members: Vec::new() });
@@ -62,6 +79,7 @@ impl Accounts {
         for (name, text) in sysusers_texts {
             lines.extend(sysusers::parse(name, text)?);
         }
+        lines.extend_from_slice(further);
         // Given ids first, so that no allocated id takes one that a later file asks for.
         for given in [true, false] {
             for line in &lines {
@@ -137,7 +155,10 @@ impl Accounts {
         .map(|(path, at, mode, gid)| (path, text[at].clone(), mode, gid))
         {
             let path = ImagePath::parse(path)?;
-            tree.insert(&path, Inode::file(text.into_bytes(), Attributes { gid, ..Attributes::root(mode) }), Edit::Replace)?;
+            // A distribution that ships the file says who may read it.
+            let shipped = tree.get(&path).map(|id| tree.inode(id)).filter(|inode| matches!(inode.kind, NodeKind::File(_)));
+            let attributes = shipped.map_or(Attributes { gid, ..Attributes::root(mode) }, |inode| inode.attributes.clone());
+            tree.insert(&path, Inode::file(text.into_bytes(), attributes), Edit::Replace)?;
             written.push(path);
         }
         Ok(written)
@@ -212,7 +233,7 @@ impl Accounts {
             Line::Group { name, gid } if self.gid(name).is_none() => match gid {
                 Some(gid) if given && self.group_name(*gid).is_none() => self.add_group(name, *gid),
                 _ if !given => {
-                    let id = self.free_id(name)?;
+                    let id = self.choose_gid(name)?;
                     self.add_group(name, id);
                 }
                 _ => {}
@@ -230,7 +251,7 @@ impl Accounts {
                     // A group of the same name lends its id, as in systemd-sysusers.
                     _ => match self.gid(name).filter(|&id| self.user_name(id).is_none() && *group == PrimaryGroup::Own) {
                         Some(id) => id,
-                        None => self.free_id(name)?,
+                        None => self.choose_uid(name)?,
                     },
                 };
                 let gid = match group {
@@ -250,7 +271,7 @@ impl Accounts {
 
     fn member(&mut self, user: &str, group: &str) -> Result<()> {
         if self.gid(group).is_none() {
-            let id = self.free_id(group)?;
+            let id = self.choose_gid(group)?;
             self.add_group(group, id);
         }
         if let Some(entry) = self.groups.iter_mut().find(|g| g.name == group)
@@ -266,62 +287,71 @@ impl Accounts {
         if let Some(gid) = self.gid(name) {
             return Ok(gid);
         }
-        let gid = if self.group_name(preferred).is_none() { preferred } else { self.free_id(name)? };
+        let gid = if self.group_name(preferred).is_none() { preferred } else { self.choose_gid(name)? };
+        if self.chosen.users.get(name) == Some(&gid) {
+            self.chosen.groups.insert(name.to_owned(), gid);
+        }
         self.add_group(name, gid);
         Ok(gid)
     }
 
-    /// The highest system id that neither a user nor a group has.
-    fn free_id(&self, name: &str) -> Result<u32> {
-        let taken: BTreeMap<u32, ()> = self.users.iter().map(|u| (u.uid, ())).chain(self.groups.iter().map(|g| (g.gid, ()))).collect();
-        (1..=SYSTEM_ID_MAX)
-            .rev()
-            .find(|id| !taken.contains_key(id))
-            .ok_or_else(|| Error::recipe(format!("no system id below 1000 is left for {name}")))
+    fn choose_uid(&mut self, name: &str) -> Result<u32> {
+        let before = self.remembered.users.get(name).copied();
+        let id = self.free_id(name, before)?;
+        self.chosen.users.insert(name.to_owned(), id);
+        Ok(id)
+    }
+
+    fn choose_gid(&mut self, name: &str) -> Result<u32> {
+        let before = self.remembered.groups.get(name).copied();
+        let id = self.free_id(name, before)?;
+        self.chosen.groups.insert(name.to_owned(), id);
+        Ok(id)
+    }
+
+    /// The one that it had before; else the highest system id that neither a user nor a group has or had.
+    fn free_id(&self, name: &str, before: Option<u32>) -> Result<u32> {
+        let taken: BTreeSet<u32> = self.users.iter().map(|u| u.uid).chain(self.groups.iter().map(|g| g.gid)).collect();
+        if let Some(id) = before.filter(|id| !taken.contains(id)) {
+            return Ok(id);
+        }
+        let is_free = |id: &u32| !taken.contains(id) && !self.remembered.has_id(*id);
+        let none = || Error::recipe(format!("no system id below 1000 is left for {name}"));
+        (1..=SYSTEM_ID_MAX).rev().find(is_free).ok_or_else(none)
+    }
+
+    /// Every id that this or an earlier build chose.
+    pub fn remembered(&self) -> Remembered {
+        let mut all = self.remembered.clone();
+        all.users.extend(self.chosen.users.clone());
+        all.groups.extend(self.chosen.groups.clone());
+        all
+    }
+
+    /// Accounts and memberships that a program added to the files that `write` wrote.
+    pub fn adopt(&mut self, passwd: &str, group: &str) -> Result<()> {
+        for entry in parse_passwd(passwd)? {
+            if self.user(&entry.name).is_none() {
+                self.users.push(entry);
+            }
+        }
+        for entry in parse_group(group)? {
+            match self.groups.iter_mut().find(|known| known.name == entry.name) {
+                Some(known) => {
+                    known.members.extend(entry.members);
+                    known.members.sort();
+                    known.members.dedup();
+                }
+                None => self.groups.push(entry),
+            }
+        }
+        let (users, groups) = (self.base_users, self.base_groups);
+        self.users[users..].sort_by_key(|user| user.uid);
+        self.groups[groups..].sort_by_key(|group| group.gid);
+        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PASSWD: &str = "root:*:0:0:root:/root:/bin/bash\n";
-    const GROUP: &str = "root:*:0:\nshadow:*:42:\n";
-
-    fn texts(text: &str) -> Vec<(String, String)> {
-        vec![("a.conf".into(), text.into())]
-    }
-
-    #[test]
-    fn ids_are_given_then_allocated_downward() {
-        let pinned = Pinned { groups: vec![PinnedGroup { name: "docker".into(), gid: 999 }], ..Pinned::default() };
-        let accounts = Accounts::plan(&texts("u first - \"F\"\ng tty 5\nu later 998\nm first docker\n"), PASSWD, GROUP, &pinned).unwrap();
-        assert_eq!((accounts.uid("later"), accounts.uid("first"), accounts.gid("first")), (Some(998), Some(997), Some(997)));
-        assert_eq!(accounts.gid("docker"), Some(999));
-        assert!(accounts.groups().iter().any(|g| g.name == "docker" && g.members == ["first"]));
-    }
-
-    #[test]
-    fn a_collision_and_an_unknown_owner_are_named() {
-        let pinned = Pinned {
-            groups: vec![PinnedGroup { name: "x".into(), gid: 42 }, PinnedGroup { name: "shadow".into(), gid: 43 }],
-            ..Pinned::default()
-        };
-        let error = Accounts::plan(&[], PASSWD, GROUP, &pinned).unwrap_err().to_string();
-        assert!(error.contains("42 of shadow") && error.contains("not 43"), "{error}");
-        let accounts = Accounts::plan(&[], PASSWD, GROUP, &Pinned::default()).unwrap();
-        let error = accounts.owner("root", "_ssh", "openssh-client", "/usr/bin/ssh-agent").unwrap_err();
-        assert!(error.to_string().contains("_ssh") && error.hint_text().is_some());
-    }
-
-    #[test]
-    fn the_files_have_fixed_modes_and_no_date() {
-        let accounts = Accounts::plan(&texts("u! etcd"), PASSWD, GROUP, &Pinned::default()).unwrap();
-        let mut tree = FileTree::new();
-        accounts.write(&mut tree).unwrap();
-        let shadow = tree.at("/etc/shadow").unwrap();
-        assert_eq!((shadow.attributes.mode, shadow.attributes.gid), (0o640, 42));
-        let text = String::from_utf8(tree.read("/etc/shadow").unwrap().unwrap()).unwrap();
-        assert_eq!(text, "root:*::0:99999:7:::\netcd:!*::0:99999:7:::\n");
-    }
-}
+#[path = "accounts_tests.rs"]
+mod tests;

@@ -5,6 +5,7 @@
 
 use crate::base::{Blob, Error, ImagePath, Result, ResultExt, SourceDateEpoch};
 use crate::rootfs::sandbox::{Checkout, Exit};
+use crate::rootfs::scriptlets::Script;
 use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
 use std::collections::BTreeMap;
 use std::fs;
@@ -51,19 +52,20 @@ impl Watched {
         Ok(Watched { checkout, stamps })
     }
 
-    /// As rpm runs it: the interpreter with its own arguments, the file of the text, and the number of installed instances.
-    pub fn run_script(&self, interpreter: &[String], text: &str, epoch: SourceDateEpoch) -> Result<Exit> {
+    /// As rpm runs it: the interpreter with its own arguments, the file of the text, and the counts of installed packages.
+    pub fn run_script(&self, run: &Script, epoch: SourceDateEpoch) -> Result<Exit> {
         let script = self.checkout.host(&ImagePath::parse(SCRIPT)?);
-        let mut argv: Vec<&str> = interpreter.iter().map(String::as_str).collect();
-        if !text.is_empty() {
+        let mut argv: Vec<&str> = run.interpreter.iter().map(String::as_str).collect();
+        if !run.text.is_empty() {
             fs::remove_file(&script).ok();
             fs::File::create_new(&script)
-                .and_then(|mut file| file.write_all(text.as_bytes()))
+                .and_then(|mut file| file.write_all(run.text.as_bytes()))
                 .context(|| "write a scriptlet into the sandbox")?;
-            argv.extend([SCRIPT, "1"]);
+            argv.push(SCRIPT);
+            argv.extend(&run.arguments);
         }
         let environment = [("RPM_INSTALL_PREFIX", ""), ("DEBIAN_FRONTEND", "noninteractive")];
-        let exit = self.checkout.run_to_exit(&argv, &environment, epoch);
+        let exit = self.checkout.run_to_exit(&argv, &environment, run.input.as_bytes(), epoch);
         fs::remove_file(&script).ok();
         exit
     }

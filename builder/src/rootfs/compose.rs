@@ -1,18 +1,19 @@
 //! The order of composition: payloads, what the recipe changes in them, scriptlets, overlay, accounts, units, triggers, initramfs, shape, seal.
 
-use crate::base::{Error, ImagePath, Progress, Result, ResultExt, SourceDateEpoch};
-use crate::fetch::{Pack, PackEntry};
-use crate::formats::rpm::{FileKind, Phase};
+use crate::base::{Error, ImagePath, Progress, Result, SourceDateEpoch};
+use crate::fetch::Pack;
 use crate::recipe::{InitramfsGenerator, Recipe, SelinuxMode};
 use crate::rootfs::accounts::{Accounts, Pinned, PinnedGroup, PinnedUser};
+use crate::rootfs::install::{Installation, Rules, Surroundings};
 use crate::rootfs::labels::{self, Labels};
 use crate::rootfs::ledger::{Ledger, LedgerRow};
+use crate::rootfs::remembered::Remembered;
 use crate::rootfs::triggers::TriggerCache;
 use crate::rootfs::{
-    ca_certificates, initramfs, normalize, overlay, presets, rpm_database, scriptlets, shape, sysusers, tmpfiles, triggers,
+    ca_certificates, initramfs, normalize, order, overlay, payloads, presets, rpm_database, shape, standard_triggers, sysusers, tmpfiles,
+    triggers,
 };
-use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
-use std::collections::BTreeMap;
+use crate::tree::{Attributes, Edit, FileTree, Inode};
 
 /// A sealed tree: composed, normalised, in OSTree shape. Only [`compose`] makes one.
 pub struct Rootfs {
@@ -20,6 +21,7 @@ pub struct Rootfs {
     kernel_version: Option<String>,
     ledger: Ledger,
     labels: Option<Labels>,
+    remembered: Remembered,
 }
 
 impl Rootfs {
@@ -36,42 +38,44 @@ impl Rootfs {
         self.labels.as_ref()
     }
 
+    /// Ids that this or an earlier build chose.
+    pub fn remembered(&self) -> &Remembered {
+        &self.remembered
+    }
+
     /// What every scriptlet and trigger did.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 }
 
-/// Who owns an inode, by name, until the accounts are planned.
-struct Owner {
-    id: InodeId,
-    user: String,
-    group: String,
-    package: String,
-    path: ImagePath,
-}
-
-/// Top-level directories that are links into /usr in a merged-/usr system; a package may still name a path through them.
-const MERGED: [&str; 5] = ["/bin", "/sbin", "/lib", "/lib64", "/lib32"];
-
-/// `packs` in the order of installation.
-pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: SourceDateEpoch, progress: &dyn Progress) -> Result<Rootfs> {
+/// The image of `packs`, in whichever order they come. `remembered`: the ids that an earlier build chose.
+pub fn compose(
+    packs: &[Pack],
+    recipe: &Recipe,
+    remembered: &Remembered,
+    cache: &TriggerCache,
+    epoch: SourceDateEpoch,
+    progress: &dyn Progress,
+) -> Result<Rootfs> {
     let mut ledger = Ledger::default();
-    let (mut tree, owners) = payloads(packs, progress)?;
-    let accounts = accounts_of(&mut tree, recipe, &owners)?;
+    let packs = order::of(packs);
+    let packs = packs.as_slice();
+    let around = Surroundings { cache, epoch, progress };
+    let rules = Rules {
+        scriptlets: &recipe.scriptlets,
+        default: Some(recipe.scriptlet_default),
+        conflicts: &recipe.conflicts,
+        pinned: pinned(recipe),
+        remembered: remembered.clone(),
+    };
+    let (mut tree, mut installation) = Installation::unpack(packs, &rules, around)?;
 
-    adjust(&mut tree, recipe, &accounts)?;
+    adjust(&mut tree, recipe, &installation.accounts)?;
     if recipe.selinux.mode != SelinuxMode::Disabled {
         ledger.push(LedgerRow::stage("selinux", labels::configure(&mut tree, &recipe.selinux, epoch)?));
     }
-    let (actions, mut rows) = scriptlets::decide(&scriptlets::of(packs), &recipe.scriptlets, recipe.scriptlet_default)?;
-    scriptlets::apply_alternatives(&mut tree, &actions, &mut rows)?;
-    let executor = scriptlets::Executor { accounts: &accounts, cache, epoch, progress };
-    if actions.iter().any(|action| !matches!(action.work, scriptlets::Work::Alternative(_))) {
-        // Programs ask for names.
-        accounts.write(&mut tree)?;
-        executor.run(&mut tree, &actions, &|phase| phase != Phase::Posttrans, &mut rows)?;
-    }
+    installation.run_scriptlets(&mut tree, around)?;
 
     for folder in &recipe.overlays {
         let written = overlay::apply(&mut tree, &folder.path, epoch)?;
@@ -84,11 +88,11 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
         rpm_database::write(&mut tree, folder, packs, epoch)?;
         ledger.push(LedgerRow::stage("rpmdb", vec![folder.join("rpmdb.sqlite")?]));
     }
-    ledger.push(LedgerRow::stage("sysusers", accounts.write(&mut tree)?));
-    sysusers::write_static(&mut tree, &accounts)?;
-    ledger.push(LedgerRow::stage("tmpfiles", tmpfiles::apply(&mut tree, &accounts, &["/etc", "/usr"])?));
+    ledger.push(LedgerRow::stage("sysusers", installation.accounts.write(&mut tree)?));
+    sysusers::write_static(&mut tree, &installation.accounts)?;
+    ledger.push(LedgerRow::stage("tmpfiles", tmpfiles::apply(&mut tree, &installation.accounts, &["/etc", "/usr"])?));
     let units = presets::Units {
-        enable: enabled(&tree, recipe)?,
+        enable: enabled(&tree, recipe, installation.enabled())?,
         disable: recipe.units.disable.clone(),
         mask: recipe.units.mask.clone(),
         default: Some(recipe.units.default.clone()),
@@ -101,15 +105,16 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
     if let Some(version) = &kernel_version {
         initramfs::place_kernel(&mut tree, version)?;
     }
-    let mut standard = triggers::standard(kernel_version.as_deref());
+    let mut standard = standard_triggers::standard(&tree, kernel_version.as_deref());
     standard.extend(labels::policy_trigger(&tree, packs, &recipe.selinux));
     progress.begin("triggers", standard.len() as u64, "programs");
     for trigger in &standard {
         ledger.push(LedgerRow::trigger(trigger.name, triggers::run(&mut tree, trigger, cache, epoch)?));
         progress.advance(1);
     }
-    executor.run(&mut tree, &actions, &|phase| phase == Phase::Posttrans, &mut rows)?;
-    ledger.extend(rows.into_iter().map(LedgerRow::scriptlet));
+    installation.run_last(&mut tree, around)?;
+    let accounts = installation.accounts.clone();
+    ledger.extend(installation.rows().into_iter().map(LedgerRow::scriptlet));
     if recipe.selinux.mode != SelinuxMode::Disabled {
         ledger.push(LedgerRow::stage("selinux aliases", labels::substitute(&mut tree, &recipe.selinux, epoch)?));
     }
@@ -131,15 +136,17 @@ pub fn compose(packs: &[Pack], recipe: &Recipe, cache: &TriggerCache, epoch: Sou
         let count = labels.apply(&mut tree)?;
         progress.note(&format!("{count} inodes labelled by {} file contexts", labels.line_count()));
     }
-    Ok(Rootfs { tree, kernel_version, ledger, labels })
+    Ok(Rootfs { tree, kernel_version, ledger, labels, remembered: accounts.remembered() })
 }
 
 /// The unit by which the root grows; an overlay brings it.
 const GROW: &str = "atomic-grow-root.service";
 
-/// The recipe's units, and the one that a growing root needs.
-fn enabled(tree: &FileTree, recipe: &Recipe) -> Result<Vec<String>> {
+/// The recipe's units, the one that a growing root needs, and those of scriptlets that are there and that the recipe does not disable.
+fn enabled(tree: &FileTree, recipe: &Recipe, scripted: Vec<String>) -> Result<Vec<String>> {
     let mut names = recipe.units.enable.clone();
+    let is_there = |name: &String| tree.at(&format!("/usr/lib/systemd/system/{name}")).is_some();
+    names.extend(scripted.into_iter().filter(|name| is_there(name) && !recipe.units.disable.contains(name)));
     if recipe.disk.grow && !names.iter().any(|name| name == GROW) {
         if tree.at(&format!("/usr/lib/systemd/system/{GROW}")).is_none() {
             return Err(Error::recipe(format!("[disk] grow = true, but no file of the image is the unit {GROW}"))
@@ -152,108 +159,26 @@ fn enabled(tree: &FileTree, recipe: &Recipe) -> Result<Vec<String>> {
 
 /// The tree of a set of tool packages: payloads alone, owned by root. It never becomes an image.
 pub fn compose_tools(packs: &[Pack], progress: &dyn Progress) -> Result<FileTree> {
-    payloads(packs, progress).map(|(tree, _)| tree)
-}
-
-fn payloads(packs: &[Pack], progress: &dyn Progress) -> Result<(FileTree, Vec<Owner>)> {
-    progress.begin("compose", packs.len() as u64, "packages");
     let mut tree = FileTree::new();
-    let mut owners = Vec::new();
-    // Links of the base system first: every other package's paths go through them.
-    let (base, rest): (Vec<&Pack>, Vec<&Pack>) =
-        packs.iter().partition(|p| ["base-files", "filesystem"].contains(&p.metadata().nevra.name.as_str()));
-    for pack in base.into_iter().chain(rest) {
-        let package = pack.metadata().nevra.to_string();
-        let mut groups: BTreeMap<u32, InodeId> = BTreeMap::new();
-        for entry in pack.entries() {
-            if entry.flags.is_ghost() {
-                continue;
-            }
-            let path = merged(&tree, &entry.path)?;
-            place(&mut tree, pack, entry, &path, &mut groups, &mut owners, &package).context(|| format!("package {package}"))?;
-        }
-        progress.advance(1);
-    }
-    Ok((tree, owners))
+    payloads::lay(&mut tree, &order::of(packs), &[], progress)?;
+    Ok(tree)
 }
 
-/// `/lib/x` becomes `/usr/lib/x` where /lib is a link of the tree; no other link is ever followed.
-fn merged(tree: &FileTree, path: &ImagePath) -> Result<ImagePath> {
-    for top in MERGED {
-        let top = ImagePath::parse(top)?;
-        if *path != top && path.starts_with(&top) && tree.get(&top).is_some_and(|id| matches!(tree.inode(id).kind, NodeKind::Symlink(_))) {
-            return ImagePath::parse([b"/usr".as_slice(), path.as_bytes()].concat());
-        }
-    }
-    Ok(path.clone())
-}
-
-fn place(
-    tree: &mut FileTree,
-    pack: &Pack,
-    entry: &PackEntry,
-    path: &ImagePath,
-    groups: &mut BTreeMap<u32, InodeId>,
-    owners: &mut Vec<Owner>,
-    package: &str,
-) -> Result<()> {
-    if let Some(&first) = entry.link_group.as_ref().and_then(|g| groups.get(g)) {
-        return tree.link(path, first);
-    }
-    let mut attributes = Attributes { mtime: i64::from(entry.mtime), ..Attributes::root(entry.mode) };
-    if let Some(capability) = &entry.capability {
-        attributes.xattrs.insert(b"security.capability".as_slice().into(), capability.as_slice().into());
-    }
-    let kind = match &entry.kind {
-        FileKind::Directory => NodeKind::Directory(BTreeMap::new()),
-        FileKind::File => NodeKind::File(pack.blob(entry)),
-        FileKind::Symlink { target } => NodeKind::Symlink(target.as_slice().into()),
-        FileKind::CharDevice { major, minor } => NodeKind::CharDevice { major: *major, minor: *minor },
-        FileKind::BlockDevice { major, minor } => NodeKind::BlockDevice { major: *major, minor: *minor },
-        FileKind::Fifo => NodeKind::Fifo,
-        FileKind::Socket => NodeKind::Socket,
-    };
-    if let (NodeKind::Directory(_), Some(id)) = (&kind, tree.get(path)) {
-        match &tree.inode(id).kind {
-            // Packages share directories; the first one's attributes hold. A link to a directory stays a link, as in rpm.
-            NodeKind::Directory(_) | NodeKind::Symlink(_) => return Ok(()),
-            _ => {}
-        }
-    }
-    let id = tree.insert(path, Inode { kind, attributes }, Edit::Replace)?;
-    if let Some(group) = entry.link_group {
-        groups.insert(group, id);
-    }
-    owners.push(Owner { id, user: entry.user.clone(), group: entry.group.clone(), package: package.to_string(), path: path.clone() });
-    Ok(())
-}
-
-fn accounts_of(tree: &mut FileTree, recipe: &Recipe, owners: &[Owner]) -> Result<Accounts> {
+fn pinned(recipe: &Recipe) -> Pinned {
     use crate::recipe::PrimaryGroup;
-    let pinned = Pinned {
-        users: recipe
-            .accounts
-            .users
-            .iter()
-            .map(|u| PinnedUser {
-                name: u.name.clone(),
-                uid: u.uid,
-                gid: if let PrimaryGroup::Gid(gid) = &u.group { Some(*gid) } else { None },
-                group: if let PrimaryGroup::Name(name) = &u.group { Some(name.clone()) } else { None },
-                home: Some(u.home.clone()),
-                shell: Some(u.shell.clone()),
-                gecos: Some(u.gecos.clone()),
-            })
-            .collect(),
-        groups: recipe.accounts.groups.iter().map(|g| PinnedGroup { name: g.name.clone(), gid: g.gid }).collect(),
+    let user = |u: &crate::recipe::User| PinnedUser {
+        name: u.name.clone(),
+        uid: u.uid,
+        gid: if let PrimaryGroup::Gid(gid) = &u.group { Some(*gid) } else { None },
+        group: if let PrimaryGroup::Name(name) = &u.group { Some(name.clone()) } else { None },
+        home: Some(u.home.clone()),
+        shell: Some(u.shell.clone()),
+        gecos: Some(u.gecos.clone()),
     };
-    let accounts = sysusers::plan(tree, &pinned)?;
-    for owner in owners {
-        let (uid, gid) = accounts.owner(&owner.user, &owner.group, &owner.package, &owner.path.to_string())?;
-        let attributes = &mut tree.inode_mut(owner.id).attributes;
-        (attributes.uid, attributes.gid) = (uid, gid);
+    Pinned {
+        users: recipe.accounts.users.iter().map(user).collect(),
+        groups: recipe.accounts.groups.iter().map(|g| PinnedGroup { name: g.name.clone(), gid: g.gid }).collect(),
     }
-    Ok(accounts)
 }
 
 /// The recipe's `[[copy]]` and `[[attribute]]` rows.

@@ -6,7 +6,8 @@ use crate::formats::conf::file_contexts::FileContexts;
 use crate::formats::rpm::Phase;
 use crate::recipe::{Selinux, SelinuxMode};
 use crate::rootfs::maintainer_script;
-use crate::rootfs::triggers::{Trigger, selinux_inputs};
+use crate::rootfs::standard_triggers::selinux_inputs;
+use crate::rootfs::triggers::Trigger;
 use crate::tree::{Attributes, Edit, FileTree, Inode};
 use rayon::prelude::*;
 

@@ -15,6 +15,9 @@ pub struct LedgerRow {
     /// `understood`, `native`, `lua`, `skip`, `sandbox`, `trigger` or `stage`.
     pub handler: String,
     pub reason: Option<String>,
+    /// Of a trigger of a package: the package that set it off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_off_by: Option<String>,
     /// Paths changed, sorted.
     pub paths: Vec<String>,
     /// Exit status and output of a scriptlet that failed and does not stop an installation.
@@ -38,6 +41,7 @@ impl LedgerRow {
             digest: Some(row.digest),
             handler: row.handler,
             reason: Some(row.reason),
+            set_off_by: row.set_off_by,
             paths: row.paths,
             failure: row.failure,
         }
@@ -46,7 +50,16 @@ impl LedgerRow {
     fn of(name: &str, handler: &str, paths: Vec<ImagePath>) -> Self {
         let mut paths: Vec<String> = paths.iter().map(ImagePath::to_string).collect();
         paths.sort();
-        LedgerRow { package: None, phase: name.to_string(), digest: None, handler: handler.to_string(), reason: None, paths, failure: None }
+        LedgerRow {
+            package: None,
+            phase: name.to_string(),
+            digest: None,
+            handler: handler.to_string(),
+            reason: None,
+            set_off_by: None,
+            paths,
+            failure: None,
+        }
     }
 }
 

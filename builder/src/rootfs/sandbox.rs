@@ -11,7 +11,7 @@ use self::jail::Jail;
 use crate::base::{Blob, Error, ImagePath, Result, ResultExt, SourceDateEpoch, remove_tree};
 use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
@@ -119,9 +119,22 @@ impl Checkout {
         Ok(())
     }
 
+    /// What a program reads: a file without a name, since a pipe could fill up before anybody reads.
+    fn input(&self, bytes: &[u8]) -> Result<Stdio> {
+        if bytes.is_empty() {
+            return Ok(Stdio::null());
+        }
+        let path = self.top.with_extension("input");
+        let doing = || format!("write {}", path.display());
+        let mut file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path).context(doing)?;
+        fs::remove_file(&path).context(doing)?;
+        file.write_all(bytes).and_then(|()| file.rewind()).context(doing)?;
+        Ok(file.into())
+    }
+
     /// Runs `argv` with `/` at the checkout; its whole output, or an error with the end of it.
     pub fn run(&self, argv: &[&str], environment: &[(&str, &str)], epoch: SourceDateEpoch) -> Result<String> {
-        let exit = self.run_to_exit(argv, environment, epoch)?;
+        let exit = self.run_to_exit(argv, environment, &[], epoch)?;
         if exit.code == 0 {
             return Ok(exit.output);
         }
@@ -131,14 +144,14 @@ impl Checkout {
     }
 
     /// The same, where a failure of the program is an answer; an error is one of the sandbox.
-    pub(super) fn run_to_exit(&self, argv: &[&str], environment: &[(&str, &str)], epoch: SourceDateEpoch) -> Result<Exit> {
+    pub(super) fn run_to_exit(&self, argv: &[&str], environment: &[(&str, &str)], input: &[u8], epoch: SourceDateEpoch) -> Result<Exit> {
         let what = argv.join(" ");
         let program = argv.first().ok_or_else(|| Error::internal("no program to run in the sandbox"))?;
         let output = self.top.with_extension("log");
         let log = File::create(&output).context(|| format!("create {}", output.display()))?;
         let log2 = log.try_clone().context(|| "duplicate a log")?;
         let mut command = Command::new(program);
-        command.args(&argv[1..]).env_clear().stdin(Stdio::null()).stdout(log).stderr(log2);
+        command.args(&argv[1..]).env_clear().stdin(self.input(input)?).stdout(log).stderr(log2);
         command
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", "/root")

@@ -6,10 +6,24 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
     Statement(String),
-    If { arms: Vec<(String, Vec<Node>)>, otherwise: Vec<Node> },
-    Case { word: String, arms: Vec<(String, Vec<Node>)> },
-    Loop { head: String, body: Vec<Node> },
-    Function { name: String, body: Vec<Node> },
+    If {
+        arms: Vec<(String, Vec<Node>)>,
+        otherwise: Vec<Node>,
+    },
+    Case {
+        word: String,
+        arms: Vec<(String, Vec<Node>)>,
+    },
+    Loop {
+        head: String,
+        body: Vec<Node>,
+    },
+    Function {
+        name: String,
+        body: Vec<Node>,
+    },
+    /// `{ …; }` without a redirection behind it.
+    Group(Vec<Node>),
 }
 
 /// Nesting that is followed; a deeper script is not understood.
@@ -181,6 +195,11 @@ impl Parser {
                     // What follows `done` (a redirection) belongs to the head.
                     let tail = self.next()?;
                     Node::Loop { head: statement + tail.strip_prefix("done")?, body }
+                }
+                "{" if statement == "{" => {
+                    let body = self.block(&["}"], depth)?;
+                    self.expect("}")?;
+                    Node::Group(body)
                 }
                 "then" | "else" | "elif" | "fi" | "do" | "done" | "esac" | ";;" | "{" | "}" => return None,
                 _ => match statement.strip_suffix("()").map(str::trim) {

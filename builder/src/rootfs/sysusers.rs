@@ -4,8 +4,10 @@
 
 use crate::base::{Error, ImagePath, Result};
 use crate::formats::conf::quote;
+use crate::formats::conf::sysusers::Line;
 use crate::rootfs::accounts::{Accounts, Pinned};
 use crate::rootfs::conf_files;
+use crate::rootfs::remembered::Remembered;
 use crate::tree::{Attributes, Edit, FileTree, Inode};
 use std::fmt::Write as _;
 
@@ -17,12 +19,22 @@ pub fn texts(tree: &FileTree) -> Result<Vec<(String, String)>> {
     conf_files::read_all(tree, &DIRECTORIES, ".conf")
 }
 
-/// Plans from what is in the tree: sysusers.d, and base-passwd's masters where they are.
-pub fn plan(tree: &FileTree, pinned: &Pinned) -> Result<Accounts> {
-    let base = |path: &str| -> Result<String> {
-        String::from_utf8(tree.read(path)?.unwrap_or_default()).map_err(|_| Error::integrity(format!("{path} is not UTF-8")))
-    };
-    Accounts::plan(&texts(tree)?, &base("/usr/share/base-passwd/passwd.master")?, &base("/usr/share/base-passwd/group.master")?, pinned)
+/// Plans from what is in the tree: sysusers.d, `further` lines, and the base system's accounts: base-passwd's masters, or the files of `setup`.
+pub fn plan(tree: &FileTree, pinned: &Pinned, further: &[Line], remembered: &Remembered) -> Result<Accounts> {
+    let masters = ["/usr/share/base-passwd/passwd.master", "/usr/share/base-passwd/group.master"];
+    let [passwd, group] = if tree.at(masters[0]).is_some() { masters } else { FILES };
+    Accounts::plan_all(&texts(tree)?, further, [&text(tree, passwd)?, &text(tree, group)?], pinned, remembered)
+}
+
+const FILES: [&str; 2] = ["/etc/passwd", "/etc/group"];
+
+/// Takes over what programs have added since `Accounts::write`.
+pub fn adopt(tree: &FileTree, accounts: &mut Accounts) -> Result<()> {
+    accounts.adopt(&text(tree, FILES[0])?, &text(tree, FILES[1])?)
+}
+
+fn text(tree: &FileTree, path: &str) -> Result<String> {
+    String::from_utf8(tree.read(path)?.unwrap_or_default()).map_err(|_| Error::integrity(format!("{path} is not UTF-8")))
 }
 
 /// Every account of the image as sysusers lines with ids.
@@ -65,7 +77,7 @@ mod tests {
             let inode = Inode::file(text.as_bytes(), Attributes::root(0o644));
             tree.insert(&ImagePath::parse(path).unwrap(), inode, Edit::Create).unwrap();
         }
-        let accounts = plan(&tree, &Pinned::default()).unwrap();
+        let accounts = plan(&tree, &Pinned::default(), &[], &Remembered::default()).unwrap();
         assert_eq!((accounts.gid("video"), accounts.uid("good"), accounts.uid("bad")), (Some(999), Some(998), None));
         let again = Accounts::plan(&[("x".into(), static_lines(&accounts))], "", "", &Pinned::default()).unwrap();
         assert_eq!((again.users(), again.groups()), (accounts.users(), accounts.groups()));

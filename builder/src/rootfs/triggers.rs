@@ -6,6 +6,7 @@ use crate::base::{AtomicFile, Blob, Digest, Error, Hasher, ImagePath, Result, Re
 use crate::rootfs::Checkout;
 use crate::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// One program and what it reads and writes.
@@ -27,113 +28,6 @@ pub struct TriggerCache {
     pub scratch: PathBuf,
 }
 
-/// What a program needs besides its data: the merged /usr links, the linker's files, the libraries and a shell.
-/// Everything else in /usr/bin stays outside: container engines are big, and copying them would take longer than any of these programs.
-fn programs(path: &ImagePath, names: &[&str]) -> bool {
-    let text = path.as_bytes();
-    let linker = !text[1..].contains(&b'/') || below(path, &["/etc/ld.so"]);
-    let named = |folder: &str| {
-        text.strip_prefix(folder.as_bytes()).is_some_and(|n| ["sh", "dash", "bash", "mkdir"].iter().chain(names).any(|w| w.as_bytes() == n))
-    };
-    linker || library(path) || named("/usr/bin/") || named("/usr/sbin/")
-}
-
-/// Shared objects where the linker looks for them, and systemd's own.
-fn library(path: &ImagePath) -> bool {
-    let inside = |folder: &str| {
-        let rest = path.as_bytes().strip_prefix(folder.as_bytes())?;
-        Some(!rest.contains(&b'/') && rest.windows(3).any(|w| w == b".so"))
-    };
-    [
-        "/usr/lib/",
-        "/usr/lib64/",
-        "/usr/lib/x86_64-linux-gnu/",
-        "/usr/lib/x86_64-linux-gnu/systemd/",
-        "/usr/lib/systemd/",
-        "/usr/lib64/systemd/",
-    ]
-    .iter()
-    .any(|folder| inside(folder) == Some(true))
-}
-
-fn below(path: &ImagePath, places: &[&str]) -> bool {
-    places.iter().any(|p| path.as_bytes().starts_with(p.as_bytes()))
-}
-
-/// The triggers of every image, in the order in which they run.
-pub fn standard(kernel_version: Option<&str>) -> Vec<Trigger> {
-    let mut list = vec![
-        Trigger {
-            name: "ldconfig",
-            script: "ldconfig -X".into(),
-            needs: "/usr/sbin/ldconfig".into(),
-            // The directories of ld.so.conf may be anywhere below /usr; what is not a shared object does not count.
-            inputs: |p| below(p, &["/usr/"]) && p.name().is_some_and(|n| n.windows(3).any(|w| w == b".so")) || programs(p, &["ldconfig"]),
-            outputs: vec!["/etc/ld.so.cache".into()],
-        },
-        Trigger {
-            name: "hwdb",
-            script: "systemd-hwdb update --usr".into(),
-            needs: "/usr/bin/systemd-hwdb".into(),
-            inputs: |p| below(p, &["/usr/lib/udev/hwdb.d/", "/etc/udev/hwdb.d/"]) || programs(p, &["systemd-hwdb"]),
-            outputs: vec!["/usr/lib/udev/hwdb.bin".into()],
-        },
-        Trigger {
-            name: "catalog",
-            script: "mkdir -p /var/lib/systemd/catalog; journalctl --update-catalog".into(),
-            needs: "/usr/bin/journalctl".into(),
-            inputs: |p| below(p, &["/usr/lib/systemd/catalog/"]) || programs(p, &["journalctl"]),
-            outputs: vec!["/var/lib/systemd/catalog/database".into()],
-        },
-        Trigger {
-            name: "gschemas",
-            script: "glib-compile-schemas /usr/share/glib-2.0/schemas".into(),
-            needs: "/usr/bin/glib-compile-schemas".into(),
-            // Debian keeps the program beside the library and links to it.
-            inputs: |p| {
-                below(p, &["/usr/share/glib-2.0/schemas/", "/usr/lib/x86_64-linux-gnu/glib-2.0/"]) || programs(p, &["glib-compile-schemas"])
-            },
-            outputs: vec!["/usr/share/glib-2.0/schemas/gschemas.compiled".into()],
-        },
-    ];
-    if let Some(version) = kernel_version {
-        let at = format!("/usr/lib/modules/{version}");
-        list.push(Trigger {
-            name: "depmod",
-            script: format!("depmod {version}"),
-            needs: "/usr/sbin/depmod".into(),
-            inputs: |p| below(p, &["/usr/lib/modules/", "/usr/lib/depmod.d/", "/etc/depmod.d/"]) || programs(p, &["depmod", "kmod"]),
-            outputs: [
-                "alias",
-                "alias.bin",
-                "builtin.alias.bin",
-                "builtin.bin",
-                "dep",
-                "dep.bin",
-                "devname",
-                "softdep",
-                "symbols",
-                "symbols.bin",
-                "weakdep",
-            ]
-            .iter()
-            .map(|end| format!("{at}/modules.{end}"))
-            .collect(),
-        });
-    }
-    list
-}
-
-/// What building an SELinux policy reads: the modules, the store, the programs that expand them, and the accounts whose homes get labels. No
-/// `selinuxenabled`: the answer of the machine that builds must not count.
-pub(super) fn selinux_inputs(path: &ImagePath) -> bool {
-    let data = ["/etc/selinux/", "/usr/share/selinux/", "/usr/libexec/selinux/", "/usr/lib/selinux/", "/var/lib/selinux/"];
-    let accounts = ["/etc/passwd", "/etc/group", "/etc/shells", "/etc/login.defs", "/etc/nsswitch.conf"];
-    below(path, &data)
-        || accounts.iter().any(|file| file.as_bytes() == path.as_bytes())
-        || programs(path, &["semodule", "setfiles", "sefcontext_compile", "cat", "cut", "grep", "sed", "bzip2"])
-}
-
 /// Runs (or takes from the cache) one trigger and puts its outputs into the tree. Returns the paths that changed.
 pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: SourceDateEpoch) -> Result<Vec<ImagePath>> {
     let needs = ImagePath::parse(&trigger.needs)?;
@@ -142,7 +36,8 @@ pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: 
     }
     let key = input_digest(tree, trigger, epoch)?;
     let cached = cache.outputs.join(format!("{key}.output"));
-    let outputs = match load(&cached) {
+    let known = read_cached(&cached);
+    let outputs = match known.as_deref().and_then(decode) {
         Some(outputs) => outputs,
         None => {
             let scratch = cache.scratch.join(format!("{}-{}", trigger.name, std::process::id()));
@@ -173,9 +68,9 @@ pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: 
                 }
                 Inode::directory(attributes)
             }
-            OutputKind::File(bytes) => Inode::file(bytes, attributes),
+            OutputKind::File(bytes) => Inode::file(&*bytes, attributes),
             OutputKind::Symlink(target) => {
-                let mut inode = Inode::symlink(target);
+                let mut inode = Inode::symlink(&*target);
                 inode.attributes.mtime = i64::from(epoch.0);
                 inode
             }
@@ -186,26 +81,55 @@ pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: 
     Ok(changed)
 }
 
+/// Borrowed from a cache entry's bytes where it comes from there: an initramfs and a hardware database are many bytes.
 #[derive(Serialize, Deserialize)]
-struct Output {
+struct Output<'a> {
     path: Vec<u8>,
     mode: u16,
-    kind: OutputKind,
+    #[serde(borrow)]
+    kind: OutputKind<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
-enum OutputKind {
+enum OutputKind<'a> {
     Directory,
-    File(Vec<u8>),
+    File(#[serde(with = "as_bytes", borrow)] Cow<'a, [u8]>),
     Symlink(Vec<u8>),
 }
 
-fn flatten(found: &FileTree, at: &ImagePath, outputs: &mut Vec<Output>) -> Result<()> {
+/// The same encoding as a sequence of bytes in postcard: length and bytes.
+mod as_bytes {
+    use serde::de::{Deserializer, Visitor};
+    use serde::ser::Serializer;
+    use std::borrow::Cow;
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, [u8]>, D::Error> {
+        struct Bytes;
+        impl<'de> Visitor<'de> for Bytes {
+            type Value = Cow<'de, [u8]>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Cow<'de, [u8]>, E> {
+                Ok(Cow::Borrowed(bytes))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+fn flatten(found: &FileTree, at: &ImagePath, outputs: &mut Vec<Output<'static>>) -> Result<()> {
     for entry in found.walk_from(at).unwrap_or_default() {
         let inode = found.inode(entry.id);
         let kind = match &inode.kind {
             NodeKind::Directory(_) => OutputKind::Directory,
-            NodeKind::File(content) => OutputKind::File(content.to_vec()?),
+            NodeKind::File(content) => OutputKind::File(content.to_vec()?.into()),
             NodeKind::Symlink(target) => OutputKind::Symlink(target.to_vec()),
             _ => continue,
         };
@@ -215,10 +139,14 @@ fn flatten(found: &FileTree, at: &ImagePath, outputs: &mut Vec<Output>) -> Resul
 }
 
 /// `None` for a cache entry that is absent, cut short or changed: its first 32 bytes are the digest of the rest.
-fn load(cached: &Path) -> Option<Vec<Output>> {
+fn read_cached(cached: &Path) -> Option<Vec<u8>> {
     let bytes = std::fs::read(cached).ok()?;
     let (digest, body) = bytes.split_first_chunk::<32>()?;
-    (Digest::of(body).as_bytes() == digest).then(|| postcard::from_bytes(body).ok()).flatten()
+    (Digest::of(body).as_bytes() == digest).then_some(bytes)
+}
+
+fn decode(entry: &[u8]) -> Option<Vec<Output<'_>>> {
+    postcard::from_bytes(entry.get(32..)?).ok()
 }
 
 fn store(cached: &Path, outputs: &[Output]) -> Result<()> {

@@ -66,13 +66,8 @@ impl FileTree {
         while let Some(entry) = stack.pop() {
             let first = stack.len();
             for (name, id) in self.children(entry.id) {
-                let mut bytes = entry.path.as_bytes().to_vec();
-                if bytes != b"/" {
-                    bytes.push(b'/');
-                }
-                bytes.extend_from_slice(name);
                 // Names in the tree were validated on the way in; a path too deep to name is left to the writer that cannot hold it.
-                if let Ok(path) = ImagePath::parse(bytes) {
+                if let Some(path) = entry.path.child(name) {
                     stack.push(Entry { path, id });
                 }
             }

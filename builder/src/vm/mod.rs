@@ -4,4 +4,4 @@ mod console;
 mod qemu;
 
 pub use console::Console;
-pub use qemu::{Machine, Serial};
+pub use qemu::{Machine, Serial, image_format};

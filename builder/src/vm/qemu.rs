@@ -131,7 +131,7 @@ fn escaped(path: &Path) -> Result<String> {
 }
 
 /// QEMU's probing would let a guest that writes a qcow2 header read host files, so the format is always stated.
-fn image_format(image: &Path) -> Result<&'static str> {
+pub fn image_format(image: &Path) -> Result<&'static str> {
     use std::os::unix::fs::FileExt;
     let mut start = [0; 8];
     let mut end = [0; 8];

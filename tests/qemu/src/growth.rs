@@ -5,6 +5,7 @@ use crate::guest::Guest;
 use atomic_image::base::{Error, Kind, Result, ResultExt};
 use atomic_image::formats::gpt::Table;
 use atomic_image::recipe::Firmware;
+use atomic_image::vm::image_format;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -26,7 +27,7 @@ pub fn grown(image: &Path, firmware: Firmware) -> Result<()> {
 fn grown_in(scratch: &Path, image: &Path, firmware: Firmware, nonce: &str) -> Result<()> {
     let image = image.canonicalize().context(|| format!("find {}", image.display()))?;
     let (layer, raw) = (scratch.join("layer.qcow2"), scratch.join("disk.raw"));
-    let format = if image.extension().is_some_and(|e| e == "qcow2") { "qcow2" } else { "raw" };
+    let format = image_format(&image)?;
     let size = SIZE.to_string();
     tool("qemu-img", &["create", "-q", "-f", "qcow2", "-F", format, "-b", text(&image)?, text(&layer)?, &size])?;
     {

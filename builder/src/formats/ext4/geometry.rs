@@ -38,7 +38,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn metadata_blocks(&self) -> u64 {
+    #[cfg(test)]
+    fn metadata_blocks(&self) -> u64 {
         self.ranges.iter().map(|r| r.end - r.start).sum()
     }
 }
@@ -98,20 +99,36 @@ impl Geometry {
         if Self::has_superblock(group) { 1 + self.descriptor_blocks + self.reserved_descriptor_blocks } else { 0 }
     }
 
+    /// Blocks of all bitmaps and inode tables.
+    pub(super) fn table_blocks(&self) -> u64 {
+        u64::from(self.groups) * (2 + self.inode_table_blocks)
+    }
+
+    /// Blocks of all metadata that does not depend on the contents but for their number.
+    pub(super) fn metadata_blocks(&self) -> u64 {
+        (0..self.groups).map(|group| self.base_blocks(group)).sum::<u64>() + self.table_blocks()
+    }
+
     pub(super) fn group_range(&self, group: u32) -> Range<u64> {
         let start = u64::from(group) * BLOCKS_PER_GROUP;
         start..(start + BLOCKS_PER_GROUP).min(self.blocks)
     }
 
-    /// `None` if the metadata does not fit.
-    pub(super) fn layout(&self) -> Option<Layout> {
+    /// Only what must be where it is: bitmaps and inode tables are placed with the contents.
+    pub(super) fn superblocks_only(&self) -> Layout {
         let count = self.groups as usize;
-        let mut layout = Layout {
+        let ranges = (0..self.groups).map(|g| (g, self.group_range(g).start)).map(|(g, s)| s..s + self.base_blocks(g));
+        Layout {
             block_bitmaps: Vec::with_capacity(count),
             inode_bitmaps: Vec::with_capacity(count),
             inode_tables: Vec::with_capacity(count),
-            ranges: (0..self.groups).map(|g| (g, self.group_range(g).start)).map(|(g, s)| s..s + self.base_blocks(g)).collect(),
-        };
+            ranges: ranges.filter(|range| !range.is_empty()).collect(),
+        }
+    }
+
+    /// Bitmaps and inode tables at the start of the first group of sixteen; `None` if they do not fit.
+    pub(super) fn layout(&self) -> Option<Layout> {
+        let mut layout = self.superblocks_only();
         let mut cursor = 0;
         for first in (0..self.groups).step_by(GROUPS_PER_FLEX as usize) {
             let groups = first..(first + GROUPS_PER_FLEX).min(self.groups);
@@ -127,7 +144,6 @@ impl Geometry {
                 }
             }
         }
-        layout.ranges.retain(|r| !r.is_empty());
         layout.ranges.sort_by_key(|r| r.start);
         layout.ranges.dedup_by(|next, last| {
             let touches = next.start == last.end;

@@ -10,6 +10,11 @@
 //! group 0:  boot+superblock | group descriptors | reserved descriptors | bitmaps of 16 groups | inode tables of 16 groups | data
 //! group n:  [superblock copy | descriptors copy | reserved, if n is 1 or a power of 3, 5, 7] | data
 //! data:     resize map, journal, directories, symlinks, xattr blocks, large values, then file contents in walk order
+//!
+//! changes_last:
+//! group 0:  boot+superblock | group descriptors | reserved descriptors | resize map | journal | free room …
+//! group n:  [superblock copy | descriptors copy | reserved] | … free room … | contents with an identity | bitmaps | inode tables |
+//!           other contents | directories, symlinks, xattr blocks, large values | lost+found
 //! ```
 //!
 //! A filesystem is planned from a tree in memory, and its bytes then come from the plan; `examples/ext4.rs` makes one from a directory:
@@ -91,12 +96,26 @@ pub struct Options {
     pub grub_readable: bool,
     /// Let files be sealed with fs-verity later. Kernels before 5.4 then mount it read-only.
     pub verity: bool,
+    /// Filesystems of similar trees begin alike: free room and what is known by its identity (`Blob::identity`) come first, then all that a small
+    /// change of the tree changes. So the digest of a whole disk, for one, need not be taken from the start after each change.
+    pub changes_last: bool,
 }
 
 impl Options {
     /// A filesystem that fits its contents with nothing to spare, with a journal.
     pub fn new(label: impl Into<String>, uuid: [u8; 16], epoch: SourceDateEpoch) -> Self {
         let label = label.into();
-        Options { label, uuid, hash_seed: uuid, epoch, size: None, reserve: 0, journal: true, grub_readable: false, verity: false }
+        Options {
+            label,
+            uuid,
+            hash_seed: uuid,
+            epoch,
+            size: None,
+            reserve: 0,
+            journal: true,
+            grub_readable: false,
+            verity: false,
+            changes_last: false,
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Gives every inode of the tree a number, in walk order, and counts its names.
+//! Gives every inode of the tree a number and counts its names.
 
 use super::{FIRST_INODE, ROOT_INODE};
 use crate::base::{Error, Result};
@@ -11,8 +11,8 @@ pub(super) const LOST_AND_FOUND: &[u8] = b"lost+found";
 pub(super) struct Numbered {
     pub(super) id: InodeId,
     pub(super) number: u32,
-    /// The number of the directory above; for anything but a directory, of the first one that names it.
-    pub(super) parent: u32,
+    /// The directory above; for anything but a directory, the first one that names it.
+    pub(super) parent: InodeId,
 }
 
 pub(super) struct Numbering {
@@ -28,7 +28,8 @@ pub(super) struct Numbering {
 }
 
 impl Numbering {
-    pub(super) fn new(tree: &FileTree) -> Result<Self> {
+    /// In walk order, or directories first: then their numbers do not depend on the files.
+    pub(super) fn new(tree: &FileTree, directories_first: bool) -> Result<Self> {
         let lost = tree.child(FileTree::ROOT, LOST_AND_FOUND);
         if let Some(id) = lost
             && !tree.inode(id).is_directory()
@@ -42,37 +43,50 @@ impl Numbering {
             has_lost_and_found: lost.is_some(),
             last: FIRST_INODE,
         };
-        let mut stack = vec![(FileTree::ROOT, ROOT_INODE)];
+        n.walk(tree)?;
+        // Twice over all, or once.
+        let rounds: &[Option<bool>] = if directories_first { &[Some(true), Some(false)] } else { &[None] };
+        for &directories in rounds {
+            for item in n.list.iter_mut().filter(|item| directories.is_none_or(|wanted| tree.inode(item.id).is_directory() == wanted)) {
+                item.number = if item.id == FileTree::ROOT {
+                    ROOT_INODE
+                } else if Some(item.id) == lost {
+                    FIRST_INODE
+                } else {
+                    n.last = n.last.checked_add(1).ok_or_else(|| Error::integrity("ext4: more than 2^32 inodes"))?;
+                    n.last
+                };
+                n.numbers[item.id.index()] = item.number;
+            }
+        }
+        Ok(n)
+    }
+
+    /// Lists every inode once, and counts names.
+    fn walk(&mut self, tree: &FileTree) -> Result<()> {
+        let mut stack = vec![(FileTree::ROOT, FileTree::ROOT)];
+        let mut seen = vec![false; tree.arena_len()];
         while let Some((id, parent)) = stack.pop() {
             let is_directory = tree.inode(id).is_directory();
-            n.links[id.index()] += 1;
-            if n.numbers[id.index()] != 0 {
+            self.links[id.index()] += 1;
+            if std::mem::replace(&mut seen[id.index()], true) {
                 if is_directory {
                     return Err(Error::internal("ext4: a directory with two names"));
                 }
                 continue;
             }
-            let number = if id == FileTree::ROOT {
-                ROOT_INODE
-            } else if Some(id) == lost {
-                FIRST_INODE
-            } else {
-                n.last = n.last.checked_add(1).ok_or_else(|| Error::integrity("ext4: more than 2^32 inodes"))?;
-                n.last
-            };
-            n.numbers[id.index()] = number;
-            n.list.push(Numbered { id, number, parent });
+            self.list.push(Numbered { id, number: 0, parent });
             if is_directory {
-                n.links[id.index()] += 1;
+                self.links[id.index()] += 1;
                 let first = stack.len();
                 for (_, child) in tree.children(id) {
-                    n.links[id.index()] += u32::from(tree.inode(child).is_directory());
-                    stack.push((child, number));
+                    self.links[id.index()] += u32::from(tree.inode(child).is_directory());
+                    stack.push((child, id));
                 }
                 stack[first..].reverse();
             }
         }
-        Ok(n)
+        Ok(())
     }
 
     pub(super) fn number(&self, id: InodeId) -> u32 {

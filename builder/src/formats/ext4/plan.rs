@@ -7,7 +7,7 @@ use super::hash::DirectoryHash;
 use super::inode::{self, InodeRecord, LINK_MAX, MAP_SIZE, Time};
 use super::large_value::LargeValues;
 use super::numbering::{LOST_AND_FOUND, Numbered, Numbering};
-use super::size::choose_geometry;
+use super::size::{Fit, choose_geometry};
 use super::superblock::Superblock;
 use super::tables::{InodeTable, Pieces, Tables};
 use super::writer::Writer;
@@ -17,7 +17,7 @@ use crate::tree::{FileTree, NodeKind};
 use std::collections::BTreeMap;
 
 /// Blocks that lost+found has from the start, so that e2fsck need not allocate any in a damaged filesystem (mke2fs: 16 KiB).
-const LOST_AND_FOUND_BLOCKS: usize = 4;
+const LOST_AND_FOUND_BLOCKS: u64 = 4;
 
 /// What an inode has in data blocks.
 pub(super) enum Body<'a> {
@@ -55,12 +55,13 @@ pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
     }
     let seed = Checksum::of_filesystem(&options.uuid);
     let contents = measure(tree, options, seed)?;
-    let (geometry, layout, size) = choose_geometry(&contents, options)?;
+    let Fit { geometry, layout, size, need } = choose_geometry(&contents, options)?;
     let mut writer = Writer {
         allocator: Allocator::new(layout.ranges.clone(), geometry.blocks),
         pieces: Pieces::default(),
         segments: Vec::new(),
         table: InodeTable::new(contents.last_inode),
+        layout,
         seed,
     };
     let now = Time::new(options.epoch.0.into(), 0)?;
@@ -70,7 +71,11 @@ pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
         Some(blocks) => Some(writer.journal_inode(blocks, now)?),
         None => None,
     };
-    writer.contents(contents, now)?;
+    if options.changes_last {
+        writer.contents_changing_last(contents, now, &geometry, need)?;
+    } else {
+        writer.contents(contents, now)?;
+    }
 
     let mut superblock = Superblock {
         geometry: &geometry,
@@ -85,7 +90,7 @@ pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
         ea_inode,
         verity: options.verity,
     };
-    let Writer { allocator, mut pieces, mut segments, table, .. } = writer;
+    let Writer { allocator, mut pieces, mut segments, table, layout, .. } = writer;
     Tables { geometry: &geometry, layout: &layout, used: &allocator.used(), inodes: &table, seed }.emit(&mut pieces, &mut superblock);
     segments.extend(pieces.into_segments());
     Segments::new(size, segments)
@@ -93,7 +98,7 @@ pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
 
 /// Encodes all that does not depend on block numbers.
 fn measure<'a>(tree: &'a FileTree, options: &Options, seed: Checksum) -> Result<Contents<'a>> {
-    let numbering = Numbering::new(tree)?;
+    let numbering = Numbering::new(tree, options.changes_last)?;
     let hash = DirectoryHash::new(&options.hash_seed);
     let mut values = LargeValues::new(numbering.last.saturating_add(1), seed);
     let mut contents = Contents {
@@ -172,7 +177,7 @@ fn measure_inode<'a>(
                 names.push(Name { name: LOST_AND_FOUND, inode: FIRST_INODE, file_type: DIRECTORY_TYPE });
                 links += 1;
             }
-            let (blocks, indexed) = directory::encode(&names, item.number, item.parent, hash, seed)?;
+            let (blocks, indexed) = directory::encode(&names, item.number, numbering.number(item.parent), hash, seed)?;
             record.flags |= if indexed { inode::flags::INDEX } else { 0 };
             record.size = blocks.len() as u64;
             // dir_nlink: 1 stands for "too many to count".
@@ -214,9 +219,7 @@ fn measure_inode<'a>(
 
 fn lost_and_found(options: &Options, hash: DirectoryHash, seed: Checksum) -> Result<Pending<'static>> {
     let (mut blocks, _) = directory::encode(&[], FIRST_INODE, ROOT_INODE, hash, seed)?;
-    for _ in 1..LOST_AND_FOUND_BLOCKS {
-        blocks.extend(directory::encode_leaf(&[], seed.of_inode(FIRST_INODE)));
-    }
+    blocks.extend(empty_leaves(LOST_AND_FOUND_BLOCKS - 1, seed));
     let record = InodeRecord {
         mode: 0o040_700,
         links: 2,
@@ -225,4 +228,9 @@ fn lost_and_found(options: &Options, hash: DirectoryHash, seed: Checksum) -> Res
         ..InodeRecord::default()
     };
     Ok(Pending { number: FIRST_INODE, record, body: Body::Metadata(blocks), xattrs: None })
+}
+
+/// Blocks for lost+found in which there is no name yet.
+pub(super) fn empty_leaves(count: u64, seed: Checksum) -> Vec<u8> {
+    directory::encode_leaf(&[], seed.of_inode(FIRST_INODE)).repeat(count as usize)
 }

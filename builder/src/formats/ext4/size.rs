@@ -41,17 +41,38 @@ fn blocks_needed(contents: &Contents) -> u64 {
     1 + contents.xattrs.len() as u64 + values.sum::<u64>() + bodies.sum::<u64>()
 }
 
-/// The smallest geometry that fits, or the one for the fixed size; and the size of the device in bytes.
-pub(super) fn choose_geometry(contents: &Contents, options: &Options) -> Result<(Geometry, Layout, u64)> {
-    let need = blocks_needed(contents);
+/// Bitmaps, tables and contents are placed in multiples of so many blocks where what changes comes last, so that the numbers of free blocks, which come
+/// first of all, stay the same after most small changes: 1 MiB.
+pub(super) const QUANTUM: u64 = 256;
+
+/// A geometry in which the contents fit.
+pub(super) struct Fit {
+    pub(super) geometry: Geometry,
+    pub(super) layout: Layout,
+    /// Of the device, in bytes.
+    pub(super) size: u64,
+    /// Blocks of the contents, at most a few too many.
+    pub(super) need: u64,
+}
+
+/// Blocks that may stay unused before tables that must lie in one piece.
+pub(super) fn waste(geometry: &Geometry) -> u64 {
+    (0..geometry.groups).filter(|&group| Geometry::has_superblock(group)).count() as u64 * geometry.inode_table_blocks
+}
+
+/// The smallest geometry that fits, or the one for the fixed size.
+pub(super) fn choose_geometry(contents: &Contents, options: &Options) -> Result<Fit> {
+    let exact = blocks_needed(contents);
+    let need = if options.changes_last { (exact + QUANTUM).next_multiple_of(QUANTUM) } else { exact };
     let inodes = u64::from(contents.last_inode);
     // Room for what comes later: 10 % and a few.
     let inodes_wanted = inodes + inodes / 10 + 64;
     let attempt = |blocks: u64| {
         let geometry = Geometry::new(blocks, inodes_wanted)?;
-        let layout = geometry.layout()?;
+        let layout = if options.changes_last { geometry.superblocks_only() } else { geometry.layout()? };
         let journal = journal::blocks(geometry.blocks).filter(|_| options.journal).unwrap_or(0);
-        let metadata = layout.metadata_blocks() + journal;
+        let unused = if options.changes_last { waste(&geometry) } else { 0 };
+        let metadata = geometry.metadata_blocks() + journal + unused;
         Some((geometry, layout, metadata))
     };
     let block = BLOCK as u64;
@@ -62,7 +83,10 @@ pub(super) fn choose_geometry(contents: &Contents, options: &Options) -> Result<
         // Metadata grows by a small part of what is added, so this ends after a few rounds.
         for _ in 0..4096 {
             let missing = match attempt(blocks) {
-                Some((geometry, layout, metadata)) if geometry.blocks >= metadata + need + reserve => return Some((geometry, layout)),
+                Some((geometry, layout, metadata)) if geometry.blocks >= metadata + need + reserve => {
+                    let size = geometry.blocks * block;
+                    return Some(Fit { geometry, layout, size, need });
+                }
                 Some((_, _, metadata)) => (metadata + need + reserve).saturating_sub(blocks),
                 None => 0,
             };
@@ -72,12 +96,10 @@ pub(super) fn choose_geometry(contents: &Contents, options: &Options) -> Result<
         None
     };
     let Some(size) = options.size else {
-        let (geometry, layout) = fit(options.reserve.div_ceil(block)).ok_or_else(|| {
+        return fit(options.reserve.div_ceil(block)).ok_or_else(|| {
             let wanted = ByteSize((need * block).saturating_add(options.reserve));
             Error::recipe(format!("ext4: contents and reserve of {wanted} with {inodes} inodes: expected less than 16 TiB"))
-        })?;
-        let size = geometry.blocks * block;
-        return Ok((geometry, layout, size));
+        });
     };
     if size / block > u64::from(u32::MAX) {
         return Err(Error::recipe(format!("ext4 filesystem {:?} of {}: expected less than 16 TiB", options.label, ByteSize(size))));
@@ -85,7 +107,9 @@ pub(super) fn choose_geometry(contents: &Contents, options: &Options) -> Result<
     let found = attempt(size / block);
     let metadata = found.as_ref().map_or(0, |(_, _, metadata)| *metadata);
     match found {
-        Some((geometry, layout, metadata)) if geometry.blocks >= metadata + need => Ok((geometry, layout, size / block * block)),
+        Some((geometry, layout, metadata)) if geometry.blocks >= metadata + need => {
+            Ok(Fit { geometry, layout, size: size / block * block, need })
+        }
         _ => {
             let error = Error::recipe(format!(
                 "ext4 filesystem {:?} of {} is too small: contents need {} in blocks and {inodes} inodes, beside {} of metadata",
@@ -95,7 +119,7 @@ pub(super) fn choose_geometry(contents: &Contents, options: &Options) -> Result<
                 ByteSize(metadata * block)
             ));
             Err(match fit(0) {
-                Some((geometry, _)) => error.hint(format!("it needs at least {}, or size \"auto\"", ByteSize(geometry.blocks * block))),
+                Some(smallest) => error.hint(format!("it needs at least {}, or size \"auto\"", ByteSize(smallest.size))),
                 None => error,
             })
         }

@@ -3,12 +3,13 @@
 use super::allocate::Allocator;
 use super::checksum::Checksum;
 use super::extent::Placed;
-use super::geometry::Geometry;
+use super::geometry::{Geometry, Layout};
 use super::inode::{self, InodeRecord, MAP_SIZE, Time};
-use super::plan::{Body, Contents};
-use super::size::parts;
+use super::large_value::LargeValues;
+use super::plan::{Body, Contents, Pending, SharedXattrs, empty_leaves};
+use super::size::{QUANTUM, parts, waste};
 use super::tables::{InodeTable, Pieces};
-use super::{BLOCK, JOURNAL_INODE, RESIZE_INODE};
+use super::{BLOCK, FIRST_INODE, JOURNAL_INODE, RESIZE_INODE};
 use super::{extent, journal, resize, xattr};
 use crate::base::{Blob, Result, Segment};
 use std::ops::Range;
@@ -19,6 +20,7 @@ pub(super) struct Writer {
     pub(super) pieces: Pieces,
     pub(super) segments: Vec<Segment>,
     pub(super) table: InodeTable,
+    pub(super) layout: Layout,
     pub(super) seed: Checksum,
 }
 
@@ -50,36 +52,109 @@ impl Writer {
 
     /// Directories, symlinks and attributes first and together, then files in walk order.
     pub(super) fn contents(&mut self, mut contents: Contents, now: Time) -> Result<()> {
-        for inode in &mut contents.inodes {
-            if let Body::Metadata(bytes) = &mut inode.body {
+        self.in_memory(&mut contents.inodes, |_| true)?;
+        let places = self.attributes(contents.xattrs)?;
+        self.large_values(&contents.values, now)?;
+        self.files(&mut contents.inodes, |_| true)?;
+        self.records(contents.inodes, &places);
+        Ok(())
+    }
+
+    /// What is the same in the next filesystem of a similar tree, and at the very end all that a small change changes: even the end of the used
+    /// blocks moves by whole quanta only, so that superblock and descriptors keep their numbers.
+    pub(super) fn contents_changing_last(&mut self, mut contents: Contents, now: Time, geometry: &Geometry, need: u64) -> Result<()> {
+        let start = self.allocator.start_of_last(need + geometry.table_blocks() + waste(geometry));
+        self.allocator.skip_to(start);
+        let before = self.allocator.count();
+        self.files(&mut contents.inodes, |blob| blob.identity().is_some())?;
+        self.tables(geometry)?;
+        self.files(&mut contents.inodes, |blob| blob.identity().is_none())?;
+        self.in_memory(&mut contents.inodes, |inode| inode.number != FIRST_INODE)?;
+        let places = self.attributes(contents.xattrs)?;
+        self.large_values(&contents.values, now)?;
+        if let Some(lost_and_found) = contents.inodes.iter_mut().find(|inode| inode.number == FIRST_INODE)
+            && let Body::Metadata(blocks) = &mut lost_and_found.body
+            && lost_and_found.record.flags & inode::flags::INDEX == 0
+        {
+            let used = self.allocator.count() - before + (blocks.len() / BLOCK) as u64;
+            blocks.extend(empty_leaves(used.next_multiple_of(QUANTUM) - used, self.seed));
+            lost_and_found.record.size = blocks.len() as u64;
+        }
+        self.in_memory(&mut contents.inodes, |inode| inode.number == FIRST_INODE)?;
+        self.records(contents.inodes, &places);
+        Ok(())
+    }
+
+    /// Places bitmaps and inode tables here; those of the last groups, which are empty, come first.
+    fn tables(&mut self, geometry: &Geometry) -> Result<()> {
+        for (list, length) in [
+            (&mut self.layout.block_bitmaps, 1),
+            (&mut self.layout.inode_bitmaps, 1),
+            (&mut self.layout.inode_tables, geometry.inode_table_blocks),
+        ] {
+            for _ in 0..geometry.groups {
+                list.push(self.allocator.contiguous(length)?);
+            }
+            list.reverse();
+        }
+        Ok(())
+    }
+
+    /// Directories and symlinks.
+    fn in_memory(&mut self, inodes: &mut [Pending], wanted: impl Fn(&Pending) -> bool) -> Result<()> {
+        for inode in inodes {
+            if wanted(inode)
+                && let Body::Metadata(bytes) = &mut inode.body
+            {
                 let bytes = std::mem::take(bytes);
                 self.metadata(&mut inode.record, inode.number, bytes)?;
             }
         }
-        let mut places = Vec::with_capacity(contents.xattrs.len());
-        for mut shared in contents.xattrs {
+        Ok(())
+    }
+
+    fn files(&mut self, inodes: &mut [Pending], wanted: impl Fn(&Blob) -> bool) -> Result<()> {
+        for inode in inodes {
+            if let Body::File(blob) = inode.body
+                && wanted(blob)
+            {
+                self.file(&mut inode.record, inode.number, blob)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where each block of attributes went.
+    fn attributes(&mut self, blocks: Vec<SharedXattrs>) -> Result<Vec<u64>> {
+        let mut places = Vec::with_capacity(blocks.len());
+        for mut shared in blocks {
             let number = self.allocator.block()?;
             xattr::finish_block(&mut shared.block, shared.references, number, self.seed);
             self.pieces.block(number, shared.block);
             places.push(number);
         }
-        for value in contents.values.list() {
+        Ok(places)
+    }
+
+    fn large_values(&mut self, values: &LargeValues, now: Time) -> Result<()> {
+        for value in values.list() {
             let mut record = value.record(now);
             self.metadata(&mut record, value.number, value.bytes.clone())?;
             self.table.set(value.number, record.encode(value.number, self.seed), false);
         }
-        for mut inode in contents.inodes {
-            if let Body::File(blob) = inode.body {
-                self.file(&mut inode.record, inode.number, blob)?;
-            }
-            if let Some(&place) = inode.xattrs.and_then(|i| places.get(i)) {
+        Ok(())
+    }
+
+    /// Once everything has its blocks.
+    fn records(&mut self, inodes: Vec<Pending>, attributes: &[u64]) {
+        for mut inode in inodes {
+            if let Some(&place) = inode.xattrs.and_then(|i| attributes.get(i)) {
                 inode.record.xattr_block = place;
                 inode.record.blocks += 1;
             }
             let is_directory = inode.record.mode & 0o170_000 == 0o040_000;
             self.table.set(inode.number, inode.record.encode(inode.number, self.seed), is_directory);
         }
-        Ok(())
     }
 
     fn file(&mut self, record: &mut InodeRecord, number: u32, blob: &Blob) -> Result<()> {

@@ -79,6 +79,8 @@ pub struct FileEntry {
     pub capability: Option<Vec<u8>>,
     /// Files of one group are names of one inode; the number is that of its last file.
     pub link_group: Option<u32>,
+    /// 1 for a 32-bit ELF file, 2 for a 64-bit one, 0 for anything else: who of two packages has the file, where both may be installed.
+    pub color: u8,
 }
 
 /// Paths may take so many times the header's own size before we call it hostile: each file costs a header 100 bytes or so beside its name.
@@ -106,6 +108,7 @@ pub(super) fn read(header: &Header, is_source: bool) -> Result<Vec<FileEntry>> {
     let flags = optional(header.u32s(tags::FILE_FLAGS)?, count, "flags")?;
     let digests = optional(header.strings(tags::FILE_DIGESTS)?, count, "digests")?;
     let rdevs = optional(header.u16s(tags::FILE_RDEVS)?, count, "device numbers")?;
+    let colors = optional(header.u32s(tags::FILE_COLORS)?, count, "colours")?;
     let caps = optional(header.strings(tags::FILE_CAPS)?, count, "capabilities")?;
     // Without the tag, MD5.
     let algorithm = header.number(tags::FILE_DIGEST_ALGO)?.unwrap_or(1);
@@ -160,6 +163,8 @@ pub(super) fn read(header: &Header, is_source: bool) -> Result<Vec<FileEntry>> {
             digest,
             capability,
             link_group: None,
+            // rpm's own colours take two bits; a third is for MIPS.
+            color: colors.as_ref().map_or(0, |colors| (colors[i] & 0xff) as u8),
             path,
         });
     }

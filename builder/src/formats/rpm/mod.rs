@@ -20,6 +20,7 @@ mod package;
 mod payload;
 mod scriptlets;
 pub mod tags;
+mod triggers;
 
 pub use contents::{HashedPayload, read_contents};
 pub use file_digest::{ContentHasher, FileDigest};
@@ -28,3 +29,4 @@ pub use header::{Header, HeaderKind};
 pub use package::{Dependency, Metadata, Package, parse};
 pub use payload::{PayloadFile, read_payload};
 pub use scriptlets::{Phase, Scriptlet};
+pub use triggers::{Trigger, TriggerKind};

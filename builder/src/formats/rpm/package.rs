@@ -5,10 +5,12 @@ use super::header::{Header, HeaderKind};
 use super::lead::{self, LEAD_SIZE};
 use super::scriptlets::{self, Scriptlet};
 use super::tags;
+use super::triggers::{self, Trigger};
 use crate::base::{Digest, Error, Result, ResultExt};
 use crate::formats::compress::Compression;
-use crate::formats::evr::{Evr, Nevra};
+use crate::formats::evr::{Evr, Nevra, compare_versions};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::io::Read;
 
 /// One requirement, provision, conflict …; the name may be a file's path or a rich dependency.
@@ -25,14 +27,44 @@ impl Dependency {
     /// RPMSENSE_PREREQ, SCRIPT_PRE and SCRIPT_POST: needed before the package's scriptlets run.
     const BEFORE_SCRIPTLETS: u32 = 1 << 6 | 1 << 9 | 1 << 10;
     const RPMLIB: u32 = 1 << 24;
+    pub const EQUAL: u32 = 8;
+    /// RPMSENSE_POSTTRANS, PRETRANS and CONFIG.
+    const OUTSIDE_INSTALLATION: u32 = 1 << 5 | 1 << 7 | 1 << 28;
+    const META: u32 = 1 << 29;
 
     pub fn is_before_scriptlets(&self) -> bool {
         self.flags & Self::BEFORE_SCRIPTLETS != 0
     }
 
+    /// Whether packages are ordered by it (rpm, `lib/order.c`): not by what only a %pretrans or %posttrans needs, nor by `Requires(meta)`.
+    pub fn is_for_order(&self) -> bool {
+        !self.is_rpmlib() && self.flags & (Self::OUTSIDE_INSTALLATION | Self::META) == 0
+    }
+
     /// A feature of rpm itself, not of a package.
     pub fn is_rpmlib(&self) -> bool {
         self.flags & Self::RPMLIB != 0 || self.name.starts_with("rpmlib(")
+    }
+
+    /// Whether some version lies in both ranges (rpm, `rpmdsCompare`). The names are not looked at; a range without a version is all versions.
+    pub fn overlaps(&self, other: &Dependency) -> bool {
+        const LESS: u32 = 2;
+        const GREATER: u32 = 4;
+        if self.version.is_empty() || other.version.is_empty() {
+            return true;
+        }
+        let (Ok(mine), Ok(theirs)) = (Evr::parse(&self.version), Evr::parse(&other.version)) else { return false };
+        let versions = mine.epoch.cmp(&theirs.epoch).then_with(|| compare_versions(&mine.version, &theirs.version));
+        let order = match mine.release.is_empty() || theirs.release.is_empty() {
+            true => versions,
+            false => versions.then_with(|| compare_versions(&mine.release, &theirs.release)),
+        };
+        let both = |sense: u32| self.flags & sense != 0 && other.flags & sense != 0;
+        match order {
+            Ordering::Less => self.flags & GREATER != 0 || other.flags & LESS != 0,
+            Ordering::Greater => self.flags & LESS != 0 || other.flags & GREATER != 0,
+            Ordering::Equal => both(Self::EQUAL) || both(LESS) || both(GREATER),
+        }
     }
 
     /// "<", ">=" …; empty when any version will do.
@@ -73,6 +105,7 @@ pub struct Package {
     /// In the header's order.
     pub files: Vec<FileEntry>,
     pub scriptlets: Vec<Scriptlet>,
+    pub triggers: Vec<Trigger>,
     pub compression: Compression,
     /// Of the compressed payload.
     pub payload_sha256: Option<Digest>,
@@ -104,6 +137,7 @@ pub fn parse(mut reader: impl Read) -> Result<Package> {
     Ok(Package {
         files: files::read(&header, metadata.is_source).context(doing)?,
         scriptlets: scriptlets::read(&header).context(doing)?,
+        triggers: triggers::read(&header).context(doing)?,
         compression: compression(&header).context(doing)?,
         payload_sha256: payload_sha256(&header).context(doing)?,
         metadata,

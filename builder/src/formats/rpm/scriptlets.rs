@@ -13,10 +13,27 @@ pub enum Phase {
     Posttrans,
     Preun,
     Postun,
+    /// Before a package is there that the trigger's own package waits for.
+    Triggerprein,
+    Triggerin,
+    Filetriggerin,
+    /// Once, after every %posttrans.
+    Transfiletriggerin,
 }
 
 impl Phase {
-    pub const ALL: [Phase; 6] = [Phase::Pretrans, Phase::Pre, Phase::Post, Phase::Posttrans, Phase::Preun, Phase::Postun];
+    pub const ALL: [Phase; 10] = [
+        Phase::Pretrans,
+        Phase::Pre,
+        Phase::Post,
+        Phase::Posttrans,
+        Phase::Preun,
+        Phase::Postun,
+        Phase::Triggerprein,
+        Phase::Triggerin,
+        Phase::Filetriggerin,
+        Phase::Transfiletriggerin,
+    ];
 
     /// As in a spec file and in a recipe, without the `%`.
     pub fn name(self) -> &'static str {
@@ -27,25 +44,27 @@ impl Phase {
             Phase::Posttrans => "posttrans",
             Phase::Preun => "preun",
             Phase::Postun => "postun",
+            Phase::Triggerprein => "triggerprein",
+            Phase::Triggerin => "triggerin",
+            Phase::Filetriggerin => "filetriggerin",
+            Phase::Transfiletriggerin => "transfiletriggerin",
         }
     }
 
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|phase| phase.name() == name)
     }
-
-    /// Tags of the text, of the interpreter and of the flags.
-    fn tags(self) -> [u32; 3] {
-        match self {
-            Phase::Pre => [1023, 1085, 5020],
-            Phase::Post => [1024, 1086, 5021],
-            Phase::Preun => [1025, 1087, 5022],
-            Phase::Postun => [1026, 1088, 5023],
-            Phase::Pretrans => [1151, 1153, 5024],
-            Phase::Posttrans => [1152, 1154, 5025],
-        }
-    }
 }
+
+/// Tags of the text, of the interpreter and of the flags of what is no trigger.
+const TAGS: [(Phase, [u32; 3]); 6] = [
+    (Phase::Pretrans, [1151, 1153, 5024]),
+    (Phase::Pre, [1023, 1085, 5020]),
+    (Phase::Post, [1024, 1086, 5021]),
+    (Phase::Posttrans, [1152, 1154, 5025]),
+    (Phase::Preun, [1025, 1087, 5022]),
+    (Phase::Postun, [1026, 1088, 5023]),
+];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scriptlet {
@@ -72,8 +91,7 @@ impl Scriptlet {
 
 pub(super) fn read(header: &Header) -> Result<Vec<Scriptlet>> {
     let mut scriptlets = Vec::new();
-    for phase in Phase::ALL {
-        let [text, program, flags] = phase.tags();
+    for (phase, [text, program, flags]) in TAGS {
         let text = header.text(text)?;
         let interpreter = header.strings(program)?;
         if text.is_none() && interpreter.is_none() {

@@ -58,6 +58,7 @@ pub const DIR_INDEXES: u32 = 1116;
 pub const BASENAMES: u32 = 1117;
 pub const DIRNAMES: u32 = 1118;
 pub const LONG_FILE_SIZES: u32 = 5008;
+pub const FILE_COLORS: u32 = 1140;
 pub const FILE_CAPS: u32 = 5010;
 pub const FILE_DIGEST_ALGO: u32 = 5011;
 
@@ -74,6 +75,12 @@ pub const ORDER: [u32; 3] = [5035, 5037, 5036];
 
 /// Scripts of the three sorts of trigger: on packages, on files, on files once a transaction.
 pub const TRIGGER_SCRIPTS: [u32; 3] = [1065, 5066, 5076];
+/// The program of each script, in the same order of sorts; likewise below.
+pub const TRIGGER_PROGRAMS: [u32; 3] = [1092, 5067, 5077];
+/// Name (or prefix), flags and version of each condition, and the script that it belongs to.
+pub const TRIGGER_CONDITIONS: [[u32; 4]; 3] = [[1066, 1068, 1067, 1069], [5069, 5072, 5071, 5070], [5079, 5082, 5081, 5080]];
+/// Of the scripts on files.
+pub const TRIGGER_PRIORITIES: [Option<u32>; 3] = [None, Some(5084), Some(5085)];
 
 /// Names of the packages, or prefixes of the paths, that each sort of trigger waits for; and for files which trigger a prefix belongs to.
 pub const TRIGGER_NAMES: u32 = 1066;

@@ -2,7 +2,7 @@
 //! a table of headers, and for each tag that packages are looked up by a table of the header's number and the value's place in it.
 
 mod installed;
-mod rich;
+pub mod rich;
 
 pub use installed::{Installation, Installed};
 

@@ -11,7 +11,7 @@ struct Level {
 }
 
 /// A name each, with `!` in front of those that are conditions; sorted, conditions last. Of what does not parse, those up to there.
-pub(super) fn names(text: &[u8]) -> Vec<Vec<u8>> {
+pub fn names(text: &[u8]) -> Vec<Vec<u8>> {
     let mut found: Vec<(bool, Vec<u8>)> = Vec::new();
     let mut levels: Vec<Level> = Vec::new();
     let mut negated = false;

@@ -10,8 +10,17 @@ use std::path::Path;
 
 pub(super) fn scriptlet(mut row: Reader<'_>) -> Option<ScriptletRule> {
     let package = row.required_text("package");
-    let phase =
-        row.choice("phase", &[("pre", Phase::Pre), ("post", Phase::Post), ("pretrans", Phase::Pretrans), ("posttrans", Phase::Posttrans)]);
+    const PHASES: [Phase; 8] = [
+        Phase::Pretrans,
+        Phase::Pre,
+        Phase::Post,
+        Phase::Posttrans,
+        Phase::Triggerprein,
+        Phase::Triggerin,
+        Phase::Filetriggerin,
+        Phase::Transfiletriggerin,
+    ];
+    let phase = row.choice("phase", &PHASES.map(|phase| (phase.name(), phase)));
     let digest = row.text("digest").filter(|digest| {
         let hex = digest.value.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         let good = hex && matches!(digest.value.len(), 16 | 64);
@@ -31,6 +40,20 @@ pub(super) fn scriptlet(mut row: Reader<'_>) -> Option<ScriptletRule> {
     let reason = row.required_text("reason");
     row.finish();
     Some(ScriptletRule { package: package?.value, phase, digest: digest.map(|d| d.value), policy: policy?, reason: reason?.value })
+}
+
+pub(super) fn conflict(mut row: Reader<'_>) -> Option<ConflictRule> {
+    let path = row.required_text("path").filter(|path| {
+        let good = path.value.starts_with('/');
+        if !good {
+            row.faults.add(&path.at, format!("`path` must be an absolute path or a pattern of such, found {:?}", path.value), None);
+        }
+        good
+    });
+    let package = row.required_text("package");
+    let reason = row.required_text("reason");
+    row.finish();
+    Some(ConflictRule { path: path?.value, package: package?.value, reason: reason?.value })
 }
 
 pub(super) fn scriptlet_default(mut section: Reader<'_>) -> DefaultPolicy {

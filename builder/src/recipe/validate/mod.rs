@@ -31,6 +31,7 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
     }
     let scriptlets = top.rows("scriptlet").into_iter().filter_map(contents::scriptlet).collect();
     let scriptlet_default = contents::scriptlet_default(top.section("scriptlets"));
+    let conflicts = top.rows("conflict").into_iter().filter_map(contents::conflict).collect();
     let accounts = contents::accounts(top.section("accounts"), faults);
     let attributes = top.rows("attribute").into_iter().filter_map(contents::attribute).collect();
     let links = top.rows("link").into_iter().filter_map(contents::link).collect();
@@ -63,6 +64,7 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
         tools,
         scriptlets,
         scriptlet_default,
+        conflicts,
         accounts,
         attributes,
         links,

@@ -14,6 +14,7 @@ mod state;
 
 use crate::base::{Error, ImagePath, Result, SourceDateEpoch};
 use crate::rootfs::accounts::Accounts;
+use crate::rootfs::scriptlets::Script;
 use crate::tree::FileTree;
 use mlua::{HookTriggers, Lua, LuaOptions, StdLib, Value, VmState};
 use state::State;
@@ -43,18 +44,18 @@ pub struct Outcome {
 }
 
 /// Runs one script over the tree. Changes stay even if it fails half way, as on a disk.
-pub fn run(tree: &mut FileTree, accounts: &Accounts, text: &str, epoch: SourceDateEpoch) -> Result<Outcome> {
-    if text.contains("fork") {
+pub fn run(tree: &mut FileTree, accounts: &Accounts, script: &Script, epoch: SourceDateEpoch) -> Result<Outcome> {
+    if script.text.contains("fork") {
         let mut copy = tree.clone();
-        let child = once(&mut copy, accounts, text, epoch, true)?;
+        let child = once(&mut copy, accounts, script, epoch, true)?;
         if child.forked {
-            let mut outcome = once(tree, accounts, text, epoch, false)?.outcome;
+            let mut outcome = once(tree, accounts, script, epoch, false)?.outcome;
             outcome.mechanisms.extend(child.outcome.mechanisms);
             outcome.failure = outcome.failure.or(child.outcome.failure);
             return Ok(outcome);
         }
     }
-    Ok(once(tree, accounts, text, epoch, false)?.outcome)
+    Ok(once(tree, accounts, script, epoch, false)?.outcome)
 }
 
 struct Run {
@@ -62,9 +63,10 @@ struct Run {
     forked: bool,
 }
 
-fn once(tree: &mut FileTree, accounts: &Accounts, text: &str, epoch: SourceDateEpoch, is_child: bool) -> Result<Run> {
+fn once(tree: &mut FileTree, accounts: &Accounts, script: &Script, epoch: SourceDateEpoch, is_child: bool) -> Result<Run> {
     let state = Rc::new(RefCell::new(State::new(std::mem::take(tree), accounts, epoch, is_child)));
-    let failure = interpret(&state, text);
+    state.borrow_mut().input = script.input.lines().map(str::to_owned).collect();
+    let failure = interpret(&state, script);
     let mut state = state.borrow_mut();
     *tree = std::mem::take(&mut state.tree);
     let stopped = state.executed;
@@ -78,7 +80,7 @@ fn once(tree: &mut FileTree, accounts: &Accounts, text: &str, epoch: SourceDateE
 }
 
 /// The failure of the script, if it failed; an error is one of the interpreter itself.
-fn interpret(state: &Rc<RefCell<State>>, text: &str) -> std::result::Result<Option<String>, mlua::Error> {
+fn interpret(state: &Rc<RefCell<State>>, script: &Script) -> std::result::Result<Option<String>, mlua::Error> {
     let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::UTF8 | StdLib::COROUTINE;
     let lua = Lua::new_with(libraries, LuaOptions::new())?;
     lua.set_memory_limit(MEMORY)?;
@@ -106,10 +108,12 @@ fn interpret(state: &Rc<RefCell<State>>, text: &str) -> std::result::Result<Opti
     .exec()?;
     let arguments = lua.create_table()?;
     arguments.set(1, "<lua>")?;
-    // rpm's count of installed instances: this is the first.
-    arguments.set(2, 1)?;
+    for (place, argument) in script.arguments.iter().enumerate() {
+        arguments.set(place + 2, argument.parse::<u32>().unwrap_or(0))?;
+    }
     lua.globals().set("arg", &arguments)?;
-    let done = lua.load(text).set_name("=scriptlet").set_mode(mlua::ChunkMode::Text).call::<Value>((lua.create_table()?, arguments));
+    let done =
+        lua.load(&script.text).set_name("=scriptlet").set_mode(mlua::ChunkMode::Text).call::<Value>((lua.create_table()?, arguments));
     let closed = files::close_all(state);
     Ok(done.err().or(closed.err()).map(|e| message(&e)))
 }

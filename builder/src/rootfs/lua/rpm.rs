@@ -79,6 +79,8 @@ fn rpm(lua: &Lua, state: &Rc<RefCell<State>>) -> mlua::Result<()> {
         )?;
     }
     let shared = state.clone();
+    rpm.set("next_file", lua.create_function(move |_, ()| Ok(shared.borrow_mut().input.pop_front()))?)?;
+    let shared = state.clone();
     rpm.set(
         "glob",
         lua.create_function(move |lua, (pattern, flags): (String, Option<String>)| {

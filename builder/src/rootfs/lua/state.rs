@@ -4,7 +4,7 @@ use crate::base::{Blob, ImagePath, SourceDateEpoch};
 use crate::rootfs::accounts::Accounts;
 use crate::rootfs::maintainer_script;
 use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// errno values that scripts can meet (Linux, asm-generic/errno-base.h and errno.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub(super) struct State {
     pub umask: u16,
     pub environment: BTreeMap<String, String>,
     pub output: String,
+    /// Paths that set a trigger off, which `rpm.next_file` hands out.
+    pub input: VecDeque<String>,
     pub changed: BTreeSet<ImagePath>,
     pub mechanisms: BTreeSet<&'static str>,
     /// Written back at the end of the script if not before.
@@ -80,6 +82,7 @@ impl State {
             umask: 0o022,
             environment: [("PATH".to_owned(), "/sbin:/bin:/usr/sbin:/usr/bin".to_owned())].into(),
             output: String::new(),
+            input: VecDeque::new(),
             changed: BTreeSet::new(),
             mechanisms: BTreeSet::new(),
             open: Vec::new(),

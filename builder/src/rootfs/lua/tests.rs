@@ -14,7 +14,8 @@ fn tree() -> FileTree {
 
 fn execute(tree: &mut FileTree, text: &str) -> Outcome {
     let accounts = Accounts::plan(&[("a.conf".into(), "u etcd 985\n".into())], "", "", &Default::default()).unwrap();
-    run(tree, &accounts, text, SourceDateEpoch(7)).unwrap()
+    let script = Script { text: text.into(), arguments: vec!["1"], input: "/a\n/b\n".into(), ..Script::default() };
+    run(tree, &accounts, &script, SourceDateEpoch(7)).unwrap()
 }
 
 /// Output of a script that must not fail.
@@ -139,4 +140,9 @@ fn time_and_memory_are_bounded_and_a_failure_says_why() {
         let failure = execute(&mut tree(), text).failure.unwrap_or_default();
         assert!(failure.contains(expected), "{text}: {failure}");
     }
+}
+
+#[test]
+fn a_trigger_is_given_the_paths_that_set_it_off() {
+    assert_eq!(output("for i = 1, 3 do print(rpm.next_file()) end print(arg[2])"), "/a\n/b\nnil\n1\n");
 }

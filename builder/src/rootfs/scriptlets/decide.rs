@@ -1,11 +1,12 @@
 //! Who does what each scriptlet asks.
 
-use super::{Action, Ledger, Row, Scriptlet, Work, report};
+use super::report::Undecided;
+use super::{Action, Ledger, Row, Script, Scriptlet, Work, report};
 use crate::base::{Digest, Result};
 use crate::formats::conf::preset::glob_matches;
 use crate::formats::rpm::Phase;
 use crate::recipe::{DefaultPolicy, Policy, ScriptletRule};
-use crate::rootfs::maintainer_script::{self, Reading};
+use crate::rootfs::maintainer_script::{self, Called, Reading};
 
 /// Decides about every scriptlet, in the given order. A rule for the exact text is stronger than one for any text, and both than our own reading.
 pub fn decide(scriptlets: &[Scriptlet], rules: &[ScriptletRule], default: DefaultPolicy) -> Result<(Vec<Action>, Ledger)> {
@@ -13,20 +14,15 @@ pub fn decide(scriptlets: &[Scriptlet], rules: &[ScriptletRule], default: Defaul
     for scriptlet in scriptlets {
         let digest = Digest::of(scriptlet.text.as_bytes()).to_string();
         let reading = read(scriptlet);
-        let applies = |rule: &&ScriptletRule| {
-            glob_matches(&rule.package, &scriptlet.package)
-                && rule.phase.is_none_or(|phase| phase == scriptlet.phase)
-                && rule.digest.as_ref().is_none_or(|d| d.len() >= 16 && digest.starts_with(d.as_str()))
-        };
-        let rule = rules.iter().filter(applies).max_by_key(|rule| (rule.digest.is_some(), rule.phase.is_some()));
+        let rule = rule_for(scriptlet, &digest, rules);
         let is_lua = scriptlet.interpreter.first().is_some_and(|program| program == "<lua>");
         let run = || match is_lua {
-            true => ("lua", Work::Lua { text: scriptlet.source.clone() }),
-            false => ("sandbox", Work::Sandbox { interpreter: scriptlet.interpreter.clone(), text: scriptlet.source.clone() }),
+            true => ("lua", Work::Lua(script(scriptlet))),
+            false => ("sandbox", Work::Sandbox(script(scriptlet))),
         };
         let (handler, reason, work) = match (rule, reading) {
             (Some(rule), reading) => match rule.policy {
-                Policy::Native => ("native", rule.reason.clone(), alternatives(&reading)),
+                Policy::Native => ("native", rule.reason.clone(), native(&reading)),
                 Policy::Skip => ("skip", rule.reason.clone(), Vec::new()),
                 Policy::Sandbox => {
                     let (handler, work) = run();
@@ -36,7 +32,7 @@ pub fn decide(scriptlets: &[Scriptlet], rules: &[ScriptletRule], default: Defaul
             (None, reading) if reading.remainder.is_empty() => {
                 let mechanisms: Vec<&str> = reading.mechanisms.iter().copied().collect();
                 let reason = if mechanisms.is_empty() { "no effect".into() } else { mechanisms.join(", ") };
-                ("understood", reason, alternatives(&reading))
+                ("understood", reason, native(&reading))
             }
             // Our Lua sees the tree alone, so it needs nobody's leave.
             (None, _) if is_lua || default == DefaultPolicy::Sandbox => {
@@ -44,7 +40,10 @@ pub fn decide(scriptlets: &[Scriptlet], rules: &[ScriptletRule], default: Defaul
                 (handler, "not understood by reading".into(), vec![work])
             }
             (None, reading) => {
-                undecided.push((scriptlet, digest[..16].to_owned(), reading.remainder));
+                // A trigger may be set off many times.
+                if !undecided.iter().any(|(other, d, _): &Undecided<'_>| *d == digest[..16] && other.phase == scriptlet.phase) {
+                    undecided.push((scriptlet, digest[..16].to_owned(), reading.remainder));
+                }
                 continue;
             }
         };
@@ -56,6 +55,7 @@ pub fn decide(scriptlets: &[Scriptlet], rules: &[ScriptletRule], default: Defaul
             digest: digest[..16].to_owned(),
             handler: handler.to_owned(),
             reason,
+            set_off_by: scriptlet.set_off_by.clone(),
             paths: Vec::new(),
             failure: None,
         });
@@ -63,15 +63,40 @@ pub fn decide(scriptlets: &[Scriptlet], rules: &[ScriptletRule], default: Defaul
     if undecided.is_empty() { Ok((actions, ledger)) } else { Err(report::undecided(&undecided)) }
 }
 
-fn alternatives(reading: &Reading) -> Vec<Work> {
-    reading.alternatives.iter().cloned().map(Work::Alternative).collect()
+fn script(scriptlet: &Scriptlet) -> Script {
+    Script {
+        interpreter: scriptlet.interpreter.clone(),
+        text: scriptlet.source.clone(),
+        arguments: scriptlet.arguments.clone(),
+        input: scriptlet.input.clone(),
+    }
 }
 
-fn read(scriptlet: &Scriptlet) -> Reading {
+fn rule_for<'a>(scriptlet: &Scriptlet, digest: &str, rules: &'a [ScriptletRule]) -> Option<&'a ScriptletRule> {
+    let applies = |rule: &&ScriptletRule| {
+        glob_matches(&rule.package, &scriptlet.package)
+            && rule.phase.is_none_or(|phase| phase == scriptlet.phase)
+            && rule.digest.as_ref().is_none_or(|d| d.len() >= 16 && digest.starts_with(d.as_str()))
+    };
+    rules.iter().filter(applies).max_by_key(|rule| (rule.digest.is_some(), rule.phase.is_some()))
+}
+
+/// Whether the recipe wants nothing of what the scriptlet does.
+pub fn is_skipped(scriptlet: &Scriptlet, rules: &[ScriptletRule]) -> bool {
+    let digest = Digest::of(scriptlet.text.as_bytes()).to_string();
+    rule_for(scriptlet, &digest, rules).is_some_and(|rule| rule.policy == Policy::Skip)
+}
+
+fn native(reading: &Reading) -> Vec<Work> {
+    let units = (!reading.enable.is_empty()).then(|| Work::Enable(reading.enable.clone()));
+    reading.alternatives.iter().cloned().map(Work::Alternative).chain(units).collect()
+}
+
+/// What a scriptlet does, as far as it can be read.
+pub fn read(scriptlet: &Scriptlet) -> Reading {
     match scriptlet.interpreter.first().map_or("", String::as_str) {
         "" | "/bin/sh" | "/usr/bin/sh" | "/bin/bash" | "/usr/bin/bash" | "/bin/dash" => {
-            let before = matches!(scriptlet.phase, Phase::Pre | Phase::Pretrans);
-            maintainer_script::read(&scriptlet.text, if before { "install" } else { "configure" })
+            maintainer_script::read(&scriptlet.text, called(scriptlet))
         }
         // `%post -p /sbin/ldconfig` has no text.
         program if scriptlet.text.trim().is_empty() => match maintainer_script::native_command(program) {
@@ -82,6 +107,15 @@ fn read(scriptlet: &Scriptlet) -> Reading {
             remainder: scriptlet.text.lines().map(str::to_owned).filter(|line| !line.trim().is_empty()).collect(),
             ..Default::default()
         },
+    }
+}
+
+/// A repackaged maintainer script is told what dpkg would tell it.
+fn called(scriptlet: &Scriptlet) -> Called<'_> {
+    match (scriptlet.source == scriptlet.text, scriptlet.phase) {
+        (true, _) => Called::ByRpm(scriptlet.arguments.first().copied().unwrap_or("1")),
+        (false, Phase::Pre | Phase::Pretrans) => Called::ByDpkg("install"),
+        (false, _) => Called::ByDpkg("configure"),
     }
 }
 
@@ -97,6 +131,9 @@ mod tests {
             interpreter: vec!["/bin/sh".into()],
             text: text.into(),
             source: text.into(),
+            arguments: vec!["1"],
+            set_off_by: None,
+            input: String::new(),
         }
     }
 
@@ -132,7 +169,7 @@ mod tests {
     fn the_recipes_default_runs_what_is_not_understood_and_lua_runs_anyway() {
         let unknown = scriptlet("a", "touch /x");
         let (actions, ledger) = decide(&[unknown, scriptlet("b", "exit 0")], &[], DefaultPolicy::Sandbox).unwrap();
-        assert!(matches!(&actions[..], [Action { row: 0, work: Work::Sandbox { text, .. }, .. }] if text == "touch /x"));
+        assert!(matches!(&actions[..], [Action { row: 0, work: Work::Sandbox(script), .. }] if script.text == "touch /x"));
         assert_eq!((ledger[0].handler.as_str(), ledger[1].handler.as_str()), ("sandbox", "understood"));
         let lua = Scriptlet { interpreter: vec!["<lua>".into()], ..scriptlet("a", "posix.mkdir('/x')") };
         assert_eq!(interpret(std::slice::from_ref(&lua), &[]).unwrap().1[0].handler, "lua");

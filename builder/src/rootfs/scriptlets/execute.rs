@@ -37,22 +37,22 @@ pub struct Executor<'a> {
 }
 
 impl Executor<'_> {
-    /// Runs the Lua and the programs among `actions` whose phase `wanted` accepts, in order. A failing %pre or %pretrans is an error, a failing %post or
-    /// %posttrans a warning, as in rpm.
-    pub fn run(&self, tree: &mut FileTree, actions: &[Action], wanted: &dyn Fn(Phase) -> bool, ledger: &mut Ledger) -> Result<()> {
+    /// Runs the Lua and the programs among `actions` that `wanted` accepts, in order. A failing %pre, %pretrans or %triggerprein is an error, any other
+    /// failure a warning, as in rpm.
+    pub fn run(&self, tree: &mut FileTree, actions: &[Action], wanted: &dyn Fn(&Action) -> bool, ledger: &mut Ledger) -> Result<()> {
         let mut sandbox: Option<Watched> = None;
-        for action in actions.iter().filter(|action| wanted(action.phase)) {
+        for action in actions.iter().filter(|action| wanted(action)) {
             let doing = || format!("%{} of {}", action.phase.name(), action.package);
             let (changed, failure, reason) = match &action.work {
-                Work::Alternative(_) => continue,
-                Work::Lua { text } => {
+                Work::Alternative(_) | Work::Enable(_) => continue,
+                Work::Lua(script) => {
                     // The sandbox's checkout would not know what Lua changed.
                     sandbox = None;
-                    let done = lua::run(tree, self.accounts, text, self.epoch).context(doing)?;
+                    let done = lua::run(tree, self.accounts, script, self.epoch).context(doing)?;
                     let failure = done.failure.map(|failure| [failure.trim(), done.output.trim()].join("\n").trim().to_owned());
                     (done.changed, failure, done.mechanisms.into_iter().collect::<Vec<_>>().join(", "))
                 }
-                Work::Sandbox { interpreter, text } => {
+                Work::Sandbox(script) => {
                     let watched = match &mut sandbox {
                         Some(watched) => watched,
                         None => {
@@ -60,7 +60,7 @@ impl Executor<'_> {
                             sandbox.insert(Watched::check_out(tree, &scratch).context(doing)?)
                         }
                     };
-                    let outcome = watched.run_script(interpreter, text, self.epoch).context(doing)?;
+                    let outcome = watched.run_script(script, self.epoch).context(doing)?;
                     let changed = watched.read_changes(tree, self.epoch).context(doing)?;
                     let failure = (outcome.code != 0).then(|| format!("exit status {}: {}", outcome.code, tail(&outcome.output)));
                     (changed, failure, String::new())
@@ -72,7 +72,7 @@ impl Executor<'_> {
                 row.reason = reason;
             }
             let Some(failure) = failure else { continue };
-            if matches!(action.phase, Phase::Pre | Phase::Pretrans) {
+            if matches!(action.phase, Phase::Pre | Phase::Pretrans | Phase::Triggerprein) {
                 return Err(Error::tool(format!("{} failed: {failure}", doing()))
                     .hint("say what is to become of it in a [[scriptlet]] row of the recipe, policy = \"skip\" or \"native\""));
             }

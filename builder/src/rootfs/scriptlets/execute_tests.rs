@@ -24,7 +24,16 @@ fn tree() -> Option<FileTree> {
 }
 
 fn script(phase: Phase, interpreter: &str, text: &str) -> Scriptlet {
-    Scriptlet { package: "demo".into(), phase, interpreter: vec![interpreter.into()], text: text.into(), source: text.into() }
+    Scriptlet {
+        package: "demo".into(),
+        phase,
+        interpreter: vec![interpreter.into()],
+        text: text.into(),
+        source: text.into(),
+        arguments: vec!["1"],
+        set_off_by: None,
+        input: String::new(),
+    }
 }
 
 fn execute(tree: &mut FileTree, scripts: &[Scriptlet]) -> Result<Ledger> {

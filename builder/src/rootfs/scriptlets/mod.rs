@@ -4,12 +4,14 @@
 mod decide;
 mod execute;
 mod report;
+mod sequence;
 
 pub use decide::decide;
+pub(super) use decide::{is_skipped, read};
 pub(super) use execute::{Executor, apply_alternatives};
+pub use sequence::of;
 
 use crate::base::Digest;
-use crate::fetch::Pack;
 pub use crate::formats::rpm::Phase;
 use crate::rootfs::alternatives::Alternative;
 use serde::Serialize;
@@ -24,13 +26,30 @@ pub struct Scriptlet {
     pub text: String,
     /// As it is run: with the line in which a repackager says what dpkg would.
     pub source: String,
+    /// Counts of installed packages, as rpm passes them.
+    pub arguments: Vec<&'static str>,
+    /// The package that set a trigger off.
+    pub set_off_by: Option<String>,
+    /// What it reads: of a trigger on files their paths, a line each.
+    pub input: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
     Alternative(Alternative),
-    Lua { text: String },
-    Sandbox { interpreter: Vec<String>, text: String },
+    /// Units, whatever the presets say.
+    Enable(Vec<String>),
+    Lua(Script),
+    Sandbox(Script),
+}
+
+/// A text with all that its interpreter gets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Script {
+    pub interpreter: Vec<String>,
+    pub text: String,
+    pub arguments: Vec<&'static str>,
+    pub input: String,
 }
 
 /// Something to do for one scriptlet.
@@ -54,6 +73,8 @@ pub struct Row {
     pub handler: String,
     /// The native stages that do the work, or the recipe's reason.
     pub reason: String,
+    /// Of a trigger: the package that set it off.
+    pub set_off_by: Option<String>,
     pub paths: Vec<String>,
     /// Exit status and output of a %post or %posttrans that failed.
     pub failure: Option<String>,
@@ -64,24 +85,6 @@ pub type Ledger = Vec<Row>;
 /// First 16 hex digits, as recipes name a scriptlet's text.
 pub fn short_digest(text: &str) -> String {
     Digest::of(text.as_bytes()).to_string()[..16].to_owned()
-}
-
-/// The scriptlets of an installation, in rpm's order: every %pretrans, each package's %pre and %post, every %posttrans. Those of a removal are of no
-/// use to an image.
-pub fn of(packs: &[Pack]) -> Vec<Scriptlet> {
-    let one = |pack: &Pack, phase: Phase| {
-        pack.scriptlets().iter().find(|s| s.phase == phase).map(|s| Scriptlet {
-            package: pack.metadata().nevra.name.clone(),
-            phase,
-            interpreter: s.interpreter.clone(),
-            text: without_prelude(&s.text).into_owned(),
-            source: s.text.clone(),
-        })
-    };
-    let mut list: Vec<Scriptlet> = packs.iter().filter_map(|pack| one(pack, Phase::Pretrans)).collect();
-    list.extend(packs.iter().flat_map(|pack| [one(pack, Phase::Pre), one(pack, Phase::Post)]).flatten());
-    list.extend(packs.iter().filter_map(|pack| one(pack, Phase::Posttrans)));
-    list
 }
 
 /// A maintainer script as Debian ships it: without the line after `#!` in which the repackager says what dpkg would. Recipes name its digest.

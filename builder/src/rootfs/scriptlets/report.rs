@@ -7,7 +7,10 @@ use std::fmt::Write as _;
 /// Lines of one remainder that a message shows.
 const SHOWN: usize = 12;
 
-pub(super) fn undecided(list: &[(&Scriptlet, String, Vec<String>)]) -> Error {
+/// With the digest and what is not understood.
+pub(super) type Undecided<'a> = (&'a Scriptlet, String, Vec<String>);
+
+pub(super) fn undecided(list: &[Undecided<'_>]) -> Error {
     let mut message = format!("{} scriptlets do more than is understood, and the recipe has no policy for them", list.len());
     let mut blocks = String::from("add to the recipe, with a true reason each:");
     for (scriptlet, digest, remainder) in list {

@@ -11,11 +11,16 @@ fn reader_source(bytes: &[u8]) -> impl Fn(u64, &mut [u8]) -> crate::base::Result
 
 #[test]
 fn the_reader_gives_the_tree_back() {
-    let tree = random_tree(21, 800);
-    let segments = plan(&tree, &options()).unwrap();
+    for changes_last in [false, true] {
+        reads_back(&random_tree(21, 800), &Options { changes_last, ..options() });
+    }
+}
+
+fn reads_back(tree: &FileTree, options: &Options) {
+    let segments = plan(tree, options).unwrap();
     let read = |offset: u64, buffer: &mut [u8]| segments.read_at(buffer, offset).map(|_| ());
     let reader = Reader::open(&read).unwrap();
-    assert_eq!((reader.label().as_str(), reader.uuid(), reader.size()), ("root", options().uuid, segments.size()));
+    assert_eq!((reader.label().as_str(), reader.uuid(), reader.size()), ("root", options.uuid, segments.size()));
     let entries: Vec<_> = reader.entries().unwrap().into_iter().filter(|(p, _)| p != &path("/lost+found")).collect();
     let walk = tree.walk();
     assert_eq!(entries.len(), walk.len());

@@ -1,0 +1,164 @@
+//! One step of a build, timed alone, for tests/bench: `step RECIPE CACHE OUT ext4|qcow2-zstd|qcow2-zlib|store|files|repository`. Packages must be in the cache already
+//! and the lockfile must be there. What comes before the step is not counted. Prints JSON: seconds, bytes of what was made, the process's peak memory.
+
+use atomic_image::base::{AtomicFile, Blob, Error, Result, ResultExt, Silent, SourceDateEpoch};
+use atomic_image::fetch::Pack;
+use atomic_image::formats::ext4;
+use atomic_image::image::{Compression, qcow2, raw};
+use atomic_image::lock::Lockfile;
+use atomic_image::ostree::{self, CommitMeta, KnownContents, Store};
+use atomic_image::pipeline::{self, Settings};
+use atomic_image::recipe;
+use atomic_image::rootfs::{self, TriggerCache};
+use atomic_image::tree::{Attributes, Edit, FileTree, Inode};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let result = match words.as_slice() {
+        [recipe, cache, out, step] => run(recipe.as_ref(), cache.as_ref(), out.as_ref(), step),
+        _ => Err(Error::recipe("usage: step RECIPE CACHE OUT ext4|qcow2-zstd|qcow2-zlib|store|files|repository")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(recipe: &Path, cache: &Path, out: &Path, step: &str) -> Result<()> {
+    let began = match step {
+        "ext4" => {
+            let tree = tree_of(recipe, cache)?;
+            let began = Instant::now();
+            write_ext4(tree.tree(), out)?;
+            began
+        }
+        // Not of the recipe: 60,000 files of 10 KB that lie in one file, as contents lie in packs.
+        "files" => {
+            let tree = files(&cache.join("bench-files"))?;
+            let began = Instant::now();
+            write_ext4(&tree, out)?;
+            began
+        }
+        "qcow2-zstd" | "qcow2-zlib" => {
+            let disk = pipeline::plan(&recipe::load(recipe)?, &settings(cache), &Silent)?;
+            let compression = if step == "qcow2-zstd" { Compression::Zstd } else { Compression::Zlib };
+            let began = Instant::now();
+            qcow2::write(&disk, compression, out, &Silent)?;
+            began
+        }
+        "store" => {
+            let tree = tree_of(recipe, cache)?;
+            let epoch = SourceDateEpoch(1_700_000_000);
+            let meta = CommitMeta { subject: "bench".into(), body: String::new(), parent: None, epoch, metadata: Default::default() };
+            let began = Instant::now();
+            let store = Store::create(out)?;
+            let commit = ostree::commit_of(tree.tree(), ostree::content_ids(tree.tree(), &KnownContents::none())?, &meta)?;
+            store.write(&commit, tree.tree(), "bench", Store::LEVEL, &Silent)?;
+            began
+        }
+        // No step of ours: what a peer needs, the locked packages and the key that signed them.
+        "repository" => {
+            let lock = Lockfile::read(&recipe::load(recipe)?.lockfile())?;
+            std::fs::create_dir_all(out).context(|| format!("create {}", out.display()))?;
+            for package in &lock.packages {
+                let (digest, name) = (package.sha256.map(|d| d.to_string()).unwrap_or_default(), format!("{}.rpm", package.nevra()));
+                let from = repackaged(cache, &digest)?;
+                std::fs::hard_link(&from, out.join(&name)).context(|| format!("link {} as {name}", from.display()))?;
+            }
+            let key = atomic_image::repos::deb::public_key()?;
+            std::fs::write(out.join("RPM-GPG-KEY"), key).context(|| "write the key")?;
+            Instant::now()
+        }
+        other => return Err(Error::recipe(format!("no step {other:?}"))),
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{{\"seconds\": {seconds:.4}, \"bytes\": {}, \"peak_memory\": {}}}", size(out), peak_memory());
+    Ok(())
+}
+
+fn write_ext4(tree: &FileTree, out: &Path) -> Result<()> {
+    let plan = ext4::plan(tree, &ext4::Options::new("root", [7; 16], SourceDateEpoch(1_700_000_000)))?;
+    let mut file = AtomicFile::create(out)?;
+    raw::fill(&plan, file.file(), out, &Silent)?;
+    file.commit_unsynced().map(drop)
+}
+
+fn tree_of(recipe: &Path, cache: &Path) -> Result<rootfs::Rootfs> {
+    let recipe = recipe::load(recipe)?;
+    let lock = Lockfile::read(&recipe.lockfile())?;
+    let open = |p: &atomic_image::lock::LockedPackage| {
+        let digest = p.sha256.ok_or_else(|| Error::recipe(format!("{} is not locked to a digest", p.nevra())))?;
+        Pack::open(&cache.join("packs"), &digest)?.ok_or_else(|| Error::recipe(format!("no pack of {}: build once before", p.nevra())))
+    };
+    let packs = lock.packages.iter().map(open).collect::<Result<Vec<Pack>>>()?;
+    let triggers = TriggerCache { outputs: cache.join("outputs"), scratch: cache.join("scratch") };
+    rootfs::compose(&packs, &recipe, &rootfs::Remembered::of(&lock.accounts), &triggers, recipe.epoch.unwrap_or(lock.epoch), &Silent)
+}
+
+/// The package file with this digest: repackaged ones are named after what they were made from.
+fn repackaged(cache: &Path, digest: &str) -> Result<PathBuf> {
+    let folder = cache.join("converted");
+    for entry in std::fs::read_dir(&folder).context(|| format!("read {}", folder.display()))?.flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|e| e == "json") && std::fs::read_to_string(&path).is_ok_and(|text| text.contains(digest)) {
+            return Ok(path.with_extension("rpm"));
+        }
+    }
+    Err(Error::recipe(format!("no package with sha256 {digest} in {}", folder.display())))
+}
+
+fn files(source: &Path) -> Result<FileTree> {
+    const COUNT: u64 = 60_000;
+    const LENGTH: u64 = 10_000;
+    let stride = LENGTH.next_multiple_of(4096);
+    if !source.exists() {
+        let one: Vec<u8> = (0..stride).map(|n| (n * n >> 7) as u8).collect();
+        std::fs::write(source, one.repeat(COUNT as usize)).context(|| format!("write {}", source.display()))?;
+    }
+    let file = Arc::new(File::open(source).context(|| format!("open {}", source.display()))?);
+    let mut tree = FileTree::new();
+    for i in 0..COUNT {
+        let blob = Blob::Extent { file: file.clone(), path: source.into(), offset: i * stride, len: LENGTH };
+        let path = atomic_image::base::ImagePath::parse(format!("/d{}/{i}", i % 600))?;
+        tree.insert(&path, Inode::file(blob, Attributes::root(0o644)), Edit::Create)?;
+    }
+    Ok(tree)
+}
+
+fn settings(cache: &Path) -> Settings {
+    Settings {
+        out: PathBuf::new(),
+        cache: cache.to_path_buf(),
+        repo: PathBuf::new(),
+        images_only: true,
+        formats: Vec::new(),
+        jobs: std::thread::available_parallelism().map_or(1, |n| n.get()),
+        offline: true,
+        ca: None,
+        locked: true,
+        mirror: None,
+        // Expiry is not judged: nothing is fetched.
+        now: SourceDateEpoch(1_700_000_000),
+    }
+}
+
+/// Of a file, or of all below a directory.
+fn size(path: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(path) else { return path.metadata().map_or(0, |m| m.len()) };
+    entries.flatten().map(|entry| size(&entry.path())).sum()
+}
+
+/// VmHWM, in bytes.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib << 10)
+}

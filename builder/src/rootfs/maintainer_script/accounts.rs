@@ -1,0 +1,170 @@
+//! groupadd, useradd and their kin, as the lines of sysusers.d that say the same.
+
+use crate::formats::conf::sysusers::{Line, PrimaryGroup};
+
+/// The accounts that a command makes; `None` if it does more than that, or if something in it is not known before it runs.
+pub(super) fn lines(command: &[&str]) -> Option<Vec<Line>> {
+    let [program, arguments @ ..] = command else { return None };
+    if arguments.iter().any(|word| word.contains(['$', '`', '*'])) {
+        return None;
+    }
+    match program.rsplit('/').next()? {
+        "groupadd" => group(arguments),
+        "useradd" => user(arguments),
+        "usermod" => membership(arguments),
+        "gpasswd" => match arguments {
+            ["-a", user, group] => Some(vec![Line::Member { user: (*user).into(), group: (*group).into() }]),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Name and value.
+type Choice<'a> = (&'a str, Option<&'a str>);
+
+/// Options, and the other words. `valued`: letters and long names that take a value.
+fn options<'a>(arguments: &[&'a str], valued: &[&str]) -> Option<(Vec<Choice<'a>>, Vec<&'a str>)> {
+    let (mut found, mut words) = (Vec::new(), Vec::new());
+    let mut rest = arguments.iter().copied();
+    while let Some(word) = rest.next() {
+        if let Some(long) = word.strip_prefix("--") {
+            match long.split_once('=') {
+                Some((name, value)) => found.push((name, Some(value))),
+                None => found.push((long, if valued.contains(&long) { Some(rest.next()?) } else { None })),
+            }
+        } else if let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty()) {
+            for (at, letter) in letters.char_indices() {
+                let name = letters.get(at..at + letter.len_utf8())?;
+                if valued.contains(&name) {
+                    let glued = letters.get(at + 1..).filter(|value| !value.is_empty());
+                    found.push((
+                        name,
+                        Some(match glued {
+                            Some(value) => value,
+                            None => rest.next()?,
+                        }),
+                    ));
+                    break;
+                }
+                found.push((name, None));
+            }
+        } else {
+            words.push(word);
+        }
+    }
+    Some((found, words))
+}
+
+fn group(arguments: &[&str]) -> Option<Vec<Line>> {
+    let (options, words) = options(arguments, &["g", "gid", "K", "key"])?;
+    let [name] = words.as_slice() else { return None };
+    let mut gid = None;
+    for (option, value) in options {
+        match option {
+            "g" | "gid" => gid = Some(value?.parse().ok()?),
+            "r" | "system" | "f" | "force" | "o" | "non-unique" => {}
+            _ => return None,
+        }
+    }
+    Some(vec![Line::Group { name: (*name).into(), gid }])
+}
+
+fn user(arguments: &[&str]) -> Option<Vec<Line>> {
+    let valued =
+        ["u", "uid", "g", "gid", "G", "groups", "d", "home-dir", "home", "s", "shell", "c", "comment", "b", "K", "key", "k", "e", "p"];
+    let (options, words) = options(arguments, &valued)?;
+    let [name] = words.as_slice() else { return None };
+    let (mut uid, mut primary, mut members) = (None, PrimaryGroup::Own, Vec::new());
+    let (mut gecos, mut home, mut shell, mut is_system) = (None, None, None, false);
+    for (option, value) in options {
+        let text = || value.map(str::to_owned);
+        match option {
+            "u" | "uid" => uid = Some(value?.parse().ok()?),
+            "g" | "gid" => {
+                let group = value?;
+                primary = match group.parse() {
+                    Ok(gid) => PrimaryGroup::Id(gid),
+                    Err(_) if group == *name => PrimaryGroup::Own,
+                    Err(_) => PrimaryGroup::Named(group.into()),
+                };
+            }
+            "G" | "groups" => members = value?.split(',').map(str::to_owned).collect(),
+            "d" | "home-dir" | "home" => home = text(),
+            "s" | "shell" => shell = text(),
+            "c" | "comment" => gecos = text(),
+            "r" | "system" => is_system = true,
+            "M" | "no-create-home" | "l" | "no-log-init" | "o" | "non-unique" | "N" | "no-user-group" | "U" | "user-group" => {}
+            // A home that is made, a password, an expiry: more than an account.
+            _ => return None,
+        }
+    }
+    // A person's account has an id above those that we give out.
+    if !is_system && uid.is_none() {
+        return None;
+    }
+    let user = Line::User { name: (*name).into(), uid, group: primary, gecos, home, shell, locked: false };
+    Some(std::iter::once(user).chain(members.into_iter().map(|group| Line::Member { user: (*name).into(), group })).collect())
+}
+
+fn membership(arguments: &[&str]) -> Option<Vec<Line>> {
+    let (options, words) = options(arguments, &["G", "groups"])?;
+    let [user] = words.as_slice() else { return None };
+    let appends = options.iter().any(|(option, _)| matches!(*option, "a" | "append"));
+    let groups = options.iter().find(|(option, _)| matches!(*option, "G" | "groups"))?.1?;
+    let only = options.iter().all(|(option, _)| matches!(*option, "a" | "append" | "G" | "groups"));
+    (appends && only).then(|| groups.split(',').map(|group| Line::Member { user: (*user).into(), group: group.into() }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rootfs::shell::words;
+
+    fn said(command: &str) -> Option<String> {
+        let words = words(command).unwrap();
+        let lines = lines(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let text = |line: &Line| match line {
+            Line::Group { name, gid } => format!("g {name} {gid:?}"),
+            Line::User { name, uid, group, gecos, home, shell, .. } => {
+                format!(
+                    "u {name} {uid:?} {group:?} {} {} {}",
+                    gecos.as_deref().unwrap_or("-"),
+                    home.as_deref().unwrap_or("-"),
+                    shell.as_deref().unwrap_or("-")
+                )
+            }
+            Line::Member { user, group } => format!("m {user} {group}"),
+            Line::Range { .. } => "r".into(),
+        };
+        Some(lines.iter().map(text).collect::<Vec<_>>().join(", "))
+    }
+
+    #[test]
+    fn the_spellings_of_distributions_are_understood() {
+        for (command, expected) in [
+            ("groupadd -r -g 59 tss", Some("g tss Some(59)")),
+            ("/usr/sbin/groupadd --system x", Some("g x None")),
+            ("groupadd -g 22 -r -f utmp", Some("g utmp Some(22)")),
+            ("groupadd -rg5 x", Some("g x Some(5)")),
+            (
+                "useradd -r -u 59 -g tss -d /dev/null -s /sbin/nologin -c \"A b\" tss",
+                Some("u tss Some(59) Named(\"tss\") A b /dev/null /sbin/nologin".replace("Named(\"tss\")", "Own")).as_deref(),
+            ),
+            ("useradd -c 'S m' -u 81 -g 81 -s /sbin/nologin -r -d '/' dbus", Some("u dbus Some(81) Id(81) S m / /sbin/nologin")),
+            ("useradd -r -l -G a,b --home=/x -g y z", Some("u z None Named(\"y\") - /x -, m z a, m z b")),
+            ("usermod -a -G kvm qemu", Some("m qemu kvm")),
+            ("usermod -aG kvm,disk qemu", Some("m qemu kvm, m qemu disk")),
+            ("gpasswd -a x y", Some("m x y")),
+            ("useradd -m -r x", None),
+            ("useradd x", None),
+            ("usermod -s /bin/sh root", None),
+            ("useradd -r $NAME", None),
+            ("groupadd -g many x", None),
+            ("groupadd", None),
+            ("useradd -r -u", None),
+        ] {
+            assert_eq!(said(command).as_deref(), expected, "{command}");
+        }
+    }
+}
