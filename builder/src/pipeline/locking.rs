@@ -10,6 +10,7 @@ use crate::repos::deb::{self, DebArchive};
 use crate::repos::{PackageMeta, RepoSnapshot, rpmmd};
 use crate::resolve::{self, Chosen, Expanded, Request};
 use crate::rootfs::Remembered;
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Of what decides the packages: repositories and the two sets. A lockfile made from another is stale.
@@ -99,6 +100,9 @@ pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dy
         }
     }
     lock.write(&recipe.lockfile())?;
+    // Hundreds of thousands of names, which one core is slow to forget.
+    let snapshots = image.snapshots.into_iter().chain(tool.snapshots);
+    snapshots.for_each(|snapshot| snapshot.packages.into_par_iter().for_each(drop));
     Ok(lock)
 }
 

@@ -5,6 +5,7 @@ use crate::base::{Error, Result};
 use crate::repos::{Dep, PackageMeta, RepoSnapshot};
 use crate::resolve::visible::{Visible, visible};
 use crate::resolve::{Chosen, Expression, Request, expression};
+use rayon::prelude::*;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +46,7 @@ impl<'a> Reach<'a> {
             index.push((package.name.as_str(), number));
             index.extend(package.provides.iter().filter(|d| d.name != package.name).map(|d| (d.name.as_str(), number)));
         }
-        index.sort_unstable();
+        index.par_sort_unstable();
         index.dedup();
         reach.index = index;
         reach.follow(request.weak, wanted)?;

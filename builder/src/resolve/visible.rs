@@ -4,6 +4,7 @@ use crate::base::Result;
 use crate::repos::{PackageMeta, RepoSnapshot};
 use crate::resolve::modules::ModuleFilter;
 use crate::resolve::{Chosen, Request};
+use rayon::prelude::*;
 use std::borrow::Cow;
 
 /// What an x86_64 machine runs, and what it also can. Source packages are nobody's answer.
@@ -29,7 +30,7 @@ pub(super) fn visible<'a>(repos: &'a [RepoSnapshot], request: &Request) -> Resul
         }
         if let Some(own) = visible.packages.get_mut(start..) {
             let key = |p: &'a PackageMeta| (&p.name, p.epoch, &p.version, &p.release, &p.arch, &p.location);
-            own.sort_by(|(_, a), (_, b)| key(a).cmp(&key(b)));
+            own.par_sort_by(|(_, a), (_, b)| key(a).cmp(&key(b)));
         }
     }
     Ok(visible)

@@ -35,6 +35,9 @@ const SEED: u64 = 0x0a70_41c1_3a6e;
 /// A reader's answer: read or refused; or what it must never do, in words.
 pub type Answer = Result<Result<(), Error>, String>;
 
+pub type Make<'a> = dyn Fn(&mut Random) -> Vec<u8> + 'a;
+pub type Change<'a> = dyn Fn(&mut Random, &mut Vec<u8>) + 'a;
+
 /// A reader and what it is fed.
 pub struct Subject<'a> {
     pub name: &'static str,
@@ -42,9 +45,9 @@ pub struct Subject<'a> {
     /// Worth putting into an input.
     pub words: &'static [&'static [u8]],
     /// An input made of pieces, one or more of them changed.
-    pub make: Option<&'a dyn Fn(&mut Random) -> Vec<u8>>,
+    pub make: Option<&'a Make<'a>>,
     /// A change that keeps what all inputs of this sort have in common.
-    pub change: Option<&'a dyn Fn(&mut Random, &mut Vec<u8>)>,
+    pub change: Option<&'a Change<'a>>,
     pub read: &'a dyn Fn(&[u8]) -> Answer,
 }
 
@@ -211,7 +214,10 @@ fn the_judge_finds_each_fault_that_it_looks_for() {
         run(&subject, Duration::from_millis(50)).findings.join("\n")
     }
     assert!(found(&|bytes| if bytes.len() > 4 { panic!("too long") } else { Ok(Ok(())) }).contains("panics: too long"));
-    let greedy = |_: &[u8]| Ok(Ok(drop(std::hint::black_box(Vec::<u8>::with_capacity(300 << 20)))));
+    let greedy = |_: &[u8]| {
+        drop(std::hint::black_box(Vec::<u8>::with_capacity(300 << 20)));
+        Ok(Ok(()))
+    };
     assert!(found(&greedy).contains("much memory"));
     assert!(found(&|_| Ok(Err(Error::internal("oh")))).contains("blames this program"));
     assert!(found(&|_| Err("a path outside".into())).contains("a path outside"));
