@@ -47,7 +47,7 @@ fn exported(format: OutputFormat, compression: Compression) -> Vec<u8> {
         uefi: false,
         seed: ImageSeed::new(Digest::of(b"fuzz")),
         epoch: SourceDateEpoch(1_600_000_000),
-        known_start: None,
+        states: None,
     };
     let path = export(&disk(), &[format], &wrapping, folder.path(), &Silent).unwrap();
     drop(path);
