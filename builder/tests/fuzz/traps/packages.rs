@@ -61,7 +61,7 @@ fn links_and_devices_lead_nowhere() {
     let folder = TestFile { path: "/usr/lib/evil", mode: 0o040_755, data: b"" };
     package(
         "a folder and a link of one name",
-        Refused(&["cannot replace the directory /usr/lib/evil by a symlink"]),
+        Refused(&["file conflicts", "/usr/lib/evil: sample-1.0-1.x86_64", "a directory and a link"]),
         &Rpm::of(&[folder.clone(), link.clone()], "gzip"),
     );
     // Of two packages.
@@ -94,7 +94,7 @@ fn links_and_devices_lead_nowhere() {
     let below = [folder.clone(), through.clone()];
     check(
         "a folder replaced by a link",
-        Refused(&["package b-1.0-1.x86_64: cannot replace the directory /usr/lib/evil by a symlink"]),
+        Refused(&["file conflicts", "/usr/lib/evil: a-1.0-1.x86_64 and b-1.0-1.x86_64 (a directory and a link)"]),
         || tree(&below, std::slice::from_ref(&link)),
     );
     check("a file through another package's link", Read, || tree(std::slice::from_ref(&link), std::slice::from_ref(&through)));
