@@ -176,6 +176,10 @@ fn metadata(header: &Header) -> Result<Metadata> {
     // rpm's own rule: a source package is one that came from none.
     let is_source = header.has(tags::SOURCE_PACKAGE) || !header.has(tags::SOURCE_RPM);
     let nevra = Nevra::new(name, evr, if is_source { "src".into() } else { arch });
+    // What is written as one text, here and in indexes, must be told apart again.
+    if Nevra::parse(&nevra.to_string()).ok().is_none_or(|read| read != nevra) {
+        return Err(Error::integrity(format!("expected a name, version, release and architecture that can be told apart, found {nevra}")));
+    }
     let list = |tags| dependencies(header, tags);
     Ok(Metadata {
         is_source,

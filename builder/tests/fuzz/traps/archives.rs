@@ -53,9 +53,7 @@ fn debian_packages_made_to_trap_are_refused() {
     let converted = deb::convert(&path, &meta, &folder.path().join("out")).unwrap();
     let rpm = std::fs::read(converted.path).unwrap();
     let empty = scratch();
-    check("a file through a link", Refused(&["cannot place /evil/passwd: /evil is a symlink"]), || {
-        import(empty.path(), &rpm, Trust::Unsigned)
-    });
+    check("a file through a link, which lies inside the tree", Read, || import(empty.path(), &rpm, Trust::Unsigned));
 }
 
 #[test]
