@@ -18,6 +18,22 @@ pub(super) struct Xml<R: BufRead> {
     what: &'static str,
 }
 
+/// The beginning of a message.
+#[derive(Debug)]
+struct Excerpt(String);
+
+impl std::fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const CHARS: usize = 300;
+        match self.0.char_indices().nth(CHARS) {
+            Some((end, _)) => write!(f, "{}…", &self.0[..end]),
+            None => f.write_str(&self.0),
+        }
+    }
+}
+
+impl std::error::Error for Excerpt {}
+
 impl<R: BufRead> Xml<R> {
     pub(super) fn new(input: R, what: &'static str) -> Self {
         Xml { reader: Reader::from_reader(Bounded { inner: input, left: PIECE_MAX }), buffer: Vec::new(), what }
@@ -40,7 +56,9 @@ impl<R: BufRead> Xml<R> {
             let event = match self.reader.read_event_into(&mut self.buffer) {
                 Ok(event) => event,
                 Err(error) => {
-                    return Err(Error::integrity(format!("{} at offset {}", self.what, self.reader.error_position())).source(error));
+                    // A syntax error names elements, which may be as long as whoever wrote the document likes.
+                    let said = Excerpt(error.to_string());
+                    return Err(Error::integrity(format!("{} at offset {}", self.what, self.reader.error_position())).source(said));
                 }
             };
             let result = match &event {

@@ -203,6 +203,20 @@ fn contained(location: &str) -> Option<String> {
     (inside && location.split('/').all(|part| part != "..")).then(|| location.to_owned())
 }
 
+/// A package's place: below the repository's URL, or below another one that the metadata names as its base.
+fn place(base: &str, location: &str) -> Option<String> {
+    let location = contained(location)?;
+    let base = base.trim_end_matches('/');
+    match base.split_once("://") {
+        Some((scheme, rest)) => {
+            let good = ["http", "https", "file"].contains(&scheme) && rest.split('/').all(|part| part != "..");
+            good.then(|| format!("{base}/{location}"))
+        }
+        None if base.is_empty() => Some(location),
+        None => contained(&format!("{base}/{location}")),
+    }
+}
+
 fn outside(what: &str, location: &str) -> Error {
     Error::integrity(format!("{what}: expected a location below the repository, found {:?}", location.get(..80).unwrap_or(location)))
 }

@@ -1,17 +1,14 @@
 //! From primary's record to what the solver reads.
 
-use super::{contained, outside};
+use super::{outside, place};
 use crate::base::{Error, Result};
 use crate::formats::rpmmd::{Package, Relation};
 use crate::repos::{Compare, Dep, PackageMeta};
 
 pub(super) fn package_meta(package: Package) -> Result<PackageMeta> {
     let nevra = format!("{}-{}-{}.{}", package.name, package.version, package.release, package.arch);
-    let location = if package.base.is_empty() {
-        contained(&package.location).ok_or_else(|| outside(&nevra, &package.location))?
-    } else {
-        format!("{}/{}", package.base.trim_end_matches('/'), package.location)
-    };
+    let location =
+        place(&package.base, &package.location).ok_or_else(|| outside(&nevra, &format!("{}{}", package.base, package.location)))?;
     let deps =
         |relations: Vec<Relation>| relations.into_iter().map(|r| dep(r).map_err(|e| e.context(&nevra))).collect::<Result<Vec<Dep>>>();
     // The same requirement stands once with `pre` and once without: installation order needs to know, the solver does not.

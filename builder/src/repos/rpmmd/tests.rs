@@ -66,6 +66,18 @@ fn a_location_outside_of_the_repository_is_refused() {
     for (location, inside) in [("Packages/a.rpm", true), ("../a.rpm", false), ("/etc/passwd", false), ("a/../../b", false), ("", false)] {
         assert_eq!(contained(location).is_some(), inside, "{location}");
     }
+    for (base, location, expected) in [
+        ("", "a.rpm", Some("a.rpm")),
+        ("https://x/y/", "a.rpm", Some("https://x/y/a.rpm")),
+        ("sub", "a.rpm", Some("sub/a.rpm")),
+        ("..", "x/a.rpm", None),
+        ("/etc", "a.rpm", None),
+        ("https://x/../y", "a.rpm", None),
+        ("https://x/y", "../a.rpm", None),
+        ("gopher://x", "a.rpm", None),
+    ] {
+        assert_eq!(place(base, location).as_deref(), expected, "{base} {location}");
+    }
 }
 
 /// A repository of one package, as the files below its URL.
