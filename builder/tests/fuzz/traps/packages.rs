@@ -94,7 +94,7 @@ fn links_and_devices_lead_nowhere() {
     let below = [folder.clone(), through.clone()];
     check(
         "a folder replaced by a link",
-        Refused(&["file conflicts", "/usr/lib/evil: a-1.0-1.x86_64 and b-1.0-1.x86_64 (a directory and a link)"]),
+        Refused(&["file conflicts", "/usr/lib/evil: ", "a-1.0-1.x86_64", "b-1.0-1.x86_64", "a directory"]),
         || tree(&below, std::slice::from_ref(&link)),
     );
     check("a file through another package's link", Read, || tree(std::slice::from_ref(&link), std::slice::from_ref(&through)));
