@@ -114,7 +114,9 @@ fn kind(path: &Path, metadata: &Metadata) -> Result<NodeKind> {
     })
 }
 
-fn xattrs(path: &Path) -> Result<BTreeMap<Box<[u8]>, Box<[u8]>>> {
+type Xattrs = BTreeMap<Box<[u8]>, Box<[u8]>>;
+
+fn xattrs(path: &Path) -> Result<Xattrs> {
     let failed = |error: rustix::io::Errno| {
         Error::internal(format!("read the attributes of {}", path.display())).source(std::io::Error::from(error))
     };
@@ -124,7 +126,7 @@ fn xattrs(path: &Path) -> Result<BTreeMap<Box<[u8]>, Box<[u8]>>> {
         Err(rustix::io::Errno::NOTSUP) => 0,
         length => length.map_err(failed)?,
     };
-    let mut out = BTreeMap::new();
+    let mut out = Xattrs::new();
     for name in names[..length].split(|&b| b == 0).filter(|name| !name.is_empty()) {
         let mut value = vec![0; 64 << 10];
         let length = rustix::fs::lgetxattr(path, std::ffi::OsStr::from_bytes(name), &mut value[..]).map_err(failed)?;

@@ -1,16 +1,16 @@
-//! One step of a build, timed alone, for tests/bench: `step RECIPE CACHE OUT ext4|qcow2-zstd|qcow2-zlib|store|files|repository`. Packages must be in the cache already
+//! One step of a build, timed alone, for tests/bench: `step RECIPE CACHE OUT ext4|qcow2-zstd|qcow2-zlib|store|files|tenfold|repository`. Packages must be in the cache already
 //! and the lockfile must be there. What comes before the step is not counted. Prints JSON: seconds, bytes of what was made, the process's peak memory.
 
-use atomic_image::base::{AtomicFile, Blob, Error, Result, ResultExt, Silent, SourceDateEpoch};
+use atomic_image::base::{AtomicFile, Blob, Error, ImagePath, Result, ResultExt, Silent, SourceDateEpoch};
 use atomic_image::fetch::Pack;
 use atomic_image::formats::ext4;
 use atomic_image::image::{Compression, qcow2, raw};
 use atomic_image::lock::Lockfile;
-use atomic_image::ostree::{self, CommitMeta, KnownContents, Store};
+use atomic_image::ostree::{self, CommitMeta, Deployment, KnownContents, Remote, Store, SysrootRequest};
 use atomic_image::pipeline::{self, Settings};
 use atomic_image::recipe;
-use atomic_image::rootfs::{self, TriggerCache};
-use atomic_image::tree::{Attributes, Edit, FileTree, Inode};
+use atomic_image::rootfs::{self, Remembered, TriggerCache};
+use atomic_image::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let result = match words.as_slice() {
         [recipe, cache, out, step] => run(recipe.as_ref(), cache.as_ref(), out.as_ref(), step),
-        _ => Err(Error::recipe("usage: step RECIPE CACHE OUT ext4|qcow2-zstd|qcow2-zlib|store|files|repository")),
+        _ => Err(Error::recipe("usage: step RECIPE CACHE OUT ext4|qcow2-zstd|qcow2-zlib|store|files|tenfold|repository")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,6 +64,23 @@ fn run(recipe: &Path, cache: &Path, out: &Path, step: &str) -> Result<()> {
             store.write(&commit, tree.tree(), "bench", Store::LEVEL, &Silent)?;
             began
         }
+        // Commit, deployments and filesystem of a tree ten times larger, written with its digest: for its peak memory.
+        "tenfold" => {
+            let tree = tenfold(tree_of(recipe, cache)?.tree())?;
+            let epoch = SourceDateEpoch(1_700_000_000);
+            let began = Instant::now();
+            let meta = CommitMeta { subject: "bench".into(), body: String::new(), parent: None, epoch, metadata: Default::default() };
+            let commit = ostree::commit(&tree, &meta)?;
+            let deployment =
+                |serial| Deployment { commit: &commit, tree: &tree, serial, kargs: vec![], title: "bench".into(), version: None };
+            let remote = Remote { name: "bench".into(), url: "http://localhost".into(), gpg_verify: false };
+            let deployments = vec![deployment(0), deployment(1)];
+            let request = SysrootRequest { os: "bench".into(), ref_name: "bench".into(), remote, deployments, epoch };
+            let root = ostree::sysroot(&request)?.root;
+            let options = ext4::Options { changes_last: true, ..ext4::Options::new("root", [7; 16], epoch) };
+            raw::write(&ext4::plan(&root, &options)?, "raw", None, out, &Silent)?;
+            began
+        }
         // No step of ours: what a peer needs, the locked packages and the key that signed them.
         "repository" => {
             let lock = Lockfile::read(&recipe::load(recipe)?.lockfile())?;
@@ -100,7 +117,7 @@ fn tree_of(recipe: &Path, cache: &Path) -> Result<rootfs::Rootfs> {
     };
     let packs = lock.packages.iter().map(open).collect::<Result<Vec<Pack>>>()?;
     let triggers = TriggerCache { outputs: cache.join("outputs"), scratch: cache.join("scratch") };
-    rootfs::compose(&packs, &recipe, &rootfs::Remembered::of(&lock.accounts), &triggers, recipe.epoch.unwrap_or(lock.epoch), &Silent)
+    rootfs::compose(&packs, &recipe, &Remembered::of(&lock.accounts), &triggers, recipe.epoch.unwrap_or(lock.epoch), &Silent)
 }
 
 /// The package file with this digest: repackaged ones are named after what they were made from.
@@ -115,19 +132,38 @@ fn repackaged(cache: &Path, digest: &str) -> Result<PathBuf> {
     Err(Error::recipe(format!("no package with sha256 {digest} in {}", folder.display())))
 }
 
+/// The tree, and nine times more its /usr with contents that are each a little shorter, so that none is the same object.
+fn tenfold(tree: &FileTree) -> Result<FileTree> {
+    let mut out = tree.clone();
+    let usr = tree.get(&ImagePath::parse("/usr")?).ok_or_else(|| Error::recipe("a tree without /usr"))?;
+    for copy in 1..10u64 {
+        let top = ImagePath::parse(format!("/usr/copy{copy}"))?;
+        out.graft(&top, tree, usr)?;
+        for entry in out.walk_from(&top).unwrap_or_default() {
+            if let NodeKind::File(blob) = &out.inode(entry.id).kind
+                && blob.len() > 10
+            {
+                let shorter = blob.slice(0, blob.len() - copy)?;
+                out.inode_mut(entry.id).kind = NodeKind::File(shorter);
+            }
+        }
+    }
+    Ok(out)
+}
+
 fn files(source: &Path) -> Result<FileTree> {
     const COUNT: u64 = 60_000;
     const LENGTH: u64 = 10_000;
     let stride = LENGTH.next_multiple_of(4096);
     if !source.exists() {
-        let one: Vec<u8> = (0..stride).map(|n| (n * n >> 7) as u8).collect();
+        let one: Vec<u8> = (0..stride).map(|n| ((n * n) >> 7) as u8).collect();
         std::fs::write(source, one.repeat(COUNT as usize)).context(|| format!("write {}", source.display()))?;
     }
     let file = Arc::new(File::open(source).context(|| format!("open {}", source.display()))?);
     let mut tree = FileTree::new();
     for i in 0..COUNT {
         let blob = Blob::Extent { file: file.clone(), path: source.into(), offset: i * stride, len: LENGTH };
-        let path = atomic_image::base::ImagePath::parse(format!("/d{}/{i}", i % 600))?;
+        let path = ImagePath::parse(format!("/d{}/{i}", i % 600))?;
         tree.insert(&path, Inode::file(blob, Attributes::root(0o644)), Edit::Create)?;
     }
     Ok(tree)

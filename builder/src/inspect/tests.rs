@@ -6,7 +6,7 @@ use crate::image::{Compression, OutputFormat, Wrapping, export};
 use crate::ostree::{Commit, CommitMeta, Deployment, MetadataValue, Remote, SysrootRequest, commit, sysroot};
 use crate::tree::{Attributes, Edit, FileTree, Inode};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) const EPOCH: SourceDateEpoch = SourceDateEpoch(1_700_000_000);
 const PACKAGES: &str = "bash-0:5.2-1.x86_64 aa\nzlib-0:1.3-1.x86_64 bb\n";
@@ -60,9 +60,9 @@ pub(super) fn disk(tree: &FileTree, commit: &Commit, sector: u64) -> Segments {
             size: None,
             reserve: 4 << 20,
             journal: false,
-            grub_readable: true,
-            verity: false,
-            changes_last: false,
+            grub_readable: label != "root",
+            verity: label == "root",
+            changes_last: label == "root",
         };
         ext4::plan(tree, &options).unwrap()
     };
@@ -266,4 +266,19 @@ fn random_damage_of_the_metadata_never_panics() {
         assert!(image(&path).is_ok());
     }
     assert!(refused > 0);
+}
+
+/// The sample as it is partitioned, formatted and wrapped: a change in golden_formats.txt is a change of every user's images, and the CHANGELOG says why.
+#[test]
+fn the_bytes_of_a_small_tree_in_every_format_are_the_golden_ones() {
+    let mut found = String::new();
+    for sector in [512, 4096] {
+        let formats: Vec<OutputFormat> = OutputFormat::ALL.into_iter().filter(|f| sector == 512 || f.takes_large_sectors()).collect();
+        let (_folder, paths, _) = exported(&formats, sector);
+        for (format, path) in formats.iter().zip(paths) {
+            found += &format!("{sector} {} {}\n", format.name(), Digest::of(&std::fs::read(path).unwrap()));
+        }
+    }
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/inspect/golden_formats.txt");
+    assert_eq!(found, std::fs::read_to_string(golden).unwrap());
 }

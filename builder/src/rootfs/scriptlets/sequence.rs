@@ -175,18 +175,23 @@ enum Found {
     InDatabase,
 }
 
-/// The paths that begin with one of the trigger's prefixes, a line each, sorted.
+/// The paths that begin with one of the trigger's prefixes, a line each: by prefix, then by package, then by name, as rpm lists them.
 fn matching(trigger: &Trigger, packages: &[BTreeSet<&[u8]>], how: Found) -> String {
-    let mut found: BTreeSet<&[u8]> = BTreeSet::new();
-    for prefix in trigger.conditions.iter().map(|condition| condition.name.as_bytes()) {
+    let mut seen: BTreeSet<&[u8]> = BTreeSet::new();
+    let mut lines = String::new();
+    let prefixes: BTreeSet<&[u8]> = trigger.conditions.iter().map(|condition| condition.name.as_bytes()).collect();
+    for prefix in prefixes {
         // A directory's name ends in a slash.
-        let in_directory = |path: &&[u8]| path.iter().rposition(|byte| *byte == b'/').is_some_and(|slash| slash + 1 >= prefix.len());
+        let in_directory = |path: &[u8]| path.iter().rposition(|byte| *byte == b'/').is_some_and(|slash| slash + 1 >= prefix.len());
         for paths in packages {
             let below = || paths.range(prefix..).copied().take_while(|path| path.starts_with(prefix));
-            if how == Found::InPackage || below().any(|path| in_directory(&path)) {
-                found.extend(below());
+            if how == Found::InPackage || below().any(in_directory) {
+                for path in below().filter(|path| seen.insert(path)) {
+                    lines += &String::from_utf8_lossy(path);
+                    lines.push('\n');
+                }
             }
         }
     }
-    found.into_iter().map(|path| String::from_utf8_lossy(path).into_owned() + "\n").collect()
+    lines
 }
