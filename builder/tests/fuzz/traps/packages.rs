@@ -94,7 +94,7 @@ fn links_and_devices_lead_nowhere() {
     let below = [folder.clone(), through.clone()];
     check(
         "a folder replaced by a link",
-        Refused(&["file conflicts", "/usr/lib/evil: a-1.0-1.x86_64 and b-1.0-1.x86_64 (a directory and a link)"]),
+        Refused(&["file conflicts", "/usr/lib/evil: ", "a-1.0-1.x86_64", "b-1.0-1.x86_64", "a directory"]),
         || tree(&below, std::slice::from_ref(&link)),
     );
     check("a file through another package's link", Read, || tree(std::slice::from_ref(&link), std::slice::from_ref(&through)));
@@ -104,7 +104,9 @@ fn links_and_devices_lead_nowhere() {
     check("a file through a link to itself", Refused(&["/usr/lib/evil/passwd", "links on the way to it"]), || {
         tree(std::slice::from_ref(&own), std::slice::from_ref(&through))
     });
-    check("a folder where a link is stays the link", Read, || tree(std::slice::from_ref(&link), std::slice::from_ref(&folder)));
+    check("a folder where a link to nowhere is", Refused(&["file conflicts", "/usr/lib/evil: ", "a directory"]), || {
+        tree(std::slice::from_ref(&link), std::slice::from_ref(&folder))
+    });
     // Nodes of devices are entries of the tree, nothing of this machine.
     package("a device", Read, &Rpm::of(&[TestFile { path: "/dev/sda", mode: 0o060_660, data: b"" }], "none"));
     package(
