@@ -92,6 +92,7 @@ pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
     };
     let Writer { allocator, mut pieces, mut segments, table, layout, .. } = writer;
     Tables { geometry: &geometry, layout: &layout, used: &allocator.used(), inodes: &table, seed }.emit(&mut pieces, &mut superblock);
+    drop(table);
     segments.extend(pieces.into_segments());
     Segments::new(size, segments)
 }

@@ -20,18 +20,31 @@ impl Pieces {
         self.0.push((number * BLOCK as u64, bytes));
     }
 
+    /// Each joined piece is made at its full length and takes the place of its parts: all of them twice would be most of a plan's memory.
     pub(super) fn into_segments(mut self) -> Vec<Segment> {
         self.0.sort_by_key(|(offset, _)| *offset);
-        let mut joined: Vec<(u64, Vec<u8>)> = Vec::new();
-        for (offset, bytes) in self.0 {
-            match joined.last_mut() {
-                Some((start, last)) if *start + last.len() as u64 == offset && last.len() + bytes.len() <= Self::LONGEST => {
-                    last.extend(bytes)
+        // Parts, and bytes in all.
+        let mut runs: Vec<(usize, usize)> = Vec::new();
+        let mut end = None;
+        for (offset, bytes) in &self.0 {
+            match runs.last_mut() {
+                Some((parts, length)) if end == Some(*offset) && *length + bytes.len() <= Self::LONGEST => {
+                    *parts += 1;
+                    *length += bytes.len();
                 }
-                _ => joined.push((offset, bytes)),
+                _ => runs.push((1, bytes.len())),
             }
+            end = Some(offset + bytes.len() as u64);
         }
-        joined.into_iter().map(|(offset, bytes)| Segment { offset, data: Blob::from(bytes) }).collect()
+        let mut pieces = self.0.into_iter();
+        let join = |(parts, length): (usize, usize)| {
+            let (offset, first) = pieces.next()?;
+            let mut joined = Vec::with_capacity(length);
+            joined.extend(first);
+            pieces.by_ref().take(parts - 1).for_each(|(_, bytes)| joined.extend(bytes));
+            Some(Segment { offset, data: Blob::from(joined) })
+        };
+        runs.into_iter().filter_map(join).collect()
     }
 }
 
