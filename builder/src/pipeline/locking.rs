@@ -10,7 +10,6 @@ use crate::repos::deb::{self, DebArchive};
 use crate::repos::{PackageMeta, RepoSnapshot, rpmmd};
 use crate::resolve::{self, Chosen, Expanded, Request};
 use crate::rootfs::Remembered;
-use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Of what decides the packages: repositories and the two sets. A lockfile made from another is stale.
@@ -79,6 +78,8 @@ pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dy
         let supply = if tool.snapshots.is_empty() { &mut image } else { &mut tool };
         resolved(supply, &recipe.tools, held(|lock| &lock.tools), &work).context(|| "[tools]")?
     };
+    // Hundreds of thousands of names, which take a while to forget: nobody waits for it.
+    std::thread::spawn(move || drop((image, tool)));
     if let Some((lock, names)) = &before {
         let known = |name: &&String| packages.iter().chain(&tools).chain(&lock.packages).chain(&lock.tools).any(|p| p.name == **name);
         if let Some(stranger) = names.iter().find(|name| !known(name)) {
@@ -100,9 +101,6 @@ pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dy
         }
     }
     lock.write(&recipe.lockfile())?;
-    // Hundreds of thousands of names, which one core is slow to forget.
-    let snapshots = image.snapshots.into_iter().chain(tool.snapshots);
-    snapshots.for_each(|snapshot| snapshot.packages.into_par_iter().for_each(drop));
     Ok(lock)
 }
 
