@@ -206,7 +206,9 @@ impl Client {
                 let error = Error::network(format!("{}: expected status 200, found {status}", shown(url)));
                 return Err(match code {
                     408 | 425 | 429 | 500..=599 => Failure::Passing(error),
-                    404 | 410 => Failure::Final(error.hint("the repository changed or its URL is wrong: lock again, or correct the URL")),
+                    404 | 410 => Failure::Final(
+                        error.hint("the repository changed or its URL is wrong: run `atomic-image lock RECIPE`, or correct the URL"),
+                    ),
                     _ => Failure::Final(error),
                 });
             }

@@ -23,8 +23,8 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, p
             RepoKind::Deb { .. } => {
                 let metas: Vec<PackageMeta> = here.iter().map(|(_, p)| source_meta(p)).collect();
                 // A package that is in the cache needs no mirror.
-                let url = sources::archive_url(repo, settings).unwrap_or_default();
-                let converted = deb::fetch_and_convert(&client, &url, &metas.iter().collect::<Vec<_>>(), &settings.cache, progress)?;
+                let mirror = || sources::archive_url(repo, settings).context(|| format!("repository {}", repo.id));
+                let converted = deb::fetch_and_convert(&client, &mirror, &metas.iter().collect::<Vec<_>>(), &settings.cache, progress)?;
                 for ((_, locked), rpm) in here.iter().zip(&converted) {
                     if locked.sha256 != Some(rpm.sha256) {
                         let expected = locked.sha256.map(|d| d.to_string()).unwrap_or_default();

@@ -30,7 +30,7 @@ pub(super) fn archive_url(repo: &Repo, settings: &Settings) -> Result<String> {
     match &repo.source {
         RepoSource::Url(url) | RepoSource::Metalink(url) | RepoSource::Mirrorlist(url) => Ok(url.trim_end_matches('/').to_string()),
         RepoSource::AptMirror => settings.mirror.as_deref().map(|m| m.trim_end_matches('/').to_string()).ok_or_else(|| {
-            Error::recipe(format!("repository {}: mirror = \"apt\", but this machine has no apt sources with a Debian mirror", repo.id))
+            Error::recipe("mirror = \"apt\", but this machine has no apt sources with a Debian mirror")
                 .hint("give the mirror's URL with --mirror, for example --mirror http://MIRROR/debian")
         }),
     }

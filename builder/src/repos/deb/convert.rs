@@ -85,7 +85,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// `progress` of packages.
 pub fn fetch_and_convert(
     client: &Client,
-    mirror: &str,
+    mirror: &(dyn Fn() -> Result<String> + Sync),
     packages: &[&PackageMeta],
     cache: &Path,
     progress: &dyn Progress,
@@ -102,8 +102,8 @@ pub fn fetch_and_convert(
                 Some(found) => found,
                 None => {
                     let deb = cache.join("debs").join(format!("{digest}.deb"));
-                    let url = format!("{}/{}", mirror.trim_end_matches('/'), package.location);
-                    client.download(&url, &deb, package.size, &digest, &Silent)?;
+                    let url = format!("{}/{}", mirror()?.trim_end_matches('/'), package.location);
+                    client.download(&url, &deb, package.size, &digest, &Silent).context(|| format!("package {}", package.nevra()))?;
                     convert(&deb, package, &folder)?
                 }
             };
