@@ -82,17 +82,10 @@ fn a_wrong_byte_in_a_table_at_the_end_is_noticed() {
     let segments = plan(&tree_of(dir.path(), b"x", 2000), &Options { changes_last: true, ..options() }).unwrap();
     write(&segments, &image);
     let text = run("dumpe2fs", &[image.to_str().unwrap()]).1;
-    let number = |after: &str| -> u64 {
-        let at = text.find(after).unwrap() + after.len();
-        text[at..].chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
-    };
-    for at in [number("Inode table at ") * 4096 + 11 * 256 + 4, number("Block bitmap at ") * 4096 + 8] {
-        write(&segments, &image);
-        assert_clean(&image);
-        let file = File::options().read(true).write(true).open(&image).unwrap();
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, at).unwrap();
-        file.write_all_at(&[byte[0] ^ 1], at).unwrap();
-        assert_ne!(run("e2fsck", &["-fn", image.to_str().unwrap()]).0, 0, "{at}");
+    for (what, at) in [
+        ("an inode", number_after(&text, "Inode table at ") * 4096 + 11 * 256 + 4),
+        ("a bitmap", number_after(&text, "Block bitmap at ") * 4096 + 8),
+    ] {
+        assert_noticed(&segments, &image, what, at);
     }
 }

@@ -56,6 +56,24 @@ pub(super) fn assert_clean(image: &Path) {
     assert_eq!(code, 0, "{output}");
 }
 
+/// e2fsck is content with the filesystem, and not with the same with one wrong bit at the offset `at`, which is in `what`.
+pub(super) fn assert_noticed(segments: &Segments, image: &Path, what: &str, at: u64) {
+    write(segments, image);
+    assert_clean(image);
+    let file = File::options().read(true).write(true).open(image).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+    let (code, output) = run("e2fsck", &["-fn", image.to_str().unwrap()]);
+    assert_ne!(code, 0, "{what}:\n{output}");
+}
+
+/// The first number behind `after` in a tool's output.
+pub(super) fn number_after(output: &str, after: &str) -> u64 {
+    let at = output.find(after).unwrap() + after.len();
+    output[at..].chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+}
+
 #[test]
 fn an_empty_tree_is_clean() {
     let dir = tempfile::tempdir().unwrap();

@@ -180,26 +180,15 @@ fn e2fsck_notices_one_wrong_byte() {
         write(&segments, &image);
         run("dumpe2fs", &[image.to_str().unwrap()]).1
     };
-    let number = |after: &str| -> u64 {
-        let at = output.find(after).unwrap() + after.len();
-        output[at..].chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
-    };
     let directory: u64 = debugfs(&image, "blocks /big").split_whitespace().find_map(|w| w.parse().ok().filter(|&n: &u64| n > 9)).unwrap();
-    let (inodes, blocks) = (number("Inode table at "), number("Block bitmap at "));
+    let (inodes, blocks) = (number_after(&output, "Inode table at "), number_after(&output, "Block bitmap at "));
     for (what, at) in [
         ("an inode", inodes * 4096 + 11 * 256 + 4),
         ("a bitmap", blocks * 4096 + 8),
         ("a descriptor", 4096 + 12),
         ("a hash tree", directory * 4096 + 40),
     ] {
-        write(&segments, &image);
-        assert_clean(&image);
-        let file = File::options().read(true).write(true).open(&image).unwrap();
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, at).unwrap();
-        file.write_all_at(&[byte[0] ^ 1], at).unwrap();
-        let (code, output) = run("e2fsck", &["-fn", image.to_str().unwrap()]);
-        assert_ne!(code, 0, "{what}:\n{output}");
+        assert_noticed(&segments, &image, what, at);
     }
 }
 
