@@ -2,6 +2,7 @@
 
 use crate::base::Digest;
 use crate::formats::evr::compare_versions;
+use smol_str::SmolStr;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -53,17 +54,17 @@ impl Compare {
 /// A capability, provided or required. A `name` that starts with `(` is a rich dependency's whole text, and has no `compare`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Dep {
-    pub name: String,
+    pub name: SmolStr,
     pub compare: Option<Compare>,
     /// Absent is not the same as 0 when a dependency is compared: rpm then ignores the other side's epoch of a provide without one.
     pub epoch: Option<u32>,
-    pub version: String,
+    pub version: SmolStr,
     /// Empty when absent: then any release matches.
-    pub release: String,
+    pub release: SmolStr,
 }
 
 impl Dep {
-    pub fn any(name: impl Into<String>) -> Self {
+    pub fn any(name: impl Into<SmolStr>) -> Self {
         Dep { name: name.into(), ..Dep::default() }
     }
 
@@ -168,11 +169,11 @@ impl PackageMeta {
     /// The package itself as a capability: `name = evr`.
     pub fn own(&self) -> Dep {
         Dep {
-            name: self.name.clone(),
+            name: self.name.as_str().into(),
             compare: Some(Compare::Equal),
             epoch: Some(self.epoch),
-            version: self.version.clone(),
-            release: self.release.clone(),
+            version: self.version.as_str().into(),
+            release: self.release.as_str().into(),
         }
     }
 

@@ -11,24 +11,21 @@ type Number = usize;
 /// What a set of packages offers together.
 pub(super) struct Together<'a> {
     packages: Vec<&'a PackageMeta>,
-    /// Who provides a name or path, and in which version; `None`: in no version in particular.
-    provides: BTreeMap<&'a str, Vec<(Number, Option<&'a Dep>)>>,
+    /// Who provides a name or path, and in which version; `None`: in no version in particular. By name.
+    provides: Vec<(&'a str, Number, Option<&'a Dep>)>,
     own: BTreeMap<&'a str, Vec<(Number, Dep)>>,
 }
 
 impl<'a> Together<'a> {
     pub(super) fn new(packages: Vec<&'a PackageMeta>) -> Self {
-        let mut provides: BTreeMap<&str, Vec<(Number, Option<&Dep>)>> = BTreeMap::new();
+        let mut provides: Vec<(&str, Number, Option<&Dep>)> = Vec::new();
         let mut own: BTreeMap<&str, Vec<(Number, Dep)>> = BTreeMap::new();
         for (number, package) in packages.iter().enumerate() {
-            for provide in &package.provides {
-                provides.entry(&provide.name).or_default().push((number, provide.compare.map(|_| provide)));
-            }
-            for file in &package.files {
-                provides.entry(file).or_default().push((number, None));
-            }
+            provides.extend(package.provides.iter().map(|dep| (dep.name.as_str(), number, dep.compare.map(|_| dep))));
+            provides.extend(package.files.iter().map(|file| (file.as_str(), number, None)));
             own.entry(&package.name).or_default().push((number, package.own()));
         }
+        provides.sort_unstable_by_key(|(name, ..)| *name);
         Together { packages, provides, own }
     }
 
@@ -102,9 +99,10 @@ impl<'a> Together<'a> {
 
     fn providers(&self, dep: &Dep) -> impl Iterator<Item = Number> {
         let named = self.own.get(dep.name.as_str()).into_iter().flatten().filter(|(_, own)| dep.overlaps(own)).map(|(n, _)| *n);
-        let provided = self.provides.get(dep.name.as_str()).into_iter().flatten();
+        let first = self.provides.partition_point(|(name, ..)| *name < dep.name.as_str());
+        let provided = self.provides.iter().skip(first).take_while(|(name, ..)| *name == dep.name);
         // An unversioned provide meets any version, as in rpm.
-        named.chain(provided.filter(|(_, version)| version.is_none_or(|version| dep.overlaps(version))).map(|(n, _)| *n))
+        named.chain(provided.filter(|(.., version)| version.is_none_or(|version| dep.overlaps(version))).map(|(_, n, _)| *n))
     }
 
     /// Names of those that the packages of these names need, and those in turn.

@@ -31,7 +31,7 @@ pub(super) fn unknown(reach: &Reach<'_>, wanted: &Expression) -> Option<String> 
 }
 
 fn nearest<'a>(reach: &Reach<'a>, name: &str) -> Option<&'a str> {
-    nearest_of(reach.names(), name)
+    nearest_of(reach.names().into_iter(), name)
 }
 
 /// The most alike, if any is alike.
@@ -205,7 +205,7 @@ fn names(dep: &str) -> Vec<String> {
     let expression = if dep.starts_with('(') { parse_rich(dep) } else { rich::parse_simple(dep).map(Expression::Dep) };
     let mut names = Vec::new();
     match &expression {
-        Ok(expression) => expression.candidates(&mut |d| names.push(d.name.clone())),
+        Ok(expression) => expression.candidates(&mut |d| names.push(d.name.to_string())),
         // libsolv writes a chain without its parentheses.
         Err(_) => names.extend(dep.split([' ', '(', ')', '|', '&']).filter(|n| !n.is_empty()).map(str::to_owned)),
     }

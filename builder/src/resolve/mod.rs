@@ -96,8 +96,8 @@ fn choose(repos: &[RepoSnapshot], request: &Request, wanted: &[Expression], reac
         pool.allow_multilib();
     }
     for glob in &request.installonly {
-        let names: BTreeSet<&str> = reach.names().filter(|name| visible::matches_glob(glob, name)).collect();
-        names.into_iter().for_each(|name| pool.allow_several(name));
+        let names = reach.selected_names();
+        names.into_iter().filter(|name| visible::matches_glob(glob, name)).for_each(|name| pool.allow_several(name));
     }
     let jobs: Vec<Wanted<'_>> =
         wanted.iter().map(|expression| reach.succession_of(expression).map_or(Wanted::Expression(expression), Wanted::OneOf)).collect();

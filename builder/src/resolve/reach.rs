@@ -5,57 +5,53 @@ use crate::base::{Error, Result};
 use crate::repos::{Dep, PackageMeta, RepoSnapshot};
 use crate::resolve::visible::{Visible, visible};
 use crate::resolve::{Chosen, Expression, Request, expression};
-use rayon::prelude::*;
+use smol_str::SmolStr;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A package's number in this one solving: repositories in their order, packages by name and version.
-pub(super) type Number = usize;
+/// A package's number in this one solving: repositories in their order, packages as their metadata lists them.
+type Number = usize;
 
 pub(super) struct Reach<'a> {
     all: Vec<(Chosen, &'a PackageMeta)>,
-    /// Names and provided names, sorted.
-    index: Vec<(&'a str, Number)>,
-    files: OnceCell<Vec<(&'a str, Number)>>,
-    /// In order; its position is the solver's number.
+    /// Names and provided names.
+    index: Index<'a>,
+    files: OnceCell<Index<'a>>,
+    /// Repositories in their order, packages by name and version, so that nothing depends on how metadata is sorted; its position is the solver's number.
     selected: Vec<Number>,
     required_files: BTreeSet<String>,
     /// Excluded, filtered or of a foreign architecture.
     hidden: Vec<(Cow<'static, str>, &'a PackageMeta)>,
     first_alternatives: Vec<Dep>,
     /// For each name that is asked for and that others have obsoleted: its packages and those.
-    successions: BTreeMap<String, Vec<Number>>,
+    successions: BTreeMap<SmolStr, Vec<Number>>,
 }
 
 impl<'a> Reach<'a> {
     pub(super) fn of(repos: &'a [RepoSnapshot], request: &Request, wanted: &[Expression]) -> Result<Self> {
         let Visible { packages: all, hidden } = visible(repos, request)?;
+        let names = all.iter().enumerate().flat_map(|(number, (_, package))| {
+            let provided = package.provides.iter().map(|dep| dep.name.as_str());
+            std::iter::once(package.name.as_str()).chain(provided).map(move |name| (name, number))
+        });
         let mut reach = Reach {
+            index: Index::new(names, all.iter().map(|(_, package)| 1 + package.provides.len()).sum()),
             all,
             hidden,
-            index: Vec::new(),
             files: OnceCell::new(),
             selected: Vec::new(),
             required_files: BTreeSet::new(),
             first_alternatives: Vec::new(),
             successions: BTreeMap::new(),
         };
-        let mut index = Vec::new();
-        for (number, (_, package)) in reach.all.iter().enumerate() {
-            index.push((package.name.as_str(), number));
-            index.extend(package.provides.iter().filter(|d| d.name != package.name).map(|d| (d.name.as_str(), number)));
-        }
-        index.par_sort_unstable();
-        index.dedup();
-        reach.index = index;
         reach.follow(request.weak, wanted)?;
         Ok(reach)
     }
 
     fn follow(&mut self, weak: bool, wanted: &[Expression]) -> Result<()> {
         let mut seen = vec![false; self.all.len()];
-        let mut names: BTreeSet<String> = BTreeSet::new();
+        let mut names: BTreeSet<SmolStr> = BTreeSet::new();
         let mut alternatives: BTreeMap<String, Dep> = BTreeMap::new();
         let mut queue: Vec<Number> = Vec::new();
         let mut reached: Vec<Number> = Vec::new();
@@ -94,18 +90,23 @@ impl<'a> Reach<'a> {
                 self.note(&expression, &mut names, &mut reached);
             }
         }
-        self.required_files = names.into_iter().filter(|name| name.starts_with('/')).collect();
+        self.required_files = names.into_iter().filter(|name| name.starts_with('/')).map(String::from).collect();
         self.selected = seen.iter().enumerate().filter(|(_, seen)| **seen).map(|(number, _)| number).collect();
+        let all = &self.all;
+        let key = |number: &Number| {
+            all.get(*number).map(|(chosen, p)| (chosen.repo, &p.name, p.epoch, &p.version, &p.release, &p.arch, &p.location))
+        };
+        self.selected.sort_by(|a, b| key(a).cmp(&key(b)));
         self.first_alternatives = alternatives.into_values().collect();
         Ok(())
     }
 
-    fn note(&self, expression: &Expression, names: &mut BTreeSet<String>, reached: &mut Vec<Number>) {
+    fn note(&self, expression: &Expression, names: &mut BTreeSet<SmolStr>, reached: &mut Vec<Number>) {
         expression.candidates(&mut |dep| self.note_dep(dep, names, reached));
     }
 
-    fn note_dep(&self, dep: &Dep, names: &mut BTreeSet<String>, reached: &mut Vec<Number>) {
-        if !names.contains(&dep.name) {
+    fn note_dep(&self, dep: &Dep, names: &mut BTreeSet<SmolStr>, reached: &mut Vec<Number>) {
+        if !names.contains(dep.name.as_str()) {
             names.insert(dep.name.clone());
             reached.extend(self.providers(&dep.name));
         }
@@ -133,7 +134,7 @@ impl<'a> Reach<'a> {
     pub(super) fn succession_of(&self, wanted: &Expression) -> Option<Vec<usize>> {
         let Expression::Dep(dep) = wanted else { return None };
         let numbers = self.successions.get(&dep.name).filter(|_| dep.compare.is_none())?;
-        Some(numbers.iter().filter_map(|number| self.selected.binary_search(number).ok()).collect())
+        Some(self.selected.iter().enumerate().filter(|(_, number)| numbers.contains(number)).map(|(position, _)| position).collect())
     }
 
     /// The first of `(a or b …)` that any package provides by name.
@@ -150,9 +151,8 @@ impl<'a> Reach<'a> {
 
     /// Every visible package with this name, capability or path, whatever its version.
     pub(super) fn providers(&self, name: &str) -> impl Iterator<Item = Number> {
-        let by_name = find(&self.index, name);
-        let by_path = if name.starts_with('/') { find(self.files(), name) } else { &[] };
-        by_name.iter().chain(by_path).map(|(_, number)| *number)
+        let by_path = name.starts_with('/').then(|| self.files().find(name));
+        self.index.find(name).chain(by_path.into_iter().flatten())
     }
 
     /// The newest visible package of this name, or else that provides it, and whether any provides it in the version asked for.
@@ -161,15 +161,18 @@ impl<'a> Reach<'a> {
         let meets = |p: &PackageMeta| p.own().overlaps(dep) || p.provides.iter().any(|provide| provide.overlaps(dep));
         let met = dep.compare.is_none() || packages.iter().any(|p| meets(p));
         let named = |p: &PackageMeta| p.name == dep.name;
-        packages.into_iter().max_by(|a, b| named(a).cmp(&named(b)).then_with(|| a.compare_evr(b))).map(|newest| (newest, met))
+        let newest = packages.into_iter().max_by(|a, b| {
+            let by_version = named(a).cmp(&named(b)).then_with(|| a.compare_evr(b));
+            by_version.then_with(|| (&a.name, &a.arch, &a.location).cmp(&(&b.name, &b.arch, &b.location)))
+        });
+        newest.map(|newest| (newest, met))
     }
 
-    fn files(&self) -> &[(&'a str, Number)] {
+    fn files(&self) -> &Index<'a> {
         self.files.get_or_init(|| {
             let each = self.all.iter().enumerate();
-            let mut files: Vec<_> = each.flat_map(|(number, (_, p))| p.files.iter().map(move |f| (f.as_str(), number))).collect();
-            files.sort_unstable();
-            files
+            let files = each.flat_map(|(number, (_, p))| p.files.iter().map(move |file| (file.as_str(), number)));
+            Index::new(files, self.all.iter().map(|(_, p)| p.files.len()).sum())
         })
     }
 
@@ -203,9 +206,14 @@ impl<'a> Reach<'a> {
         self.required_files.iter().filter(|path| self.providers(path).next().is_none()).cloned().collect()
     }
 
-    /// Visible names, sorted, for the nearest to a misspelt one.
-    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.index.iter().map(|(name, _)| *name)
+    /// Visible names and provided names, for the nearest to a misspelt one.
+    pub(super) fn names(&self) -> BTreeSet<&'a str> {
+        self.all.iter().flat_map(|(_, p)| std::iter::once(p.name.as_str()).chain(p.provides.iter().map(|dep| dep.name.as_str()))).collect()
+    }
+
+    /// Names of the packages that matter.
+    pub(super) fn selected_names(&self) -> BTreeSet<&'a str> {
+        self.selected.iter().filter_map(|number| self.all.get(*number)).map(|(_, package)| package.name.as_str()).collect()
     }
 
     /// A package that would provide `name`, and why it was left out.
@@ -215,9 +223,40 @@ impl<'a> Reach<'a> {
     }
 }
 
-fn find<'s, 'a>(sorted: &'s [(&'a str, Number)], name: &str) -> &'s [(&'a str, Number)] {
-    let start = sorted.partition_point(|(n, _)| *n < name);
-    let found = sorted.get(start..).unwrap_or_default();
-    let length = found.partition_point(|(n, _)| *n == name);
-    found.get(..length).unwrap_or_default()
+/// Who has a name. Hundreds of thousands of names are looked up by hash: sorting them would take a third of all of solving.
+#[expect(clippy::disallowed_types, reason = "only looked up in, never walked, so that its order cannot show")]
+struct Index<'a> {
+    /// Position of the first entry.
+    first: std::collections::HashMap<&'a str, u32, foldhash::fast::RandomState>,
+    /// A package, and the position of the next entry of the same name.
+    entries: Vec<(u32, u32)>,
+}
+
+impl<'a> Index<'a> {
+    const END: u32 = u32::MAX;
+
+    #[expect(clippy::disallowed_types, reason = "see the type")]
+    fn new(names: impl Iterator<Item = (&'a str, Number)>, count: usize) -> Self {
+        let first = std::collections::HashMap::with_capacity_and_hasher(count, foldhash::fast::RandomState::default());
+        let mut index = Index { first, entries: Vec::with_capacity(count) };
+        for (name, number) in names {
+            let (number, position) = (number as u32, index.entries.len() as u32);
+            let first = index.first.entry(name).or_insert(Self::END);
+            // A package may provide a name in several versions.
+            if index.entries.get(*first as usize).is_none_or(|(known, _)| *known != number) {
+                index.entries.push((number, *first));
+                *first = position;
+            }
+        }
+        index
+    }
+
+    fn find(&self, name: &str) -> impl Iterator<Item = Number> {
+        let mut at = self.first.get(name).copied().unwrap_or(Self::END);
+        std::iter::from_fn(move || {
+            let (number, next) = *self.entries.get(at as usize)?;
+            at = next;
+            Some(number as Number)
+        })
+    }
 }

@@ -181,8 +181,8 @@ fn set_evr(dep: &mut Dep, compare: Compare, evr: &str) -> Result<(), String> {
     let (version, release) = rest.rsplit_once('-').unwrap_or((rest, ""));
     dep.compare = Some(compare);
     dep.epoch = epoch;
-    dep.version = version.to_owned();
-    dep.release = release.to_owned();
+    dep.version = version.into();
+    dep.release = release.into();
     Ok(())
 }
 

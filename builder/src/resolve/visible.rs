@@ -4,7 +4,6 @@ use crate::base::Result;
 use crate::repos::{PackageMeta, RepoSnapshot};
 use crate::resolve::modules::ModuleFilter;
 use crate::resolve::{Chosen, Request};
-use rayon::prelude::*;
 use std::borrow::Cow;
 
 /// What an x86_64 machine runs, and what it also can. Source packages are nobody's answer.
@@ -12,7 +11,7 @@ const NATIVE: [&str; 2] = ["x86_64", "noarch"];
 const MULTILIB: [&str; 5] = ["i686", "i586", "i486", "i386", "athlon"];
 
 pub(super) struct Visible<'a> {
-    /// Repositories in their order, packages by name and version.
+    /// Repositories in their order, packages as their metadata lists them.
     pub packages: Vec<(Chosen, &'a PackageMeta)>,
     pub hidden: Vec<(Cow<'static, str>, &'a PackageMeta)>,
 }
@@ -21,16 +20,11 @@ pub(super) fn visible<'a>(repos: &'a [RepoSnapshot], request: &Request) -> Resul
     let modules = ModuleFilter::new(repos, &request.modules)?;
     let mut visible = Visible { packages: Vec::new(), hidden: Vec::new() };
     for (repo, snapshot) in repos.iter().enumerate() {
-        let start = visible.packages.len();
         for (number, package) in snapshot.packages.iter().enumerate() {
             match why_not(snapshot, package, request, &modules) {
                 None => visible.packages.push((Chosen { repo, package: number }, package)),
                 Some(why) => visible.hidden.push((why, package)),
             }
-        }
-        if let Some(own) = visible.packages.get_mut(start..) {
-            let key = |p: &'a PackageMeta| (&p.name, p.epoch, &p.version, &p.release, &p.arch, &p.location);
-            own.par_sort_by(|(_, a), (_, b)| key(a).cmp(&key(b)));
         }
     }
     Ok(visible)

@@ -10,14 +10,15 @@
 
 use crate::base::{Error, Result};
 use crate::formats::rpmmd::primary::{Package, read_document, read_fragment, read_primary};
+use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 /// Bytes of text that are parsed as one task.
-const FRAGMENT: usize = 512 << 10;
+const FRAGMENT: usize = 256 << 10;
 /// Bytes that wait to be parsed, beyond which the thread that decompresses parses, too.
-const WAITING_MAX: usize = 16 << 20;
+const WAITING_MAX: usize = 2 << 20;
 /// Bytes in which a package must end for the file to be read in fragments.
 const PACKAGE_MAX: usize = 8 << 20;
 const START: &[u8] = b"<package";
@@ -51,14 +52,17 @@ fn in_fragments<T: Send>(mut input: Box<dyn BufRead>, make: &(impl Fn(Package) -
     }
     rest.drain(..start);
 
-    let done: Mutex<Vec<(usize, Vec<T>)>> = Mutex::default();
+    let done = Mutex::new(InOrder { packages: Vec::new(), next: 0, early: BTreeMap::new() });
     let (waiting, wrong) = (AtomicUsize::new(0), AtomicBool::new(false));
+    // Memory is used again: new pages cost more than what is read into them.
+    let spare: Mutex<Vec<Vec<u8>>> = Mutex::default();
     let parse = |number: usize, text: &[u8]| match fragment(text, make) {
-        Ok(packages) => done.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((number, packages)),
+        Ok(packages) => lock(&done).add(number, packages),
         Err(_) => wrong.store(true, Ordering::Relaxed),
     };
     let read = rayon::in_place_scope(|scope| {
-        for number in 0.. {
+        let mut number = 0;
+        loop {
             let ended = fill(&mut input, &mut rest)?;
             if wrong.load(Ordering::Relaxed) {
                 return None;
@@ -69,21 +73,26 @@ fn in_fragments<T: Send>(mut input: Box<dyn BufRead>, make: &(impl Fn(Package) -
                 None if rest.len() < PACKAGE_MAX => continue,
                 None => return None,
             };
-            let text = rest[..end].to_vec();
-            rest.drain(..end);
-            let parse = &parse;
+            let mut next = lock(&spare).pop().unwrap_or_else(|| Vec::with_capacity(2 * FRAGMENT));
+            next.clear();
+            next.extend_from_slice(&rest[end..]);
+            let mut text = std::mem::replace(&mut rest, next);
+            text.truncate(end);
+            let (parse, spare) = (&parse, &spare);
             if waiting.load(Ordering::Relaxed) > WAITING_MAX {
                 parse(number, &text);
+                lock(spare).push(text);
             } else {
                 let waiting = &waiting;
                 waiting.fetch_add(text.len(), Ordering::Relaxed);
                 scope.spawn(move |_| {
                     parse(number, &text);
                     waiting.fetch_sub(text.len(), Ordering::Relaxed);
+                    lock(spare).push(text);
                 });
             }
+            number += 1;
         }
-        None
     });
     read?;
     outside.extend(rest);
@@ -91,10 +100,26 @@ fn in_fragments<T: Send>(mut input: Box<dyn BufRead>, make: &(impl Fn(Package) -
     if wrong.into_inner() {
         return None;
     }
-    let mut parts = done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    parts.sort_unstable_by_key(|(number, _)| *number);
-    let packages: Vec<T> = parts.into_iter().flat_map(|(_, packages)| packages).collect();
+    let packages = done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).packages;
     announced.is_none_or(|announced| announced == packages.len() as u64).then_some(packages)
+}
+
+/// Puts what fragments had in the file's order while others are parsed.
+struct InOrder<T> {
+    packages: Vec<T>,
+    /// Number of the next fragment to be added.
+    next: usize,
+    early: BTreeMap<usize, Vec<T>>,
+}
+
+impl<T> InOrder<T> {
+    fn add(&mut self, number: usize, packages: Vec<T>) {
+        self.early.insert(number, packages);
+        while let Some(mut packages) = self.early.remove(&self.next) {
+            self.packages.append(&mut packages);
+            self.next += 1;
+        }
+    }
 }
 
 fn fragment<T>(text: &[u8], make: &impl Fn(Package) -> Result<T>) -> Result<Vec<T>> {
@@ -112,6 +137,11 @@ fn fill(input: &mut Box<dyn BufRead>, text: &mut Vec<u8>) -> Option<bool> {
     let before = text.len();
     input.take(FRAGMENT as u64).read_to_end(text).ok()?;
     Some(text.len() - before < FRAGMENT)
+}
+
+/// Nothing here is left half done by a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
@@ -143,7 +173,9 @@ mod tests {
     #[test]
     fn packages_come_in_the_order_of_the_file_whatever_thread_parsed_them() {
         let count = 40_000;
-        let text = document(count, &(0..count).map(|n| package(n, "<summary>a &amp; b</summary>")).collect::<String>());
+        let long = "x".repeat(3 * FRAGMENT);
+        let summary = |n: usize| if n == 9000 { long.as_str() } else { "a &amp; b" };
+        let text = document(count, &(0..count).map(|n| package(n, &format!("<summary>{}</summary>", summary(n)))).collect::<String>());
         assert!(text.len() > 4 * FRAGMENT);
         let found = in_fragments(Box::new(std::io::Cursor::new(text.clone().into_bytes())), &Ok).expect("the file is as most are");
         assert_eq!(found, plain(&text).unwrap());

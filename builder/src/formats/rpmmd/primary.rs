@@ -2,9 +2,13 @@
 
 use crate::base::{Error, Result};
 use crate::formats::rpmmd::Checksum;
-use crate::formats::rpmmd::xml::{Tag, Xml, attributes, number};
+use crate::formats::rpmmd::xml::{Events, Tag, Xml, attributes, number};
 use quick_xml::events::BytesStart;
+use smol_str::SmolStr;
 use std::io::BufRead;
+
+/// In messages.
+const WHAT: &str = "primary.xml";
 
 /// The parts that are read; texts are as the file has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,12 +43,12 @@ pub struct Package {
 /// `rpm:entry`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Relation {
-    pub name: String,
+    pub name: SmolStr,
     /// `EQ`, `LT`, `LE`, `GT`, `GE`, or empty.
     pub flags: &'static str,
     pub epoch: Option<u32>,
-    pub version: String,
-    pub release: String,
+    pub version: SmolStr,
+    pub release: SmolStr,
     /// Needed before scriptlets run.
     pub pre: bool,
 }
@@ -64,7 +68,7 @@ enum List {
 /// Calls `each` with every package, in the file's order.
 pub fn read_primary(input: impl BufRead, mut each: impl FnMut(Package)) -> Result<()> {
     let mut seen = 0u64;
-    let announced = read(input, false, |package| {
+    let announced = read(Xml::new(input, WHAT), false, |package| {
         seen += 1;
         each(package);
     })?;
@@ -78,20 +82,20 @@ pub fn read_primary(input: impl BufRead, mut each: impl FnMut(Package)) -> Resul
 
 /// A file without its packages: how many it announces.
 pub(super) fn read_document(input: impl BufRead) -> Result<Option<u64>> {
-    read(input, false, drop)
+    read(Xml::new(input, WHAT), false, drop)
 }
 
 /// Packages alone, without what stands around them all.
-pub(super) fn read_fragment(input: impl BufRead, each: impl FnMut(Package)) -> Result<()> {
-    read(input, true, each).map(drop)
+pub(super) fn read_fragment(text: &[u8], each: impl FnMut(Package)) -> Result<()> {
+    read(Xml::of(text, WHAT), true, each).map(drop)
 }
 
-fn read(input: impl BufRead, mut root: bool, mut each: impl FnMut(Package)) -> Result<Option<u64>> {
+fn read<E: Events>(mut xml: Xml<E>, mut root: bool, mut each: impl FnMut(Package)) -> Result<Option<u64>> {
     let mut announced: Option<u64> = None;
     let mut seen = 0u64;
     let mut package: Option<Package> = None;
     let mut list: Option<List> = None;
-    Xml::new(input, "primary.xml").each(|tag, text| {
+    xml.each(|tag, text| {
         match (tag, &mut package) {
             (Tag::Start(start), None) => match start.local_name().as_ref() {
                 b"metadata" if !root => {
@@ -118,6 +122,8 @@ fn read(input: impl BufRead, mut root: bool, mut each: impl FnMut(Package)) -> R
                 }
             }
             (Tag::End(name), Some(package)) => match name {
+                // Most of all, and nothing is left to do.
+                b"entry" => {}
                 b"name" => package.name = text.to_owned(),
                 b"arch" => package.arch = text.to_owned(),
                 b"summary" => package.summary = text.to_owned(),
@@ -219,15 +225,15 @@ fn relation(start: &BytesStart<'_>) -> Result<Relation, String> {
     let mut entry = Relation::default();
     attributes(start, |key, value| {
         match key {
-            b"name" => entry.name = value.into_owned(),
+            b"name" => entry.name = value.into(),
             b"flags" => {
                 let known = ["EQ", "LT", "LE", "GT", "GE", ""].into_iter().find(|flags| *flags == value);
                 entry.flags = known
                     .ok_or_else(|| format!("expected EQ, LT, LE, GT or GE as flags, found {:?}", value.get(..40).unwrap_or(&value)))?;
             }
             b"epoch" => entry.epoch = Some(number("epoch", &value)?),
-            b"ver" => entry.version = value.into_owned(),
-            b"rel" => entry.release = value.into_owned(),
+            b"ver" => entry.version = value.into(),
+            b"rel" => entry.release = value.into(),
             b"pre" => entry.pre = value == "1",
             _ => {}
         }

@@ -11,11 +11,58 @@ const PIECE_MAX: usize = 4 << 20;
 /// Elements within each other; rpm-md has seven.
 const DEPTH_MAX: usize = 64;
 
-pub(super) struct Xml<R: BufRead> {
-    reader: Reader<Bounded<R>>,
-    buffer: Vec<u8>,
+pub(super) struct Xml<E> {
+    events: E,
     /// What file this is, for messages.
     what: &'static str,
+}
+
+/// Where events come from.
+pub(super) trait Events {
+    fn next(&mut self) -> quick_xml::Result<Event<'_>>;
+    /// Offset behind the last event.
+    fn position(&self) -> u64;
+    /// Offset of the fault that `next` returned.
+    fn error_position(&self) -> u64;
+}
+
+/// Read piece by piece.
+pub(super) struct Stream<R: BufRead> {
+    reader: Reader<Bounded<R>>,
+    buffer: Vec<u8>,
+}
+
+impl<R: BufRead> Events for Stream<R> {
+    fn next(&mut self) -> quick_xml::Result<Event<'_>> {
+        self.buffer.clear();
+        self.reader.get_mut().left = PIECE_MAX;
+        self.reader.read_event_into(&mut self.buffer)
+    }
+
+    fn position(&self) -> u64 {
+        self.reader.buffer_position()
+    }
+
+    fn error_position(&self) -> u64 {
+        self.reader.error_position()
+    }
+}
+
+/// All in memory: nothing is copied.
+impl Events for Reader<&[u8]> {
+    fn next(&mut self) -> quick_xml::Result<Event<'_>> {
+        let before = self.buffer_position();
+        let event = self.read_event()?;
+        if self.buffer_position() - before > PIECE_MAX as u64 { Err(too_long().into()) } else { Ok(event) }
+    }
+
+    fn position(&self) -> u64 {
+        self.buffer_position()
+    }
+
+    fn error_position(&self) -> u64 {
+        Reader::error_position(self)
+    }
 }
 
 /// The beginning of a message.
@@ -34,15 +81,20 @@ impl std::fmt::Display for Excerpt {
 
 impl std::error::Error for Excerpt {}
 
-impl<R: BufRead> Xml<R> {
+impl<R: BufRead> Xml<Stream<R>> {
     pub(super) fn new(input: R, what: &'static str) -> Self {
-        Xml { reader: Reader::from_reader(Bounded { inner: input, left: PIECE_MAX }), buffer: Vec::new(), what }
+        let reader = Reader::from_reader(Bounded { inner: input, left: PIECE_MAX });
+        Xml { events: Stream { reader, buffer: Vec::new() }, what }
     }
+}
 
-    pub(super) fn fault(&self, message: impl std::fmt::Display) -> Error {
-        Error::integrity(format!("{} at offset {}: {message}", self.what, self.reader.buffer_position()))
+impl<'a> Xml<Reader<&'a [u8]>> {
+    pub(super) fn of(text: &'a [u8], what: &'static str) -> Self {
+        Xml { events: Reader::from_reader(text), what }
     }
+}
 
+impl<E: Events> Xml<E> {
     /// Hands each tag to `tag` with the text that stood right before it, until the document ends.
     ///
     /// The text is only collected while `tag` last returned true.
@@ -51,14 +103,12 @@ impl<R: BufRead> Xml<R> {
         let mut collect = false;
         let mut depth = 0usize;
         loop {
-            self.buffer.clear();
-            self.reader.get_mut().left = PIECE_MAX;
-            let event = match self.reader.read_event_into(&mut self.buffer) {
+            let event = match self.events.next() {
                 Ok(event) => event,
                 Err(error) => {
                     // A syntax error names elements, which may be as long as whoever wrote the document likes.
                     let said = Excerpt(error.to_string());
-                    return Err(Error::integrity(format!("{} at offset {}", self.what, self.reader.error_position())).source(said));
+                    return Err(Error::integrity(format!("{} at offset {}", self.what, self.events.error_position())).source(said));
                 }
             };
             let result = match &event {
@@ -100,11 +150,15 @@ impl<R: BufRead> Xml<R> {
             };
             collect = match result {
                 Ok(collect) => collect,
-                Err(message) => return Err(self.fault(message)),
+                Err(message) => return Err(Error::integrity(format!("{} at offset {}: {message}", self.what, self.events.position()))),
             };
             text.clear();
         }
     }
+}
+
+fn too_long() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, format!("a tag or text of more than {PIECE_MAX} bytes"))
 }
 
 /// Fails within a piece that goes on and on, before it is in memory.
@@ -117,7 +171,7 @@ struct Bounded<R> {
 impl<R: BufRead> BufRead for Bounded<R> {
     fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
         if self.left == 0 {
-            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, format!("a tag or text of more than {PIECE_MAX} bytes")));
+            return Err(too_long());
         }
         let there = self.inner.fill_buf()?;
         Ok(&there[..there.len().min(self.left)])
@@ -150,9 +204,14 @@ pub(super) enum Tag<'a> {
 
 /// Calls `each` with every attribute's local name and value.
 pub(super) fn attributes(tag: &BytesStart<'_>, mut each: impl FnMut(&[u8], Cow<'_, str>) -> Result<(), String>) -> Result<(), String> {
+    // Hardly any tag has an entity, so that most values need no look of their own.
+    let plain = !tag.contains(&b'&');
     for attribute in tag.attributes().with_checks(false) {
         let attribute = attribute.map_err(|e| e.to_string())?;
-        let value = attribute.unescape_value().map_err(|e| e.to_string())?;
+        let value = match &attribute.value {
+            Cow::Borrowed(bytes) if plain => Cow::Borrowed(std::str::from_utf8(bytes).map_err(|e| e.to_string())?),
+            _ => attribute.unescape_value().map_err(|e| e.to_string())?,
+        };
         each(attribute.key.local_name().as_ref(), value)?;
     }
     Ok(())

@@ -50,8 +50,8 @@ fn map(stanza: &Stanza<'_>, name: &str) -> Result<PackageMeta> {
         name: name.into(),
         compare: Some(Compare::Equal),
         epoch: Some(epoch),
-        version: rpm_version.clone(),
-        release: release.clone(),
+        version: rpm_version.as_str().into(),
+        release: release.as_str().into(),
     }];
     let provided = field("Provides")?;
     provides.extend(dependencies(&provided));
@@ -131,7 +131,13 @@ fn one(relation: &Relation<'_>) -> Dep {
         None => Dep::any(relation.name),
         Some((operator, version)) => {
             let (epoch, version, release) = evr(version);
-            Dep { name: relation.name.into(), compare: Some(compare(*operator)), epoch: Some(epoch), version, release }
+            Dep {
+                name: relation.name.into(),
+                compare: Some(compare(*operator)),
+                epoch: Some(epoch),
+                version: version.into(),
+                release: release.into(),
+            }
         }
     }
 }
@@ -147,7 +153,7 @@ fn any_of(group: &[Relation<'_>]) -> Dep {
 /// As rpm writes a dependency; an epoch of 0 is left out, as rpm takes its absence for 0.
 pub(super) fn text(dep: &Dep) -> String {
     match dep.compare {
-        None => dep.name.clone(),
+        None => dep.name.to_string(),
         Some(compare) => format!("{} {} {}", dep.name, compare.symbol(), evr_text(dep)),
     }
 }

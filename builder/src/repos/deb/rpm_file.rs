@@ -129,7 +129,7 @@ fn dependency(dep: &Dep, flags: DependencyFlags) -> Dependency {
         Some(Compare::GreaterEqual) => DependencyFlags::GE,
         Some(Compare::Greater) => DependencyFlags::GREATER,
     };
-    Dependency { name: dep.name.clone(), flags: flags | compare, version: evr_text(dep) }
+    Dependency { name: dep.name.to_string(), flags: flags | compare, version: evr_text(dep) }
 }
 
 /// `libx.so.1()(64bit)`, as rpm's generators name them, less what the package provides to itself.
