@@ -4,6 +4,7 @@ use super::INODE_SIZE;
 use super::checksum::Checksum;
 use super::little_endian::{get_u16, get_u32, put_u16, put_u32};
 use crate::base::{Error, Result};
+use std::rc::Rc;
 
 /// i_extra_isize: fields after the first 128 bytes, up to and with i_projid.
 pub(super) const EXTRA_SIZE: u16 = 32;
@@ -63,7 +64,8 @@ pub(super) struct InodeRecord {
     pub(super) map: [u8; MAP_SIZE],
     /// The block of extended attributes, or 0.
     pub(super) xattr_block: u64,
-    pub(super) xattrs: [u8; XATTR_SIZE],
+    /// Many inodes have the same.
+    pub(super) xattrs: Option<Rc<[u8; XATTR_SIZE]>>,
     pub(super) value: Option<Value>,
 }
 
@@ -90,7 +92,7 @@ impl Default for InodeRecord {
             flags: 0,
             map: [0; MAP_SIZE],
             xattr_block: 0,
-            xattrs: [0; XATTR_SIZE],
+            xattrs: None,
             value: None,
         }
     }
@@ -128,7 +130,9 @@ impl InodeRecord {
                 put_u32(&mut b, at, field);
             }
         }
-        b[XATTR_OFFSET..].copy_from_slice(&self.xattrs);
+        if let Some(xattrs) = &self.xattrs {
+            b[XATTR_OFFSET..].copy_from_slice(&xattrs[..]);
+        }
         // i_checksum_lo and _hi count as zero.
         seed.of_inode(number).with(&b).put_halves(&mut b, 0x7c, 0x82);
         b

@@ -47,6 +47,7 @@ mod large_value;
 mod little_endian;
 mod numbering;
 mod owner;
+mod packed;
 mod plan;
 mod reader;
 mod resize;

@@ -4,17 +4,19 @@ use super::allocate::Allocator;
 use super::checksum::Checksum;
 use super::directory::{self, DIRECTORY_TYPE, Name};
 use super::hash::DirectoryHash;
-use super::inode::{self, InodeRecord, LINK_MAX, MAP_SIZE, Time};
+use super::inode::{self, InodeRecord, LINK_MAX, MAP_SIZE, Time, XATTR_SIZE};
 use super::large_value::LargeValues;
 use super::numbering::{LOST_AND_FOUND, Numbered, Numbering};
+use super::packed::{Packed, Pieces};
 use super::size::{Fit, choose_geometry};
 use super::superblock::Superblock;
-use super::tables::{InodeTable, Pieces, Tables};
+use super::tables::{InodeTable, Tables};
 use super::writer::Writer;
 use super::{BLOCK, FIRST_INODE, Options, ROOT_INODE, journal, xattr};
 use crate::base::{Blob, ByteSize, Error, Result, Segments};
 use crate::tree::{FileTree, NodeKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// Blocks that lost+found has from the start, so that e2fsck need not allocate any in a damaged filesystem (mke2fs: 16 KiB).
 const LOST_AND_FOUND_BLOCKS: u64 = 4;
@@ -22,8 +24,8 @@ const LOST_AND_FOUND_BLOCKS: u64 = 4;
 /// What an inode has in data blocks.
 pub(super) enum Body<'a> {
     None,
-    /// Directories and long symlinks: their blocks.
-    Metadata(Vec<u8>),
+    /// Directories and long symlinks.
+    Metadata(Packed),
     File(&'a Blob),
 }
 
@@ -33,7 +35,7 @@ pub(super) struct Pending<'a> {
     pub(super) record: InodeRecord,
     pub(super) body: Body<'a>,
     /// Index of its block of extended attributes.
-    pub(super) xattrs: Option<usize>,
+    pub(super) xattrs: Option<u32>,
 }
 
 pub(super) struct SharedXattrs {
@@ -60,7 +62,7 @@ pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
         allocator: Allocator::new(layout.ranges.clone(), geometry.blocks),
         pieces: Pieces::default(),
         segments: Vec::new(),
-        table: InodeTable::new(contents.last_inode),
+        table: InodeTable::new(contents.last_inode, &geometry),
         layout,
         seed,
     };
@@ -91,9 +93,8 @@ pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
         verity: options.verity,
     };
     let Writer { allocator, mut pieces, mut segments, table, layout, .. } = writer;
-    Tables { geometry: &geometry, layout: &layout, used: &allocator.used(), inodes: &table, seed }.emit(&mut pieces, &mut superblock);
-    drop(table);
-    segments.extend(pieces.into_segments());
+    Tables { geometry: &geometry, layout: &layout, used: &allocator.used(), inodes: table, seed }.emit(&mut pieces, &mut superblock);
+    segments.extend(pieces.into_segments()?);
     Segments::new(size, segments)
 }
 
@@ -110,12 +111,18 @@ fn measure<'a>(tree: &'a FileTree, options: &Options, seed: Checksum) -> Result<
     };
     // Equal blocks by contents: the one that still takes references.
     let mut shared: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+    let mut in_inodes: BTreeSet<Rc<[u8; XATTR_SIZE]>> = BTreeSet::new();
     for item in &numbering.list {
         let mut pending = measure_inode(tree, item, &numbering, hash, seed).map_err(|e| e.context(path_for_message(tree, item)))?;
         // GRUB does not know attributes in inodes of their own.
         let large = (!options.grub_readable).then_some(&mut values);
         let placed = xattr::place(&tree.inode(item.id).attributes.xattrs, large).map_err(|e| e.context(path_for_message(tree, item)))?;
-        pending.record.xattrs = placed.in_inode;
+        if placed.in_inode != [0; XATTR_SIZE] {
+            let known = in_inodes.get(&placed.in_inode).cloned();
+            let kept = known.unwrap_or_else(|| Rc::new(placed.in_inode));
+            in_inodes.insert(kept.clone());
+            pending.record.xattrs = Some(kept);
+        }
         pending.record.blocks = placed.large_blocks;
         if let Some(block) = placed.block {
             let open = shared.get(&block).copied().filter(|&i| contents.xattrs[i].references < xattr::MAX_REFERENCES);
@@ -128,7 +135,7 @@ fn measure<'a>(tree: &'a FileTree, options: &Options, seed: Checksum) -> Result<
                     shared.insert(block, index);
                 }
             }
-            pending.xattrs = Some(index);
+            pending.xattrs = Some(index as u32);
         }
         contents.inodes.push(pending);
     }
@@ -183,7 +190,7 @@ fn measure_inode<'a>(
             record.size = blocks.len() as u64;
             // dir_nlink: 1 stands for "too many to count".
             links = if links >= LINK_MAX { 1 } else { links };
-            Body::Metadata(blocks)
+            Body::Metadata(Packed::new(&blocks))
         }
         NodeKind::File(blob) => {
             record.size = blob.len();
@@ -202,7 +209,7 @@ fn measure_inode<'a>(
                 record.map[..target.len()].copy_from_slice(target);
                 Body::None
             } else {
-                Body::Metadata(target.to_vec())
+                Body::Metadata(Packed::new(target))
             }
         }
         &NodeKind::CharDevice { major, minor } | &NodeKind::BlockDevice { major, minor } => {
@@ -228,7 +235,7 @@ fn lost_and_found(options: &Options, hash: DirectoryHash, seed: Checksum) -> Res
         time: Time::new(options.epoch.0.into(), 0)?,
         ..InodeRecord::default()
     };
-    Ok(Pending { number: FIRST_INODE, record, body: Body::Metadata(blocks), xattrs: None })
+    Ok(Pending { number: FIRST_INODE, record, body: Body::Metadata(Packed::new(&blocks)), xattrs: None })
 }
 
 /// Blocks for lost+found in which there is no name yet.

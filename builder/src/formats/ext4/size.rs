@@ -27,7 +27,7 @@ pub(super) fn parts(blob: &Blob) -> Vec<Range<u64>> {
 fn blocks_needed(contents: &Contents) -> u64 {
     let bodies = contents.inodes.iter().map(|i| match &i.body {
         Body::None => 0,
-        Body::Metadata(bytes) => bytes.len().div_ceil(BLOCK) as u64,
+        Body::Metadata(_) => i.record.size.div_ceil(BLOCK as u64),
         Body::File(blob) => {
             let parts = parts(blob);
             let blocks: u64 = parts.iter().map(|part| part.end - part.start).sum();

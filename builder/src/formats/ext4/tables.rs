@@ -3,66 +3,35 @@
 use super::checksum::Checksum;
 use super::geometry::{Geometry, Layout};
 use super::group::{GroupDescriptor, flags};
+use super::packed::Pieces;
 use super::superblock::{self, Superblock};
 use super::{BLOCK, BLOCKS_PER_GROUP, INODE_SIZE};
-use crate::base::{Blob, Segment};
 use std::ops::Range;
 
-/// Finished metadata at byte offsets; neighbours are joined at the end, so that a writer makes few, long writes.
-#[derive(Default)]
-pub(super) struct Pieces(Vec<(u64, Vec<u8>)>);
-
-impl Pieces {
-    /// Longest joined piece, in bytes: writers work on pieces in parallel.
-    const LONGEST: usize = 8 << 20;
-
-    pub(super) fn block(&mut self, number: u64, bytes: Vec<u8>) {
-        self.0.push((number * BLOCK as u64, bytes));
-    }
-
-    /// Each joined piece is made at its full length and takes the place of its parts: all of them twice would be most of a plan's memory.
-    pub(super) fn into_segments(mut self) -> Vec<Segment> {
-        self.0.sort_by_key(|(offset, _)| *offset);
-        // Parts, and bytes in all.
-        let mut runs: Vec<(usize, usize)> = Vec::new();
-        let mut end = None;
-        for (offset, bytes) in &self.0 {
-            match runs.last_mut() {
-                Some((parts, length)) if end == Some(*offset) && *length + bytes.len() <= Self::LONGEST => {
-                    *parts += 1;
-                    *length += bytes.len();
-                }
-                _ => runs.push((1, bytes.len())),
-            }
-            end = Some(offset + bytes.len() as u64);
-        }
-        let mut pieces = self.0.into_iter();
-        let join = |(parts, length): (usize, usize)| {
-            let (offset, first) = pieces.next()?;
-            let mut joined = Vec::with_capacity(length);
-            joined.extend(first);
-            pieces.by_ref().take(parts - 1).for_each(|(_, bytes)| joined.extend(bytes));
-            Some(Segment { offset, data: Blob::from(joined) })
-        };
-        runs.into_iter().filter_map(join).collect()
-    }
-}
-
-/// All inodes by number, encoded; directories are counted by group.
+/// All inodes by number, encoded, a list for each group.
 pub(super) struct InodeTable {
-    records: Vec<[u8; INODE_SIZE]>,
-    is_directory: Vec<bool>,
+    per_group: usize,
+    records: Vec<Vec<[u8; INODE_SIZE]>>,
+    directories: Vec<u32>,
 }
 
 impl InodeTable {
     /// Room for the inodes 1 to `last`; those that are never set are zero.
-    pub(super) fn new(last: u32) -> Self {
-        InodeTable { records: vec![[0; INODE_SIZE]; last as usize], is_directory: vec![false; last as usize] }
+    pub(super) fn new(last: u32, geometry: &Geometry) -> Self {
+        let (last, per_group) = (last as usize, geometry.inodes_per_group as usize);
+        let length = |group: u32| per_group.min(last.saturating_sub(group as usize * per_group));
+        InodeTable {
+            per_group,
+            records: (0..geometry.groups).map(|group| vec![[0; INODE_SIZE]; length(group)]).collect(),
+            directories: vec![0; geometry.groups as usize],
+        }
     }
 
     pub(super) fn set(&mut self, number: u32, record: [u8; INODE_SIZE], is_directory: bool) {
-        self.records[number as usize - 1] = record;
-        self.is_directory[number as usize - 1] = is_directory;
+        let index = number as usize - 1;
+        let group = index / self.per_group;
+        self.records[group][index % self.per_group] = record;
+        self.directories[group] += u32::from(is_directory);
     }
 }
 
@@ -72,13 +41,13 @@ pub(super) struct Tables<'a> {
     pub(super) layout: &'a Layout,
     /// Ascending and disjoint.
     pub(super) used: &'a [Range<u64>],
-    pub(super) inodes: &'a InodeTable,
+    pub(super) inodes: InodeTable,
     pub(super) seed: Checksum,
 }
 
 impl Tables<'_> {
     /// Adds the tables to `pieces`, and what is free to the superblock.
-    pub(super) fn emit(&self, pieces: &mut Pieces, superblock: &mut Superblock) {
+    pub(super) fn emit(mut self, pieces: &mut Pieces, superblock: &mut Superblock) {
         let mut descriptors = Vec::new();
         for group in 0..self.geometry.groups {
             let mut descriptor = GroupDescriptor {
@@ -101,7 +70,7 @@ impl Tables<'_> {
             let at = if group == 0 { superblock::OFFSET } else { 0 };
             bytes[at..at + superblock::SIZE].copy_from_slice(&superblock.encode(group));
             bytes.extend_from_slice(&descriptors);
-            pieces.block(self.geometry.group_range(group).start, bytes);
+            pieces.block(self.geometry.group_range(group).start, &bytes);
         }
     }
 
@@ -127,26 +96,26 @@ impl Tables<'_> {
         // Blocks past the end of the filesystem count as used.
         set_bits(&mut bitmap, range.end - range.start..BLOCKS_PER_GROUP);
         descriptor.block_bitmap_checksum = self.seed.with(&bitmap).0;
-        pieces.block(descriptor.block_bitmap, bitmap);
+        pieces.block(descriptor.block_bitmap, &bitmap);
     }
 
-    fn emit_inodes(&self, group: u32, descriptor: &mut GroupDescriptor, pieces: &mut Pieces) {
-        let per_group = self.geometry.inodes_per_group as usize;
-        let first = (group as usize * per_group).min(self.inodes.records.len());
-        let records = &self.inodes.records[first..self.inodes.records.len().min(first + per_group)];
+    fn emit_inodes(&mut self, group: u32, descriptor: &mut GroupDescriptor, pieces: &mut Pieces) {
+        let per_group = self.inodes.per_group;
+        // Each list goes when its pieces are made: all of them twice would be much of a plan's memory.
+        let records = std::mem::take(&mut self.inodes.records[group as usize]);
         descriptor.free_inodes = (per_group - records.len()) as u32;
         descriptor.unused_inodes = descriptor.free_inodes;
         if records.is_empty() {
             descriptor.flags |= flags::INODE_UNINIT;
             return;
         }
-        descriptor.used_directories = self.inodes.is_directory[first..first + records.len()].iter().filter(|d| **d).count() as u32;
+        descriptor.used_directories = self.inodes.directories[group as usize];
         let mut bitmap = vec![0; BLOCK];
         set_bits(&mut bitmap, 0..records.len() as u64);
         set_bits(&mut bitmap, per_group as u64..BLOCKS_PER_GROUP);
         descriptor.inode_bitmap_checksum = self.seed.with(&bitmap[..per_group / 8]).0;
-        pieces.block(descriptor.inode_bitmap, bitmap);
-        pieces.block(descriptor.inode_table, records.as_flattened().to_vec());
+        pieces.block(descriptor.inode_bitmap, &bitmap);
+        pieces.block(descriptor.inode_table, records.as_flattened());
     }
 }
 

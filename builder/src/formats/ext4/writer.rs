@@ -6,9 +6,10 @@ use super::extent::Placed;
 use super::geometry::{Geometry, Layout};
 use super::inode::{self, InodeRecord, MAP_SIZE, Time};
 use super::large_value::LargeValues;
+use super::packed::{Packed, Pieces};
 use super::plan::{Body, Contents, Pending, SharedXattrs, empty_leaves};
 use super::size::{QUANTUM, parts, waste};
-use super::tables::{InodeTable, Pieces};
+use super::tables::InodeTable;
 use super::{BLOCK, FIRST_INODE, JOURNAL_INODE, RESIZE_INODE};
 use super::{extent, journal, resize, xattr};
 use crate::base::{Blob, Result, Segment};
@@ -33,7 +34,7 @@ impl Writer {
         let (written, blocks) = resize::encode(geometry, block);
         let mut record = InodeRecord { mode: 0o100_600, links: 1, size: resize::SIZE, time, blocks, ..InodeRecord::default() };
         super::little_endian::put_u32(&mut record.map, resize::MAP_SLOT * 4, block as u32);
-        written.into_iter().for_each(|(number, bytes)| self.pieces.block(number, bytes));
+        written.into_iter().for_each(|(number, bytes)| self.pieces.block(number, &bytes));
         self.table.set(RESIZE_INODE, record.encode(RESIZE_INODE, self.seed), false);
         Ok(())
     }
@@ -44,7 +45,7 @@ impl Writer {
         let mut record = InodeRecord { mode: 0o100_600, links: 1, size: blocks * BLOCK as u64, time, ..InodeRecord::default() };
         self.map(&mut record, JOURNAL_INODE, &parts)?;
         if let Some(first) = parts.first() {
-            self.pieces.block(first.run.start, journal::superblock(blocks));
+            self.pieces.block(first.run.start, &journal::superblock(blocks));
         }
         self.table.set(JOURNAL_INODE, record.encode(JOURNAL_INODE, self.seed), false);
         Ok((record.map, record.size))
@@ -76,9 +77,11 @@ impl Writer {
             && let Body::Metadata(blocks) = &mut lost_and_found.body
             && lost_and_found.record.flags & inode::flags::INDEX == 0
         {
-            let used = self.allocator.count() - before + (blocks.len() / BLOCK) as u64;
-            blocks.extend(empty_leaves(used.next_multiple_of(QUANTUM) - used, self.seed));
-            lost_and_found.record.size = blocks.len() as u64;
+            let size = &mut lost_and_found.record.size;
+            let used = self.allocator.count() - before + *size / BLOCK as u64;
+            let more = empty_leaves(used.next_multiple_of(QUANTUM) - used, self.seed);
+            blocks.append(*size, &more);
+            *size += more.len() as u64;
         }
         self.in_memory(&mut contents.inodes, |inode| inode.number == FIRST_INODE)?;
         self.records(contents.inodes, &places);
@@ -104,10 +107,10 @@ impl Writer {
     fn in_memory(&mut self, inodes: &mut [Pending], wanted: impl Fn(&Pending) -> bool) -> Result<()> {
         for inode in inodes {
             if wanted(inode)
-                && let Body::Metadata(bytes) = &mut inode.body
+                && let Body::Metadata(blocks) = &mut inode.body
             {
-                let bytes = std::mem::take(bytes);
-                self.metadata(&mut inode.record, inode.number, bytes)?;
+                let blocks = std::mem::take(blocks);
+                self.metadata(&mut inode.record, inode.number, blocks)?;
             }
         }
         Ok(())
@@ -130,7 +133,7 @@ impl Writer {
         for mut shared in blocks {
             let number = self.allocator.block()?;
             xattr::finish_block(&mut shared.block, shared.references, number, self.seed);
-            self.pieces.block(number, shared.block);
+            self.pieces.block(number, &shared.block);
             places.push(number);
         }
         Ok(places)
@@ -139,7 +142,7 @@ impl Writer {
     fn large_values(&mut self, values: &LargeValues, now: Time) -> Result<()> {
         for value in values.list() {
             let mut record = value.record(now);
-            self.metadata(&mut record, value.number, value.bytes.clone())?;
+            self.metadata(&mut record, value.number, Packed::new(&value.bytes))?;
             self.table.set(value.number, record.encode(value.number, self.seed), false);
         }
         Ok(())
@@ -148,7 +151,7 @@ impl Writer {
     /// Once everything has its blocks.
     fn records(&mut self, inodes: Vec<Pending>, attributes: &[u64]) {
         for mut inode in inodes {
-            if let Some(&place) = inode.xattrs.and_then(|i| attributes.get(i)) {
+            if let Some(&place) = inode.xattrs.and_then(|i| attributes.get(i as usize)) {
                 inode.record.xattr_block = place;
                 inode.record.blocks += 1;
             }
@@ -186,15 +189,16 @@ impl Writer {
         Ok(out)
     }
 
-    /// Places and keeps what is in memory.
-    fn metadata(&mut self, record: &mut InodeRecord, number: u32, mut bytes: Vec<u8>) -> Result<()> {
-        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
-        let parts = self.place(std::iter::once(0..(bytes.len() / BLOCK) as u64))?;
+    /// Places and keeps what is in memory, of the record's size.
+    fn metadata(&mut self, record: &mut InodeRecord, number: u32, blocks: Packed) -> Result<()> {
+        let block = BLOCK as u64;
+        let parts = self.place(std::iter::once(0..record.size.div_ceil(block)))?;
         self.map(record, number, &parts)?;
-        for Placed { run, .. } in parts {
-            let tail = bytes.split_off(run.length as usize * BLOCK);
-            self.pieces.block(run.start, bytes);
-            bytes = tail;
+        let mut bytes = blocks.into_iter().peekable();
+        for Placed { logical, run } in parts {
+            while let Some((offset, part)) = bytes.next_if(|(offset, _)| *offset < (logical + run.length) * block) {
+                self.pieces.part(run.start * block + (offset - logical * block), part);
+            }
         }
         Ok(())
     }
@@ -207,7 +211,7 @@ impl Writer {
         record.map = map;
         record.flags |= inode::flags::EXTENTS;
         record.blocks += parts.iter().map(|part| part.run.length).sum::<u64>() + tree.len() as u64;
-        written.into_iter().for_each(|(block, bytes)| self.pieces.block(block, bytes));
+        written.into_iter().for_each(|(block, bytes)| self.pieces.block(block, &bytes));
         Ok(())
     }
 }
