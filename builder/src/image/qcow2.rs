@@ -1,17 +1,18 @@
 //! A qcow2 image with compressed clusters, compressed on all cores; the bytes do not depend on how many there are.
 
+mod deflate;
+
 use super::in_order::in_order;
 use super::{Artifact, Compression, hashed_file, is_zero};
-use crate::base::{AtomicFile, Error, Progress, Result, ResultExt, Segments};
+use crate::base::{AtomicFile, Progress, Result, ResultExt, Segments};
 use crate::formats::qcow2::{self, CLUSTER, Placed, Tables};
+use deflate::Deflate;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// zstd's own default: a third smaller than level 1's time would suggest, and still faster than a disk.
 const ZSTD_LEVEL: i32 = 3;
-/// Of libdeflate: still no larger than zlib's 6 with the 4 KiB window that QEMU gives it, in two thirds of the time of libdeflate's own 6.
-const ZLIB_LEVEL: i32 = 2;
 /// Clusters in flight: 16 MiB read, as much again being written.
 const WINDOW: usize = 256;
 /// Compressed clusters longer than this are stored whole, since they would save less than a sector.
@@ -52,7 +53,8 @@ pub fn write(disk: &Segments, compression: Compression, out: &Path, progress: &d
 
 enum Compressor {
     Zstd(Box<zstd::bulk::Compressor<'static>>),
-    Zlib(libdeflater::Compressor),
+    /// With room for a compressed cluster.
+    Zlib(Box<Deflate>, Vec<u8>),
     None,
 }
 
@@ -60,10 +62,7 @@ impl Compressor {
     fn new(compression: Compression) -> Result<Self> {
         Ok(match compression {
             Compression::Zstd => Compressor::Zstd(Box::new(zstd::bulk::Compressor::new(ZSTD_LEVEL).context(|| "set up zstd")?)),
-            Compression::Zlib => Compressor::Zlib(libdeflater::Compressor::new(
-                libdeflater::CompressionLvl::new(ZLIB_LEVEL)
-                    .map_err(|_| Error::internal(format!("libdeflate has no level {ZLIB_LEVEL}")))?,
-            )),
+            Compression::Zlib => Compressor::Zlib(Box::new(Deflate::new()?), vec![0; WORTH_IT]),
             Compression::None => Compressor::None,
         })
     }
@@ -75,12 +74,7 @@ impl Compressor {
                 let mut packed = Vec::with_capacity(WORTH_IT);
                 zstd.compress_to_buffer(bytes, &mut packed).ok().map(|_| packed)
             }
-            Compressor::Zlib(deflate) => {
-                let mut packed = vec![0; WORTH_IT];
-                let n = deflate.deflate_compress(bytes, &mut packed).ok()?;
-                packed.truncate(n);
-                Some(packed)
-            }
+            Compressor::Zlib(deflate, room) => deflate.compress(bytes, room).map(|length| room[..length].to_vec()),
             Compressor::None => None,
         }
     }

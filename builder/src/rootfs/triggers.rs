@@ -6,8 +6,11 @@ use crate::base::{AtomicFile, Blob, Digest, Error, Hasher, ImagePath, Result, Re
 use crate::rootfs::Checkout;
 use crate::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One program and what it reads and writes.
 pub struct Trigger {
@@ -36,8 +39,7 @@ pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: 
     }
     let key = input_digest(tree, trigger, epoch)?;
     let cached = cache.outputs.join(format!("{key}.output"));
-    let known = read_cached(&cached);
-    let outputs = match known.as_deref().and_then(decode) {
+    let outputs = match read_cached(&cached) {
         Some(outputs) => outputs,
         None => {
             let scratch = cache.scratch.join(format!("{}-{}", trigger.name, std::process::id()));
@@ -47,14 +49,14 @@ pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: 
             let mut outputs = Vec::new();
             for output in &trigger.outputs {
                 if let Some(found) = checkout.read_back(&ImagePath::parse(output)?, epoch)? {
-                    flatten(&found, &ImagePath::parse(output)?, &mut outputs)?;
+                    flatten(&found, &ImagePath::parse(output)?, &mut outputs);
                 }
             }
             if outputs.is_empty() {
                 return Err(Error::tool(format!("trigger {} left none of its outputs ({})", trigger.name, trigger.outputs.join(", "))));
             }
             store(&cached, &outputs)?;
-            outputs
+            read_cached(&cached).ok_or_else(|| Error::internal(format!("what was just written to {} cannot be read", cached.display())))?
         }
     };
     let mut changed = Vec::new();
@@ -68,7 +70,7 @@ pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: 
                 }
                 Inode::directory(attributes)
             }
-            OutputKind::File(bytes) => Inode::file(&*bytes, attributes),
+            OutputKind::File(content) => Inode::file(content, attributes),
             OutputKind::Symlink(target) => {
                 let mut inode = Inode::symlink(&*target);
                 inode.attributes.mtime = i64::from(epoch.0);
@@ -81,79 +83,95 @@ pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: 
     Ok(changed)
 }
 
-/// Borrowed from a cache entry's bytes where it comes from there: an initramfs and a hardware database are many bytes.
-#[derive(Serialize, Deserialize)]
-struct Output<'a> {
+struct Output {
     path: Vec<u8>,
     mode: u16,
-    #[serde(borrow)]
-    kind: OutputKind<'a>,
+    kind: OutputKind<Blob>,
 }
 
+/// `C` is a file's contents.
 #[derive(Serialize, Deserialize)]
-enum OutputKind<'a> {
+enum OutputKind<C> {
     Directory,
-    File(#[serde(with = "as_bytes", borrow)] Cow<'a, [u8]>),
+    File(C),
     Symlink(Vec<u8>),
 }
 
-/// The same encoding as a sequence of bytes in postcard: length and bytes.
-mod as_bytes {
-    use serde::de::{Deserializer, Visitor};
-    use serde::ser::Serializer;
-    use std::borrow::Cow;
+/// An output as the head of a cache entry names it: of contents the length.
+type Named = (Vec<u8>, u16, OutputKind<u64>);
 
-    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(bytes)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, [u8]>, D::Error> {
-        struct Bytes;
-        impl<'de> Visitor<'de> for Bytes {
-            type Value = Cow<'de, [u8]>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-
-            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Cow<'de, [u8]>, E> {
-                Ok(Cow::Borrowed(bytes))
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
-    }
-}
-
-fn flatten(found: &FileTree, at: &ImagePath, outputs: &mut Vec<Output<'static>>) -> Result<()> {
+fn flatten(found: &FileTree, at: &ImagePath, outputs: &mut Vec<Output>) {
     for entry in found.walk_from(at).unwrap_or_default() {
         let inode = found.inode(entry.id);
         let kind = match &inode.kind {
             NodeKind::Directory(_) => OutputKind::Directory,
-            NodeKind::File(content) => OutputKind::File(content.to_vec()?.into()),
+            NodeKind::File(content) => OutputKind::File(content.clone()),
             NodeKind::Symlink(target) => OutputKind::Symlink(target.to_vec()),
             _ => continue,
         };
         outputs.push(Output { path: entry.path.as_bytes().to_vec(), mode: inode.attributes.mode, kind });
     }
-    Ok(())
 }
 
-/// `None` for a cache entry that is absent, cut short or changed: its first 32 bytes are the digest of the rest.
-fn read_cached(cached: &Path) -> Option<Vec<u8>> {
-    let bytes = std::fs::read(cached).ok()?;
-    let (digest, body) = bytes.split_first_chunk::<32>()?;
-    (Digest::of(body).as_bytes() == digest).then_some(bytes)
-}
-
-fn decode(entry: &[u8]) -> Option<Vec<Output<'_>>> {
-    postcard::from_bytes(entry.get(32..)?).ok()
-}
-
+/// Writes a cache entry: the length of its head (8 bytes, little endian), the head, the contents one after the other, and the SHA-256 of all that.
 fn store(cached: &Path, outputs: &[Output]) -> Result<()> {
-    let body = postcard::to_stdvec(outputs).map_err(|e| Error::internal("encode trigger outputs").source(e))?;
-    let mut bytes = Digest::of(&body).as_bytes().to_vec();
-    bytes.extend_from_slice(&body);
-    AtomicFile::write(cached, &bytes)
+    let head: Vec<Named> = outputs
+        .iter()
+        .map(|output| {
+            let kind = match &output.kind {
+                OutputKind::Directory => OutputKind::Directory,
+                OutputKind::File(content) => OutputKind::File(content.len()),
+                OutputKind::Symlink(target) => OutputKind::Symlink(target.clone()),
+            };
+            (output.path.clone(), output.mode, kind)
+        })
+        .collect();
+    let head = postcard::to_stdvec(&head).map_err(|e| Error::internal("encode trigger outputs").source(e))?;
+    let mut atomic = AtomicFile::create(cached)?;
+    let mut hasher = Hasher::new();
+    let mut write = |bytes: &[u8]| {
+        hasher.update(bytes);
+        atomic.file().write_all(bytes).context(|| format!("write {}", cached.display()))
+    };
+    write(&(head.len() as u64).to_le_bytes())?;
+    write(&head)?;
+    for output in outputs {
+        if let OutputKind::File(content) = &output.kind {
+            content.for_each_window(&mut write)?;
+        }
+    }
+    atomic.file().write_all(hasher.finish().as_bytes()).context(|| format!("write {}", cached.display()))?;
+    atomic.commit().map(drop)
+}
+
+/// Contents stay in the file: an initramfs and a hardware database are many bytes. `None` for an entry that is absent, cut short or changed.
+fn read_cached(cached: &Path) -> Option<Vec<Output>> {
+    let file = Arc::new(File::open(cached).ok()?);
+    let len = file.metadata().ok()?.len().checked_sub(32)?;
+    let mut digest = [0; 32];
+    file.read_exact_at(&mut digest, len).ok()?;
+    let entry = Blob::Extent { file, path: cached.into(), offset: 0, len };
+    if entry.digest().ok()?.as_bytes() != &digest {
+        return None;
+    }
+    let mut head_length = [0; 8];
+    entry.read_exact_at(&mut head_length, 0).ok()?;
+    let head = entry.slice(8, u64::from_le_bytes(head_length)).ok()?;
+    let mut at = 8 + head.len();
+    let named: Vec<Named> = postcard::from_bytes(&head.to_vec().ok()?).ok()?;
+    let output = |(path, mode, kind): Named| {
+        let kind = match kind {
+            OutputKind::Directory => OutputKind::Directory,
+            OutputKind::File(length) => {
+                let content = entry.slice(at, length).ok()?;
+                at += length;
+                OutputKind::File(content)
+            }
+            OutputKind::Symlink(target) => OutputKind::Symlink(target),
+        };
+        Some(Output { path, mode, kind })
+    };
+    named.into_iter().map(output).collect()
 }
 
 /// Every selected path with its attributes and the identity of its content.
@@ -163,7 +181,7 @@ fn input_digest(tree: &FileTree, trigger: &Trigger, epoch: SourceDateEpoch) -> R
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
-    field(b"trigger 3");
+    field(b"trigger 4");
     field(trigger.script.as_bytes());
     field(&epoch.0.to_le_bytes());
     for output in &trigger.outputs {
@@ -189,5 +207,53 @@ fn content_identity(content: &Blob) -> Result<Vec<u8>> {
     match content.identity() {
         Some(identity) => Ok(identity.into_bytes()),
         None => Ok(content.digest()?.as_bytes().to_vec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_reads_back_as_stored_and_not_at_all_once_a_byte_is_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let cached = folder.path().join("entry");
+        let output = |path: &str, kind| Output { path: path.into(), mode: 0o640, kind };
+        let long = vec![3; 3 << 20];
+        let outputs = [
+            output("/d", OutputKind::Directory),
+            output("/d/one", OutputKind::File(long.clone().into())),
+            output("/d/none", OutputKind::File(Blob::empty())),
+            output("/d/link", OutputKind::Symlink(b"one".to_vec())),
+            output("/d/two", OutputKind::File(b"two".to_vec().into())),
+        ];
+        store(&cached, &outputs).unwrap();
+        let read = |cached: &Path| {
+            let shown = |output: Output| {
+                let kind = match output.kind {
+                    OutputKind::Directory => b"directory".to_vec(),
+                    OutputKind::File(content) => content.to_vec().unwrap(),
+                    OutputKind::Symlink(target) => [b"to ", target.as_slice()].concat(),
+                };
+                (String::from_utf8(output.path).unwrap(), output.mode, kind)
+            };
+            read_cached(cached).map(|outputs| outputs.into_iter().map(shown).collect::<Vec<_>>())
+        };
+        let expected: Vec<(String, u16, Vec<u8>)> =
+            [("/d", &b"directory"[..]), ("/d/one", &long), ("/d/none", b""), ("/d/link", b"to one"), ("/d/two", b"two")]
+                .map(|(path, kind)| (path.to_owned(), 0o640, kind.to_vec()))
+                .to_vec();
+        assert!(read(&cached) == Some(expected));
+        let bytes = std::fs::read(&cached).unwrap();
+        for at in [0, 7, 20, 1 << 20, bytes.len() - 33, bytes.len() - 1] {
+            let mut twin = bytes.clone();
+            twin[at] ^= 1;
+            std::fs::write(&cached, &twin).unwrap();
+            assert!(read(&cached).is_none(), "{at}");
+        }
+        for length in [0, 31, 32, 40, bytes.len() - 1] {
+            std::fs::write(&cached, &bytes[..length]).unwrap();
+            assert!(read(&cached).is_none(), "{length}");
+        }
     }
 }

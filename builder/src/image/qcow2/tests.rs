@@ -1,5 +1,5 @@
 use super::*;
-use crate::base::{Blob, Segment, Silent};
+use crate::base::{Blob, Error, Segment, Silent};
 use crate::formats::qcow2::Reader;
 use crate::image::raw;
 use std::io::Write;
