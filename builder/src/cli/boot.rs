@@ -22,6 +22,7 @@ pub(super) fn run(arguments: &BootArguments) -> Result<()> {
     let machine = Machine {
         image: arguments.image.clone(),
         keep: false,
+        second: None,
         firmware: match arguments.firmware {
             FirmwareChoice::Bios => Firmware::Bios,
             FirmwareChoice::Uefi => Firmware::Uefi,

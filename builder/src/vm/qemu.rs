@@ -24,7 +24,9 @@ pub struct Machine {
     /// The guest writes into the image itself; otherwise what it writes is gone with it.
     pub keep: bool,
     pub firmware: Firmware,
-    /// An ISO, attached as second disk.
+    /// A raw disk for what the guest is to keep.
+    pub second: Option<PathBuf>,
+    /// An ISO, attached as the last disk.
     pub seed: Option<PathBuf>,
     /// TCP ports: this machine's, the guest's.
     pub forward: Vec<(u16, u16)>,
@@ -103,6 +105,10 @@ impl Machine {
         let snapshot = if self.keep { "off" } else { "on" };
         push(&["-drive", &format!("if=none,id=disk,format={format},snapshot={snapshot},file={}", escaped(&self.image)?)]);
         push(&["-device", "virtio-blk-pci,drive=disk,bootindex=1"]);
+        if let Some(second) = &self.second {
+            push(&["-drive", &format!("if=none,id=second,format=raw,file={}", escaped(second)?)]);
+            push(&["-device", "virtio-blk-pci,drive=second"]);
+        }
         if let Some(seed) = &self.seed {
             push(&["-drive", &format!("if=none,id=seed,format=raw,readonly=on,file={}", escaped(seed)?)]);
             push(&["-device", "virtio-blk-pci,drive=seed"]);
@@ -186,6 +192,7 @@ mod tests {
         std::fs::write(&image, b"QFI\xfb....").unwrap();
         let machine = Machine {
             keep: false,
+            second: Some("second.raw".into()),
             image,
             firmware: Firmware::Uefi,
             seed: Some("seed.iso".into()),
@@ -200,6 +207,7 @@ mod tests {
             "-machine q35 -cpu max -smp 1 -m 2048 -display none",
             "format=qcow2,snapshot=on,file=",
             "a,,b.qcow2",
+            "id=second,format=raw,file=second.raw",
             "id=seed,format=raw,readonly=on,file=seed.iso",
             "user,id=net,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=tcp:127.0.0.1:9090-:9090",
             "unit=0,readonly=on,file=/c.fd",

@@ -34,15 +34,15 @@ impl Drop for Guest {
 impl Guest {
     /// Powers on; nothing is waited for yet. What the guest writes is lost.
     pub fn start(image: &Path, firmware: Firmware, instance: &str) -> Result<Guest> {
-        Self::start_on(image, false, firmware, instance)
+        Self::start_on(image, None, firmware, instance)
     }
 
-    /// The same, with the guest writing into the image.
-    pub fn start_and_keep(image: &Path, firmware: Firmware, instance: &str) -> Result<Guest> {
-        Self::start_on(image, true, firmware, instance)
+    /// The same, with the guest writing into the image and into a second, raw disk.
+    pub fn start_and_keep(image: &Path, second: &Path, firmware: Firmware, instance: &str) -> Result<Guest> {
+        Self::start_on(image, Some(second), firmware, instance)
     }
 
-    fn start_on(image: &Path, keep: bool, firmware: Firmware, instance: &str) -> Result<Guest> {
+    fn start_on(image: &Path, second: Option<&Path>, firmware: Firmware, instance: &str) -> Result<Guest> {
         let scratch = std::env::temp_dir().join(format!("atomic-image-boot-{}-{instance}", std::process::id()));
         std::fs::create_dir_all(&scratch).context(|| format!("create {}", scratch.display()))?;
         let seed = scratch.join("seed.iso");
@@ -50,7 +50,8 @@ impl Guest {
         let (ssh_port, cockpit_port) = free_ports()?;
         let machine = Machine {
             image: image.to_path_buf(),
-            keep,
+            keep: second.is_some(),
+            second: second.map(Path::to_path_buf),
             firmware,
             seed: Some(seed),
             forward: vec![(ssh_port, 22), (cockpit_port, 9090)],

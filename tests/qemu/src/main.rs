@@ -1,6 +1,6 @@
 //! Boots disk images and lets the guest prove that it works: `boot [--minimal] [--check CHECK]... IMAGE...`.
 //!
-//! CHECK is `bios` or `uefi` (every check of a booted guest), `rollback` (the menu's second entry), `grow` (a disk enlarged to 20 GiB); without any,
+//! CHECK is `bios` or `uefi` (every check of a booted guest), `rollback` (the menu's second entry), `grow` (a disk enlarged to 20 GiB, and a second one); without any,
 //! bios, uefi and rollback. A boot passes only when the guest, after its own checks, says the digest of a number that this run drew: a crash, a hang
 //! or a clean power-off cannot say it, nor can an echo. `--minimal` is for images without roles: no docker, etcd and cockpit. Boots run side by side,
 //! one for each processor. Exit code 0 when all passed, 1 otherwise, 2 for usage.
@@ -8,6 +8,7 @@
 mod checks;
 mod growth;
 mod guest;
+mod kinds;
 mod payload;
 
 use atomic_image::recipe::Firmware;
@@ -54,7 +55,9 @@ fn promise(check: Check) -> &'static str {
         Check::Whole(Firmware::Bios) => "bios boots and the guest proves itself",
         Check::Whole(Firmware::Uefi) => "uefi boots and the guest proves itself",
         Check::Rollback(_) => "the menu's second entry boots the other deployment",
-        Check::Grown(_) => "the root fills a disk of 20 GiB, and e2fsck is silent after it",
+        Check::Grown(_) => {
+            "the root fills a disk of 20 GiB, the kernel tells every kind of inode of a second one, and e2fsck is silent after it"
+        }
     }
 }
 
