@@ -118,9 +118,11 @@ fn measure<'a>(tree: &'a FileTree, options: &Options, seed: Checksum) -> Result<
         let large = (!options.grub_readable).then_some(&mut values);
         let placed = xattr::place(&tree.inode(item.id).attributes.xattrs, large).map_err(|e| e.context(path_for_message(tree, item)))?;
         if placed.in_inode != [0; XATTR_SIZE] {
-            let known = in_inodes.get(&placed.in_inode).cloned();
-            let kept = known.unwrap_or_else(|| Rc::new(placed.in_inode));
-            in_inodes.insert(kept.clone());
+            let kept = in_inodes.get(&placed.in_inode).cloned().unwrap_or_else(|| {
+                let new = Rc::new(placed.in_inode);
+                in_inodes.insert(new.clone());
+                new
+            });
             pending.record.xattrs = Some(kept);
         }
         pending.record.blocks = placed.large_blocks;
