@@ -39,6 +39,14 @@ pub struct Pinned {
     pub groups: Vec<PinnedGroup>,
 }
 
+fn parse_all(texts: &[(String, String)]) -> Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for (name, text) in texts {
+        lines.extend(sysusers::parse(name, text)?);
+    }
+    Ok(lines)
+}
+
 /// A recipe-made account file needs an `Accounts`; only `plan` makes one. Users and groups keep base order, then ascending ids.
 #[derive(Debug, Clone, Default)]
 pub struct Accounts {
@@ -75,26 +83,33 @@ impl Accounts {
             plan.add_user("root", 0, 0, Some("root"), Some("/root"), Some("/bin/bash"));
         }
         plan.pin(pinned)?;
-        let mut lines = Vec::new();
-        for (name, text) in sysusers_texts {
-            lines.extend(sysusers::parse(name, text)?);
-        }
+        let mut lines = parse_all(sysusers_texts)?;
         lines.extend_from_slice(further);
+        plan.apply_all(&lines)?;
+        Ok(plan)
+    }
+
+    /// Takes in sysusers.d as it is later on: what the plan has already stays as it is.
+    pub fn extend(&mut self, sysusers_texts: &[(String, String)]) -> Result<()> {
+        self.apply_all(&parse_all(sysusers_texts)?)
+    }
+
+    fn apply_all(&mut self, lines: &[Line]) -> Result<()> {
         // Given ids first, so that no allocated id takes one that a later file asks for.
         for given in [true, false] {
-            for line in &lines {
-                plan.apply(line, given)?;
+            for line in lines {
+                self.apply(line, given)?;
             }
         }
-        for line in &lines {
+        for line in lines {
             if let Line::Member { user, group } = line {
-                plan.member(user, group)?;
+                self.member(user, group)?;
             }
         }
-        let (users, groups) = (plan.base_users, plan.base_groups);
-        plan.users[users..].sort_by_key(|u| u.uid);
-        plan.groups[groups..].sort_by_key(|g| g.gid);
-        Ok(plan)
+        let (users, groups) = (self.base_users, self.base_groups);
+        self.users[users..].sort_by_key(|u| u.uid);
+        self.groups[groups..].sort_by_key(|g| g.gid);
+        Ok(())
     }
 
     pub fn uid(&self, name: &str) -> Option<u32> {

@@ -35,6 +35,18 @@ fn an_id_stays_when_other_accounts_come_and_go() {
 }
 
 #[test]
+fn later_lines_add_accounts_and_move_none() {
+    let mut accounts = Accounts::plan(&texts("u a\nu b 500\n"), PASSWD, GROUP, &Pinned::default()).unwrap();
+    let before = accounts.clone();
+    accounts.extend(&texts("u 0new\nu b 600\nu a\nm 0new b\n")).unwrap();
+    for name in ["root", "a", "b"] {
+        assert_eq!((accounts.uid(name), accounts.gid(name)), (before.uid(name), before.gid(name)), "{name}");
+    }
+    assert_eq!((accounts.uid("0new"), accounts.remembered().users.get("0new")), (Some(998), Some(&998)));
+    assert_eq!(accounts.groups().iter().find(|g| g.name == "b").unwrap().members, ["0new"]);
+}
+
+#[test]
 fn a_collision_and_an_unknown_owner_are_named() {
     let pinned = Pinned {
         groups: vec![PinnedGroup { name: "x".into(), gid: 42 }, PinnedGroup { name: "shadow".into(), gid: 43 }],
