@@ -89,7 +89,8 @@ impl Accounts {
         Ok(plan)
     }
 
-    /// Takes in sysusers.d as it is later on: what the plan has already stays as it is.
+    /// Adds what sysusers.d (texts as for [`Accounts::plan`]) has gained since, as from an overlay. An account that is planned keeps its ids; a line that
+    /// cannot be read is an error that names file and line.
     pub fn extend(&mut self, sysusers_texts: &[(String, String)]) -> Result<()> {
         self.apply_all(&parse_all(sysusers_texts)?)
     }

@@ -81,6 +81,7 @@ pub fn compose(
         let written = overlay::apply(&mut tree, &folder.path, epoch)?;
         ledger.push(LedgerRow::stage(&format!("overlay {}", folder.name), written));
     }
+    // An overlay may bring accounts, too.
     installation.accounts.extend(&sysusers::texts(&tree)?)?;
     links(&mut tree, recipe, epoch)?;
     tuning(&mut tree, recipe, epoch)?;

@@ -4,9 +4,9 @@ use crate::base::{Error, ImagePath, Result};
 use crate::tree::{FileTree, NodeKind};
 use std::collections::BTreeMap;
 
-/// (file name, text) of every `*<suffix>` file in `directories`, highest priority first. A link to /dev/null or an empty file hides a name.
+/// (path in the tree, text) of every `*<suffix>` file in `directories`, highest priority first. A link to /dev/null or an empty file hides a name.
 pub fn read_all(tree: &FileTree, directories: &[&str], suffix: &str) -> Result<Vec<(String, String)>> {
-    let mut found: BTreeMap<String, Option<String>> = BTreeMap::new();
+    let mut found: BTreeMap<String, Option<(String, String)>> = BTreeMap::new();
     for directory in directories {
         let Some((real, id)) = tree.resolve(&ImagePath::parse(directory)?) else { continue };
         for (name, child) in tree.children(id) {
@@ -17,13 +17,15 @@ pub fn read_all(tree: &FileTree, directories: &[&str], suffix: &str) -> Result<V
             let text = match &tree.inode(child).kind {
                 NodeKind::Symlink(target) if &**target == b"/dev/null" => None,
                 NodeKind::Directory(_) => continue,
-                _ => match tree.read(&format!("{real}/{name}"))? {
-                    Some(bytes) => Some(String::from_utf8(bytes).map_err(|_| Error::integrity(format!("{real}/{name} is not UTF-8")))?),
-                    None => continue,
-                },
+                _ => {
+                    let path = format!("{real}/{name}");
+                    let Some(bytes) = tree.read(&path)? else { continue };
+                    let text = String::from_utf8(bytes).map_err(|_| Error::integrity(format!("{path} is not UTF-8")))?;
+                    Some((path, text))
+                }
             };
             found.insert(name, text);
         }
     }
-    Ok(found.into_iter().filter_map(|(name, text)| Some((name, text?))).collect())
+    Ok(found.into_values().flatten().collect())
 }

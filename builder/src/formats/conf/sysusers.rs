@@ -44,9 +44,11 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Line>> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let words = split(line, usize::MAX)?;
+        let bad = |why: &str| {
+            Error::integrity(format!("{name} line {number}: {why} in {line:?}")).hint("sysusers.d(5) says how a line is written")
+        };
+        let words = split(line, usize::MAX).ok_or_else(|| bad("unbalanced quote or bad escape"))?;
         let word = |at: usize| words.get(at).map(String::as_str).filter(|w| !w.is_empty() && *w != "-");
-        let bad = |why: &str| Error::integrity(format!("{name} line {number}: {why} in {line:?}"));
         let account = words.get(1).ok_or_else(|| bad("no name"))?.to_owned();
         let number_of = |text: &str| text.parse::<u32>().ok().filter(|&id| id != u32::MAX && id != 0xffff);
         match words.first().map(String::as_str).unwrap_or_default() {
@@ -103,8 +105,9 @@ mod tests {
         );
         assert!(matches!(&lines[1], Line::User { uid: Some(5), group: PrimaryGroup::Named(g), .. } if g == "wheel"));
         assert_eq!(lines[4], Line::Range { low: 500, high: 900 });
-        for bad in ["q x", "u", "g x yes", "m x", "r - 9-1"] {
-            assert!(parse("x.conf", bad).is_err(), "{bad}");
+        for bad in ["q x", "u", "g x yes", "m x", "r - 9-1", "u x - \"open"] {
+            let error = parse("x.conf", &format!("# c\n{bad}")).unwrap_err();
+            assert!(error.to_string().starts_with("x.conf line 2: ") && error.hint_text().is_some(), "{error}");
         }
     }
 }

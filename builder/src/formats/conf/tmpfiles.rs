@@ -39,8 +39,10 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Line>> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let bad = |why: &str| Error::integrity(format!("{name} line {number}: {why} in {line:?}"));
-        let words = split(line, 7)?;
+        let bad = |why: &str| {
+            Error::integrity(format!("{name} line {number}: {why} in {line:?}")).hint("tmpfiles.d(5) says how a line is written")
+        };
+        let words = split(line, 7).ok_or_else(|| bad("unbalanced quote or bad escape"))?;
         let word = |at: usize| words.get(at).map(String::as_str).filter(|w| !w.is_empty() && *w != "-");
         let mut letters = words.first().map(String::as_str).unwrap_or_default().chars();
         let kind = letters.next().filter(char::is_ascii_alphabetic).ok_or_else(|| bad("no type"))?;

@@ -1,9 +1,8 @@
 //! Words of a systemd configuration line: blank-separated, `'…'` and `"…"` quoted, C escapes (systemd's extract-word with UNQUOTE|CUNESCAPE).
 
-use crate::base::{Error, Result};
-
-/// Splits into at most `limit` words; the last one takes the rest of the line verbatim (trimmed) once `limit` is reached.
-pub fn split(line: &str, limit: usize) -> Result<Vec<String>> {
+/// Splits into at most `limit` words; the last one takes the rest of the line verbatim (trimmed) once `limit` is reached. `None`: a quote stays
+/// open, or an escape is none.
+pub fn split(line: &str, limit: usize) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut rest = line.trim();
     while !rest.is_empty() {
@@ -11,11 +10,11 @@ pub fn split(line: &str, limit: usize) -> Result<Vec<String>> {
             words.push(rest.to_owned());
             break;
         }
-        let (word, after) = first(rest).ok_or_else(|| Error::integrity(format!("unbalanced quote or bad escape in {line:?}")))?;
+        let (word, after) = first(rest)?;
         words.push(word);
         rest = after.trim_start();
     }
-    Ok(words)
+    Some(words)
 }
 
 fn first(text: &str) -> Option<(String, &str)> {
@@ -70,7 +69,7 @@ mod tests {
         }
         assert_eq!(split("u root 0 \"Super User\" /root", 9).unwrap()[3], "Super User");
         assert_eq!(split("f /x - - - - a  b c", 7).unwrap()[6], "a  b c");
-        assert!(split("u \"x", 9).is_err());
-        assert!(split("u x\\", 9).is_err());
+        assert_eq!(split("u \"x", 9), None);
+        assert_eq!(split("u x\\", 9), None);
     }
 }
