@@ -129,7 +129,7 @@ impl CheckedFile {
         })?;
         let mut buffer = buffer;
         let mut at = offset;
-        if at % BLOCK != 0 && !buffer.is_empty() {
+        if !at.is_multiple_of(BLOCK) && !buffer.is_empty() {
             // The block starts before what is wanted.
             let n = buffer.len().min((BLOCK - at % BLOCK) as usize);
             let (head, rest) = buffer.split_at_mut(n);

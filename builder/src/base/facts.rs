@@ -7,7 +7,7 @@
 //! The file `facts` is a sequence of records of 72 bytes: key (32), answer (32), and the first 8 bytes of the SHA-256 of both. Records are only
 //! appended; one that does not hold its checksum, as a power loss may leave it, is passed over.
 
-use crate::base::{Alarm, Digest, Hasher, Result, ResultExt};
+use crate::base::{Alarm, Digest, Error, Hasher, Result, ResultExt};
 use rustix::fs::FlockOperation;
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata, OpenOptions};
@@ -149,8 +149,13 @@ impl Facts {
     fn file(&self) -> Result<Option<File>> {
         let Some(folder) = &self.folder else { return Ok(None) };
         let path = facts_path(folder);
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = open.context(|| format!("open {}", path.display()))?;
+        let opening = || format!("open {}", path.display());
+        let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits() as i32;
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(&path);
+        let file = open.context(opening)?;
+        if !file.metadata().context(opening)?.is_file() {
+            return Err(Error::internal(format!("{} is not a regular file", path.display())).hint("remove it"));
+        }
         // Where a file system has no locks, two writers may tear a record, which its checksum shows.
         let _ = rustix::fs::flock(&file, FlockOperation::LockExclusive);
         Ok(Some(file))

@@ -36,6 +36,9 @@ pub(super) enum Command {
     Explain(ExplainArguments),
     /// Boot a disk image in QEMU, with its serial console here; the image stays as it is
     Boot(BootArguments),
+    /// Look after the cache of downloads and packs
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Write a NoCloud seed that cloud-init reads at first boot
     Seed(SeedArguments),
     /// Print a shell's completions for this program
@@ -115,6 +118,24 @@ pub(super) struct SourceArguments {
     /// A certificate authority to trust besides the machine's, in PEM form
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CacheCommand {
+    /// Read all of the cache and set damaged files aside; exit code 5 if there were any
+    Verify(CacheVerifyArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CacheVerifyArguments {
+    /// Downloads and packs [default: atomic-image in XDG_CACHE_HOME or ~/.cache]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// What was verified and made before [default: atomic-image in XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    #[command(flatten)]
+    pub talk: TalkArguments,
 }
 
 #[derive(Debug, Args)]

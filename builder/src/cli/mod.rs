@@ -4,6 +4,7 @@ mod apt_sources;
 mod args;
 mod boot;
 mod build;
+mod cache;
 mod cat;
 mod completions;
 mod diff;
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Build(arguments) => build::run(&arguments),
+        Command::Cache(command) => cache::run(&command),
         Command::Lock(arguments) => lock::lock(&arguments),
         Command::Fetch(arguments) => lock::fetch(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),

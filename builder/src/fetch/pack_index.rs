@@ -116,8 +116,8 @@ impl IndexFile {
 impl PackIndex {
     /// Whether all that it names lies in the pack where contents may lie.
     fn is_consistent(&self) -> bool {
-        let fits = |offset: u64, len: u64| offset % BLOCK == 0 && offset.checked_add(len).is_some_and(|end| end <= self.pack_len);
-        self.pack_len % BLOCK == 0
+        let fits = |offset: u64, len: u64| offset.is_multiple_of(BLOCK) && offset.checked_add(len).is_some_and(|end| end <= self.pack_len);
+        self.pack_len.is_multiple_of(BLOCK)
             && self.blocks.len() as u64 == self.pack_len / BLOCK * 4
             && self.entries.iter().all(|e| fits(e.offset, e.size) && (e.size == 0 || e.digest.is_some()))
             && self.headers.iter().all(|h| fits(h.offset, h.len))

@@ -30,7 +30,7 @@ impl KnownContents {
 
     /// A file that is absent, cut short or changed knows nothing.
     pub fn load(path: PathBuf) -> Result<Self> {
-        let table = Entry::read(&path, LARGEST)?.as_deref().and_then(decode).map_or_else(BTreeMap::new, |table| table);
+        let table = Entry::read(&path, LARGEST)?.as_deref().and_then(decode).unwrap_or_else(BTreeMap::new);
         Ok(KnownContents { path: Some(path), table, used: Mutex::default() })
     }
 

@@ -24,7 +24,7 @@ impl ObjectStamps {
             Some(path) => Entry::read(path, LARGEST)?,
             None => None,
         };
-        let known = bytes.as_deref().and_then(decode).map_or_else(BTreeMap::new, |known| known);
+        let known = bytes.as_deref().and_then(decode).unwrap_or_else(BTreeMap::new);
         Ok(ObjectStamps { path, known })
     }
 

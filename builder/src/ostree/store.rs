@@ -5,7 +5,9 @@
 //! only if it was verified since its file last changed: else it is read, and written anew where it is damaged.
 
 use super::object_stamps::ObjectStamps;
-use crate::base::{Alarm, AtomicFile, Digest, Error, Facts, Hasher, Kind, Progress, Result, ResultExt, create_locked, question, sweep};
+use crate::base::{
+    Alarm, AtomicFile, Digest, Entry, Error, Facts, Hasher, Kind, Progress, Result, ResultExt, create_locked, question, random_name, sweep,
+};
 use crate::formats::ostree::CommitObject;
 use crate::ostree::commit::{content_size, file_header};
 use crate::ostree::{Commit, CommitId, ObjectKind};
@@ -19,6 +21,8 @@ use std::path::{Path, PathBuf};
 
 /// What libostree writes for `ostree init --mode=archive`.
 const CONFIG: &str = "[core]\nrepo_version=1\nmode=archive-z2\n";
+/// In bytes, of the repository's own configuration.
+const LARGEST_CONFIG: u64 = 1 << 20;
 /// In bytes; libostree's own limit (OSTREE_MAX_METADATA_SIZE).
 const LARGEST_METADATA: u64 = 128 << 20;
 /// Files up to this many bytes are compressed in memory, in one piece.
@@ -62,10 +66,17 @@ impl Store {
 
     pub fn open(root: &Path) -> Result<Store> {
         let path = root.join("config");
-        let config = std::fs::read_to_string(&path).context(|| format!("read {}", path.display()))?;
-        let mode = config.lines().find_map(|line| line.trim().strip_prefix("mode=")).unwrap_or("none");
-        if !matches!(mode.trim(), "archive" | "archive-z2") {
-            return Err(Error::recipe(format!("{}: expected an OSTree repository of mode archive-z2, found mode {mode}", root.display())));
+        let config = Entry::read(&path, LARGEST_CONFIG)?.and_then(|bytes| String::from_utf8(bytes).ok());
+        let config = config.as_deref().and_then(core_of_config).ok_or_else(|| {
+            Error::recipe(format!("{} is no configuration of an OSTree repository", path.display()))
+                .hint("restore the file, or name another folder with --repo: an absent one is made")
+        })?;
+        let [version, mode] = ["repo_version", "mode"].map(|key| config.get(key).copied().unwrap_or("none"));
+        if version != "1" || !matches!(mode, "archive" | "archive-z2") {
+            return Err(Error::recipe(format!(
+                "{}: expected an OSTree repository of version 1 and mode archive-z2, found version {version} and mode {mode}",
+                root.display()
+            )));
         }
         Ok(Store { root: root.to_path_buf(), stamps: None, alarm: Alarm::default() })
     }
@@ -213,11 +224,11 @@ impl Store {
     pub(in crate::ostree) fn read_metadata(&self, kind: ObjectKind, digest: Digest) -> Result<Vec<u8>> {
         let path = self.object_path(kind, digest);
         let reading = || format!("read {}", path.display());
-        let length = std::fs::metadata(&path).context(reading)?.len();
-        if length > LARGEST_METADATA {
-            return Err(Error::integrity(format!("{}: expected at most {LARGEST_METADATA} bytes, found {length}", path.display())));
+        if let Entry::Absent = Entry::open(&path)? {
+            return Err(std::io::Error::from(std::io::ErrorKind::NotFound)).context(reading);
         }
-        let bytes = std::fs::read(&path).context(reading)?;
+        let bytes = Entry::read(&path, LARGEST_METADATA)?;
+        let bytes = bytes.ok_or_else(|| Error::integrity(format!("{} cannot be read as an object", path.display())))?;
         let found = Digest::of(&bytes);
         if found != digest {
             return Err(corrupted(&path, digest, found));
@@ -287,13 +298,37 @@ impl Store {
     /// Writes in tmp/, then renames.
     fn place(&self, path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
         let (mut file, partial) = create_locked(&self.root.join("tmp"), "object")?;
-        let done = fill(&mut file).and_then(|()| std::fs::rename(&partial, path).context(|| format!("rename to {}", path.display())));
+        let rename = || {
+            if path.is_dir() {
+                // Nothing of ours: it would keep the object from its place.
+                let aside = self.root.join("tmp").join(format!("folder.{}", random_name()?));
+                std::fs::rename(path, &aside).context(|| format!("move the folder {} out of an object's place", path.display()))?;
+            }
+            std::fs::rename(&partial, path).context(|| format!("rename to {}", path.display()))
+        };
+        let done = fill(&mut file).and_then(|()| rename());
         if done.is_err() {
             // The next sweep takes what cannot be removed now.
             let _ = std::fs::remove_file(&partial);
         }
         done
     }
+}
+
+/// The keys of the section `core` of a key file; `None` if it is none.
+fn core_of_config(text: &str) -> Option<BTreeMap<&str, &str>> {
+    let (mut core, mut section) = (BTreeMap::new(), None);
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some(name) = line.strip_prefix('[') {
+            section = Some(name.strip_suffix(']')?);
+        } else {
+            let (key, value) = line.split_once('=')?;
+            if section? == "core" {
+                core.insert(key.trim(), value.trim());
+            }
+        }
+    }
+    Some(core)
 }
 
 pub(in crate::ostree) fn corrupted(path: &Path, expected: Digest, found: Digest) -> Error {

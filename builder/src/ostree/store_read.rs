@@ -1,13 +1,13 @@
 //! Reading the tree store back: history, listings, and whole trees (for a rollback to an earlier commit). Every byte is checked against its name.
 
-use crate::base::{Blob, Digest, Error, Hasher, ImagePath, Kind, Result, ResultExt, create_locked};
+use crate::base::{Blob, Digest, Entry, Error, Hasher, ImagePath, Kind, Result, ResultExt, create_locked};
 use crate::formats::ostree::{ArchiveHeader, CommitObject, DirMeta, DirTree, FileHeader};
 use crate::ostree::store::{IN_MEMORY, Store, corrupted};
 use crate::ostree::{CommitId, ObjectKind};
 use crate::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::btree_map::Entry as MapEntry;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -73,8 +73,8 @@ impl Store {
                 Name::Directory(m) => Listed { path, mode: m.mode, uid: m.uid, gid: m.gid, size: 0, target: None, content: None },
                 Name::Content(digest) => {
                     let header = match headers.entry(digest) {
-                        Entry::Occupied(known) => known.into_mut(),
-                        Entry::Vacant(vacant) => vacant.insert(self.open_content(digest)?.1),
+                        MapEntry::Occupied(known) => known.into_mut(),
+                        MapEntry::Vacant(vacant) => vacant.insert(self.open_content(digest)?.1),
                     };
                     let f = &header.file;
                     let target = f.is_symlink().then(|| f.target.clone());
@@ -160,7 +160,11 @@ impl Store {
     fn open_content(&self, digest: Digest) -> Result<(File, ArchiveHeader)> {
         let path = self.object_path(ObjectKind::ArchiveFile, digest);
         let reading = || format!("read {}", path.display());
-        let file = File::open(&path).context(reading)?;
+        let file = match Entry::open(&path)? {
+            Entry::Open(file, _) => file,
+            Entry::Absent => return Err(std::io::Error::from(std::io::ErrorKind::NotFound)).context(reading),
+            Entry::Unreadable(why) => return Err(Error::integrity(format!("{}: {why}", path.display()))),
+        };
         let mut frame = [0; 8];
         file.read_exact_at(&mut frame, 0).context(reading)?;
         let mut header = vec![0; ArchiveHeader::frame(frame).context(reading)? as usize];

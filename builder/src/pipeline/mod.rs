@@ -3,6 +3,7 @@
 mod behind;
 mod build;
 mod cache;
+mod cache_verify;
 mod disk_of;
 mod locking;
 mod manifest;
@@ -15,6 +16,7 @@ mod sources;
 mod stages;
 
 pub use build::{build, fetch, lock, plan};
+pub use cache_verify::{CacheReport, VerifiedEntries, verify_cache};
 pub use locking::Update;
 pub use manifest::{ManifestInputs, lockfile_digest, read_inputs};
 pub use provenance::{Provenance, provenance};

@@ -27,7 +27,7 @@ pub use labels::Labels;
 pub use ledger::{Ledger, LedgerRow};
 pub use remembered::Remembered;
 pub use sandbox::Checkout;
-pub use triggers::TriggerCache;
+pub use triggers::{TriggerCache, output_question};
 
 pub mod accounts;
 pub mod alternatives;

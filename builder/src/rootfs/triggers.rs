@@ -119,7 +119,7 @@ fn flatten(found: &FileTree, at: &ImagePath, outputs: &mut Vec<Output>) {
 }
 
 /// What a program makes of its inputs: the digest of the cache entry.
-fn output_question(inputs: &Digest) -> Digest {
+pub fn output_question(inputs: &Digest) -> Digest {
     question("output", &[inputs.as_bytes()])
 }
 
@@ -154,12 +154,16 @@ fn store(cached: &Path, outputs: &[Output]) -> Result<Digest> {
     Ok(hasher.finish())
 }
 
+/// In bytes: far beyond what programs make of a whole image.
+const LARGEST_ENTRY: u64 = 4 << 30;
+
 /// Contents stay in the file: an initramfs and a hardware database are many bytes. `None` for an entry that is absent, or that is not `made`; the latter
 /// is set aside.
 fn read_cached(cached: &Path, made: Digest, facts: &Facts) -> Result<Option<Vec<Output>>> {
     let found = match Entry::open(cached)? {
         Entry::Absent => return Ok(None),
         Entry::Unreadable(_) => None,
+        Entry::Open(_, metadata) if metadata.len() > LARGEST_ENTRY => None,
         // What cannot be read to its end is no entry either.
         Entry::Open(file, _) => CheckedFile::scan(file, cached, facts.alarm().clone()).ok().filter(|(_, digest)| *digest == made),
     };

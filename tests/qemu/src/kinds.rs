@@ -16,7 +16,7 @@ pub fn write(disk: &Path) -> Result<FileTree> {
     let tree = tree()?;
     let options =
         ext4::Options { reserve: 64 << 20, verity: true, ..ext4::Options::new("kinds", [0x5a; 16], SourceDateEpoch(1_700_000_000)) };
-    raw::write(&ext4::plan(&tree, &options)?, "raw", None, disk, &Silent)?;
+    raw::write(&ext4::plan(&tree, &options)?, "raw", None, disk, &Silent)?.name()?;
     Ok(tree)
 }
 

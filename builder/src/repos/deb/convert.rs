@@ -27,7 +27,7 @@ pub struct ConvertedRpm {
 }
 
 /// What this converter makes of a .deb: the digest of the .rpm.
-fn conversion_question(deb: &Digest) -> Digest {
+pub fn conversion_question(deb: &Digest) -> Digest {
     question("converted", &[&CONVERTER_VERSION.to_le_bytes(), deb.as_bytes()])
 }
 
@@ -39,8 +39,13 @@ fn cached(folder: &Path, deb: &Digest, facts: &Facts) -> Result<Option<Converted
     Ok(Some(ConvertedRpm { path, sha256, size: metadata.len() }))
 }
 
+/// The file in the cache of the package that is made of a .deb.
+pub fn converted_name(deb: &Digest) -> String {
+    format!("{deb}-v{CONVERTER_VERSION}.rpm")
+}
+
 fn rpm_path(folder: &Path, deb: &Digest) -> PathBuf {
-    folder.join(format!("{deb}-v{CONVERTER_VERSION}.rpm"))
+    folder.join(converted_name(deb))
 }
 
 /// Converts the .deb at `deb` into `folder`. `expected` is what the archive's index says of it: its digest and its identity must hold.

@@ -20,7 +20,7 @@ mod scripts;
 mod signing;
 
 pub use archive::{DebArchive, DebSource, load};
-pub use convert::{CONVERTER_VERSION, ConvertedRpm, convert, fetch_and_convert};
+pub use convert::{CONVERTER_VERSION, ConvertedRpm, conversion_question, convert, converted_name, fetch_and_convert};
 pub use in_release::Release;
 pub use metadata::meta;
 pub use order::check_order;
