@@ -15,7 +15,7 @@ pub use atomic_file::{AtomicFile, create_locked, remove_tree, sweep, sweep_scrat
 pub use blob::Blob;
 pub use digest::{Digest, Hasher};
 pub use epoch::SourceDateEpoch;
-pub use error::{Error, Kind, Result, ResultExt};
+pub use error::{Error, InputExt, Kind, Result, ResultExt};
 pub use image_path::ImagePath;
 pub use progress::{Progress, Silent};
 pub use seed::ImageSeed;
