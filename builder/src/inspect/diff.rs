@@ -56,7 +56,7 @@ pub struct FileChange {
 
 /// Compares the images at `a` and `b`.
 pub fn diff(a: &Path, b: &Path) -> Result<Diff> {
-    let [before, after] = [a, b].map(|path| opened(path));
+    let [before, after] = [a, b].map(opened);
     let ((size_before, before), (size_after, after)) = (before?, after?);
     let mut out =
         Diff { packages: packages(&before, &after), sizes: sizes((size_before, &before), (size_after, &after)), ..Diff::default() };

@@ -255,7 +255,7 @@ fn a_compressed_disk_is_read_whatever_its_window_and_format() {
         if tool(at, line).is_none() || !at.join(name).exists() {
             continue;
         }
-        assert_eq!(ours(&at.join(name)).map_err(|e| format!("{name}: {e:#}")), Ok(expected.clone()), "{name}");
+        assert_eq!(ours(&at.join(name)).map_err(|e| format!("{name}: {e:#}")), Ok(expected), "{name}");
         let twin = damaged(at, name, |file, length| file.set_len(length - length / 3).unwrap());
         let error = ours(&twin).expect_err(name);
         assert!(error.kind() == Kind::Integrity, "{name} cut short: {error:#}");

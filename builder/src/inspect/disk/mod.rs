@@ -46,7 +46,8 @@ fn bytes_of(path: &Path, chain: &mut Chain) -> Result<Disk> {
     let metadata = fs::metadata(path).map_err(unreadable)?;
     let kind = metadata.file_type();
     // Asked before opening: to open a fifo is to wait for its writer.
-    if !kind.is_file() && !(kind.is_block_device() && chain.is_empty()) {
+    let is_readable = kind.is_file() || kind.is_block_device() && chain.is_empty();
+    if !is_readable {
         return Err(Error::recipe(if chain.is_empty() { "expected a file or a block device" } else { "expected a file" }));
     }
     chain.enter((metadata.dev(), metadata.ino()))?;
