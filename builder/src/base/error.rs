@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io::ErrorKind;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -97,11 +98,24 @@ impl Error {
         self
     }
 
-    /// The same kind and hint, with what was being done in front.
-    pub fn context(self, doing: impl fmt::Display) -> Self {
-        let mut inner = *self.0;
-        inner.message = format!("{doing}: {}", inner.message);
-        Error(Box::new(inner))
+    /// Puts what was being done in front; kind, hint and source stay. A message that already begins with it stays as it is.
+    pub fn context(mut self, doing: impl fmt::Display) -> Self {
+        let doing = doing.to_string();
+        let is_repeated = self.0.message.strip_prefix(&doing).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', ' ']));
+        if !is_repeated && !doing.is_empty() {
+            self.0.message = format!("{doing}: {}", self.0.message);
+        }
+        self
+    }
+
+    /// Sets the hint unless there is one.
+    pub fn or_hint(self, hint: impl FnOnce() -> String) -> Self {
+        if self.0.hint.is_some() { self } else { self.hint(hint()) }
+    }
+
+    /// The messages of the errors below this one, the nearest first.
+    pub fn causes(&self) -> impl Iterator<Item = String> + '_ {
+        std::iter::successors(StdError::source(self), |&cause| cause.source()).map(ToString::to_string)
     }
 
     pub fn kind(&self) -> Kind {
@@ -113,19 +127,30 @@ impl Error {
     }
 }
 
+/// `{}` is the message alone, for callers that walk [`StdError::source`]; `{:#}` has the causes behind it, each after a colon.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
-        let mut source = self.0.source.as_deref().map(|s| s as &dyn StdError);
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
+        if f.alternate() {
+            for cause in self.causes() {
+                write!(f, ": {cause}")?;
+            }
         }
         Ok(())
     }
 }
 
-impl StdError for Error {}
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+fn io_error(e: std::io::Error, doing: impl fmt::Display) -> Error {
+    let full = e.kind() == ErrorKind::StorageFull;
+    let error = Error::internal(doing.to_string()).source(e);
+    if full { error.hint("free some space, or name another place with --out, --cache or --repo") } else { error }
+}
 
 /// Says what was being done when a lower error came up.
 pub trait ResultExt<T> {
@@ -135,16 +160,85 @@ pub trait ResultExt<T> {
 
 impl<T> ResultExt<T> for std::io::Result<T> {
     fn context<D: fmt::Display>(self, doing: impl FnOnce() -> D) -> Result<T> {
-        self.map_err(|e| {
-            let full = e.kind() == std::io::ErrorKind::StorageFull;
-            let error = Error::internal(doing().to_string()).source(e);
-            if full { error.hint("free some space, or name another place with --out, --cache or --repo") } else { error }
-        })
+        self.map_err(|e| io_error(e, doing()))
     }
 }
 
 impl<T> ResultExt<T> for Result<T> {
     fn context<D: fmt::Display>(self, doing: impl FnOnce() -> D) -> Result<T> {
         self.map_err(|e| e.context(doing()))
+    }
+}
+
+/// Says which file that the user named could not be opened, read or made.
+pub trait InputExt<T> {
+    /// What the user can put right (a name that is not there, no permission, a directory where a file belongs or the other way round, a read-only
+    /// filesystem) becomes `Kind::Recipe`; any other I/O error becomes `Kind::Internal` as with [`ResultExt::context`].
+    fn input<D: fmt::Display>(self, doing: impl FnOnce() -> D) -> Result<T>;
+}
+
+impl<T> InputExt<T> for std::io::Result<T> {
+    fn input<D: fmt::Display>(self, doing: impl FnOnce() -> D) -> Result<T> {
+        self.map_err(|e| match e.kind() {
+            ErrorKind::NotFound
+            | ErrorKind::PermissionDenied
+            | ErrorKind::IsADirectory
+            | ErrorKind::NotADirectory
+            | ErrorKind::AlreadyExists
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::InvalidFilename
+            // A name with a NUL byte.
+            | ErrorKind::InvalidInput => Error::recipe(doing().to_string()).source(e),
+            _ => io_error(e, doing()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn a_context_that_the_message_begins_with_is_not_said_twice() {
+        for (message, doing, expected) in [
+            ("no such file", "disk.raw", "disk.raw: no such file"),
+            ("disk.raw: no such file", "disk.raw", "disk.raw: no such file"),
+            ("disk.raw line 3: a name", "disk.raw", "disk.raw line 3: a name"),
+            ("disk.raw", "disk.raw", "disk.raw"),
+            ("disk.rawer: no such file", "disk.raw", "disk.raw: disk.rawer: no such file"),
+            ("no such file", "", "no such file"),
+        ] {
+            assert_eq!(Error::recipe(message).context(doing).to_string(), expected);
+            assert_eq!(Error::recipe(message).context(doing).context(doing).to_string(), expected, "{doing} twice");
+        }
+    }
+
+    #[test]
+    fn a_library_caller_can_walk_to_the_io_error_and_reads_each_message_once() {
+        let error = Err::<(), _>(io::Error::other("a bad sector")).context(|| "read disk.raw").context(|| "inspect").unwrap_err();
+        assert_eq!(error.to_string(), "inspect: read disk.raw");
+        let source = StdError::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+        assert_eq!(source.map(ToString::to_string).as_deref(), Some("a bad sector"));
+        assert_eq!(format!("{error:#}"), "inspect: read disk.raw: a bad sector");
+        let outer = Error::internal("stop").source(error);
+        assert_eq!(format!("{outer:#}"), "stop: inspect: read disk.raw: a bad sector");
+    }
+
+    #[test]
+    fn an_input_that_the_user_can_put_right_is_the_users_fault() {
+        for (kind, expected) in [
+            (ErrorKind::NotFound, Kind::Recipe),
+            (ErrorKind::PermissionDenied, Kind::Recipe),
+            (ErrorKind::IsADirectory, Kind::Recipe),
+            (ErrorKind::NotADirectory, Kind::Recipe),
+            (ErrorKind::ReadOnlyFilesystem, Kind::Recipe),
+            (ErrorKind::StorageFull, Kind::Internal),
+            (ErrorKind::Other, Kind::Internal),
+        ] {
+            let failed = || Err::<(), _>(io::Error::from(kind));
+            assert_eq!(failed().input(|| "read a.pem").unwrap_err().kind(), expected, "{kind}");
+            assert_eq!(failed().context(|| "read a.pem").unwrap_err().kind(), Kind::Internal, "{kind}");
+        }
     }
 }

@@ -21,7 +21,7 @@ pub use cache_entry::{Entry, set_aside};
 pub use checked_file::{Alarm, BLOCK, BlockSums, CheckedFile};
 pub use digest::{Digest, Hasher};
 pub use epoch::SourceDateEpoch;
-pub use error::{Error, Kind, Result, ResultExt};
+pub use error::{Error, InputExt, Kind, Result, ResultExt};
 pub use facts::{Facts, FileStamp, question};
 pub use folder_lock::FolderLock;
 pub use image_path::ImagePath;

@@ -265,7 +265,7 @@ pub(super) struct BootArguments {
     #[arg(long, value_name = "HOST:GUEST", value_parser = port_pair)]
     pub forward: Vec<(u16, u16)>,
     /// The guest's memory
-    #[arg(long, value_name = "MiB", default_value_t = 3072)]
+    #[arg(long, value_name = "MiB", default_value_t = 3072, value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
     pub memory: u32,
 }
 
@@ -310,7 +310,11 @@ fn weakness(name: &str) -> Result<Weakness, String> {
 }
 
 fn port_pair(text: &str) -> Result<(u16, u16), String> {
-    let port = |text: &str| text.parse::<u16>().ok().filter(|&port| port > 0).ok_or_else(|| format!("{text:?} is not a port"));
+    let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let port = |text: &str| match text.parse::<u16>() {
+        Ok(port @ 1..) if is_number(text) => Ok(port),
+        _ => Err(format!("{text:?} is not a port, which is a number from 1 to 65535")),
+    };
     let (host, guest) = text.split_once(':').ok_or("two ports are needed, such as 2222:22")?;
     Ok((port(host)?, port(guest)?))
 }
@@ -363,6 +367,15 @@ mod tests {
             ("build r.toml --jobs 0", false),
             ("boot disk.raw --forward 22", false),
             ("boot disk.raw --forward 0:22", false),
+            ("boot disk.raw --forward 22:65536", false),
+            ("boot disk.raw --forward 2222:22,hostfwd=tcp::1-:1", false),
+            ("boot disk.raw --forward +2222:22", false),
+            ("boot disk.raw --forward 2222:22 --forward 2222:80", true),
+            ("boot disk.raw --memory 0", false),
+            ("boot disk.raw --memory 63", false),
+            ("boot disk.raw --memory 64", true),
+            ("boot disk.raw --memory 4294967295", false),
+            ("explain disk.raw --sector -1", false),
             ("completions bash", true),
             ("completions cmd", false),
             ("man out", true),

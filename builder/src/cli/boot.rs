@@ -2,19 +2,29 @@
 
 use super::args::{BootArguments, FirmwareChoice};
 use super::seed;
-use crate::base::{AtomicFile, Result};
+use crate::base::{Error, Result, ResultExt};
+use crate::inspect;
 use crate::recipe::Firmware;
-use crate::vm::{Machine, Serial};
-use std::path::PathBuf;
+use crate::vm::{Machine, Serial, image_format};
+use std::collections::BTreeSet;
 
 pub(super) fn run(arguments: &BootArguments) -> Result<()> {
-    let mut temporary = None;
-    let scratch = std::env::temp_dir();
+    let mut ports = BTreeSet::new();
+    if let Some((port, _)) = arguments.forward.iter().find(|(port, _)| !ports.insert(*port)) {
+        return Err(Error::recipe(format!("--forward {port}: this machine's port {port} is forwarded twice")));
+    }
+    // QEMU follows any name of a backing file or an extent, and the guest would read that file of this machine.
+    if matches!(image_format(&arguments.image)?, "qcow2" | "vmdk") {
+        inspect::check_references(&arguments.image)?;
+    }
+    // A new folder with a random name that only we may enter; it goes at the end.
+    let folder = std::env::temp_dir();
+    let scratch = tempfile::Builder::new().prefix("atomic-image-").tempdir_in(&folder);
+    let scratch = scratch.context(|| format!("make a folder in {}", folder.display()))?;
     let seed = match &arguments.seed {
         Some(folder) if folder.is_dir() => {
-            let iso = scratch.join(format!("atomic-image-seed-{}.iso", std::process::id()));
-            AtomicFile::write(&iso, &seed::of_folder(folder)?)?;
-            temporary = Some(Temporary(iso.clone()));
+            let iso = scratch.path().join("seed.iso");
+            std::fs::write(&iso, seed::of_folder(folder)?).context(|| format!("write {}", iso.display()))?;
             Some(iso)
         }
         other => other.clone(),
@@ -31,18 +41,7 @@ pub(super) fn run(arguments: &BootArguments) -> Result<()> {
         forward: arguments.forward.clone(),
         memory_mib: arguments.memory,
         serial: Serial::Terminal,
-        scratch,
+        scratch: scratch.path().to_path_buf(),
     };
-    let result = machine.run();
-    drop(temporary);
-    result
-}
-
-/// A file that goes with its value.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        std::fs::remove_file(&self.0).ok();
-    }
+    machine.run()
 }

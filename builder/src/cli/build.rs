@@ -9,6 +9,10 @@ use crate::recipe::{self, OutputFormat};
 pub(super) fn run(arguments: &BuildArguments) -> Result<()> {
     let recipe = recipe::load(&arguments.recipe)?;
     let shared = environment::settings(&arguments.sources)?;
+    environment::require_writable(&arguments.out, "--out")?;
+    if !arguments.images_only {
+        environment::require_writable(&arguments.repo, "--repo")?;
+    }
     let settings = Settings {
         out: arguments.out.clone(),
         repo: arguments.repo.clone(),

@@ -3,14 +3,16 @@
 use super::apt_sources;
 use super::args::SourceArguments;
 use super::render;
-use crate::base::{Error, Facts, Result, SourceDateEpoch};
+use crate::base::{Error, Facts, InputExt, Result, SourceDateEpoch};
 use crate::pipeline::Settings;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 /// The settings that every command which reads repositories shares; the rest is as for `lock`.
 pub(super) fn settings(sources: &SourceArguments) -> Result<Settings> {
+    let cache = cache(&sources.cache)?;
+    require_writable(&cache, "--cache")?;
     Ok(Settings {
         out: PathBuf::from("out"),
         repo: PathBuf::from("repo"),
@@ -18,7 +20,7 @@ pub(super) fn settings(sources: &SourceArguments) -> Result<Settings> {
         formats: Vec::new(),
         jobs: std::thread::available_parallelism().map_or(1, |n| n.get()),
         locked: false,
-        cache: cache(&sources.cache)?,
+        cache,
         facts: facts(&sources.state),
         durable: true,
         mirror: sources.mirror.clone().or_else(apt_sources::machine_mirror),
@@ -26,6 +28,30 @@ pub(super) fn settings(sources: &SourceArguments) -> Result<Settings> {
         ca: sources.ca.clone(),
         now: now(),
     })
+}
+
+/// Refuses a folder that cannot be written to, before hours of work end there. `option` is what names it.
+pub(super) fn require_writable(folder: &Path, option: &str) -> Result<()> {
+    let refused = |at: &Path| format!("{option} {}: cannot write to {}", folder.display(), at.display());
+    // It is made with its parents: what counts is the first that is there.
+    let mut at = folder;
+    loop {
+        let shown = if at.as_os_str().is_empty() { Path::new(".") } else { at };
+        match std::fs::metadata(shown) {
+            Ok(metadata) if !metadata.is_dir() => {
+                return Err(Error::recipe(format!("{option} {}: {} is not a directory", folder.display(), shown.display())));
+            }
+            Ok(_) => {
+                let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+                return rustix::fs::access(shown, access).map_err(std::io::Error::from).input(|| refused(shown));
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => match at.parent() {
+                Some(parent) => at = parent,
+                None => return Err(e).input(|| refused(shown)),
+            },
+            Err(e) => return Err(e).input(|| refused(shown)),
+        }
+    }
 }
 
 /// The folder that was named, or the user's.
@@ -41,7 +67,7 @@ pub(super) fn facts(named: &Option<PathBuf>) -> Arc<Facts> {
         None => Err(Error::internal("neither XDG_STATE_HOME nor HOME names a folder").hint("give --state DIR")),
     };
     Arc::new(facts.unwrap_or_else(|error| {
-        render::warning(&format!("what is verified and made cannot be remembered, so that the next build takes longer: {error}"));
+        render::warning(&format!("what is verified and made cannot be remembered, so that the next build takes longer: {error:#}"));
         Facts::none()
     }))
 }
@@ -63,4 +89,22 @@ pub(super) fn now() -> SourceDateEpoch {
     let now = std::time::SystemTime::now();
     let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
     SourceDateEpoch(u32::try_from(seconds).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Kind;
+
+    #[test]
+    fn a_folder_that_cannot_be_written_to_is_told_before_the_build() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), b"").unwrap();
+        for (name, good) in [("", true), ("new", true), ("new/below/it", true), ("file", false), ("file/below", false), ("a\0b", false)] {
+            let found = require_writable(&folder.path().join(name), "--out");
+            assert_eq!(found.as_ref().map_err(|error| error.kind()), if good { Ok(&()) } else { Err(Kind::Recipe) }, "{name}");
+            assert!(found.err().is_none_or(|error| error.to_string().starts_with("--out ")), "{name}");
+        }
+        assert!(require_writable(Path::new("out"), "--out").is_ok() && require_writable(Path::new(""), "--out").is_ok());
+    }
 }

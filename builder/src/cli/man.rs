@@ -1,11 +1,11 @@
 //! `man`: manual pages, one for the program and one for each command, from the definition that parses them.
 
 use super::args::{Arguments, ManArguments};
-use crate::base::{Result, ResultExt};
+use crate::base::{InputExt, Result, ResultExt};
 use clap::CommandFactory;
 
 pub(super) fn run(arguments: &ManArguments) -> Result<()> {
-    std::fs::create_dir_all(&arguments.folder).context(|| format!("create {}", arguments.folder.display()))?;
+    std::fs::create_dir_all(&arguments.folder).input(|| format!("create {}", arguments.folder.display()))?;
     let command = Arguments::command().disable_help_subcommand(true);
     clap_mangen::generate_to(command, &arguments.folder).context(|| format!("write manual pages to {}", arguments.folder.display()))
 }

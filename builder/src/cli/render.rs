@@ -3,18 +3,19 @@
 use crate::base::{Error, Progress, Result, ResultExt};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Bars when stderr is a terminal, one line per stage otherwise, nothing when quiet.
 pub(super) struct Talk {
-    manner: Manner,
+    drawing: Drawing,
     current: Mutex<Option<Stage>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Manner {
+enum Drawing {
     Bars,
     Lines,
     Quiet,
@@ -30,12 +31,12 @@ struct Stage {
 
 impl Talk {
     pub fn new(quiet: bool) -> Self {
-        let manner = match quiet {
-            true => Manner::Quiet,
-            false if std::io::stderr().is_terminal() => Manner::Bars,
-            false => Manner::Lines,
+        let drawing = match quiet {
+            true => Drawing::Quiet,
+            false if std::io::stderr().is_terminal() => Drawing::Bars,
+            false => Drawing::Lines,
         };
-        Talk { manner, current: Mutex::new(None) }
+        Talk { drawing, current: Mutex::new(None) }
     }
 
     /// Ends the last stage.
@@ -58,7 +59,7 @@ impl Talk {
             (bytes, "bytes") => format!("  {}", crate::base::ByteSize(bytes)),
             (count, unit) => format!("  {count} {unit}"),
         };
-        if self.manner != Manner::Quiet {
+        if self.drawing != Drawing::Quiet {
             say(&format!("{:<12} {seconds:>7.1} s{amount}", stage.name));
         }
     }
@@ -77,7 +78,7 @@ impl Progress for Talk {
     fn begin(&self, name: &'static str, total: u64, unit: &'static str) {
         let mut current = self.lock();
         self.end(&mut current);
-        let bar = (self.manner == Manner::Bars).then(|| bar(name, total, unit));
+        let bar = (self.drawing == Drawing::Bars).then(|| bar(name, total, unit));
         *current = Some(Stage { name, unit, done: 0, began: Instant::now(), bar });
     }
 
@@ -91,7 +92,7 @@ impl Progress for Talk {
     }
 
     fn note(&self, line: &str) {
-        if self.manner != Manner::Quiet {
+        if self.drawing != Drawing::Quiet {
             self.line(line);
         }
     }
@@ -133,11 +134,66 @@ fn say(line: &str) {
     writeln!(std::io::stderr().lock(), "{line}").ok();
 }
 
-pub(super) fn error(error: &Error) {
-    say(&format!("error: {error}"));
+/// How errors are said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    Text,
+    Json,
+}
+
+impl Manner {
+    /// By the command line, since it must be known before that was understood.
+    pub fn of(arguments: impl Iterator<Item = OsString>) -> Self {
+        let asked = arguments.take_while(|argument| argument != "--").any(|argument| argument == "--json");
+        if asked { Manner::Json } else { Manner::Text }
+    }
+}
+
+/// An error as JSON: `{"error": {…}}`.
+#[derive(Serialize)]
+struct ErrorReport<'a> {
+    error: ErrorRow<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorRow<'a> {
+    /// As of [`Kind::name`](crate::base::Kind::name); or `usage`.
+    kind: &'a str,
+    exit_code: u8,
+    message: &'a str,
+    /// What lies below it, the nearest first.
+    causes: Vec<String>,
+    hint: Option<&'a str>,
+}
+
+fn say_json(error: ErrorRow) {
+    match serde_json::to_string(&ErrorReport { error }) {
+        Ok(line) => say(&line),
+        Err(e) => say(&format!("error: encode an error as JSON: {e}")),
+    }
+}
+
+pub(super) fn error(error: &Error, manner: Manner) {
+    if manner == Manner::Json {
+        let (kind, message) = (error.kind(), error.to_string());
+        let causes = error.causes().collect();
+        return say_json(ErrorRow { kind: kind.name(), exit_code: kind.exit_code(), message: &message, causes, hint: error.hint_text() });
+    }
+    say(&format!("error: {error:#}"));
     if let Some(hint) = error.hint_text() {
         say(&format!("hint: {hint}"));
     }
+}
+
+/// A command line that was not understood, in clap's words under `--json`.
+pub(super) fn usage(text: &str, exit_code: u8) {
+    let message = text.trim().strip_prefix("error: ").unwrap_or(text.trim());
+    say_json(ErrorRow { kind: "usage", exit_code, message, causes: Vec::new(), hint: None });
+}
+
+/// A panic.
+pub(super) fn defect(what: &str, manner: Manner) {
+    error(&Error::internal(format!("a defect of this program: {what}")).hint("please report it, with the command and its input"), manner);
 }
 
 pub(super) fn warning(text: &str) {

@@ -75,7 +75,7 @@ impl Pack {
         let pack = Self::of(*digest, file, &path, index, signer, facts)?;
         if !facts.was_verified(facts.stamp(&metadata), index_digest) {
             if let Err(error) = pack.verify_contents() {
-                return damaged(&path, &error.to_string());
+                return damaged(&path, &format!("{error:#}"));
             }
             pack.remember_verified(&metadata, index_digest, facts)?;
         }

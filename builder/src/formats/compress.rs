@@ -14,6 +14,15 @@ pub enum Compression {
     Bzip2,
 }
 
+/// How much memory a decoder may ask for.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Of xz and lzma, in bytes.
+    pub memory: u64,
+    /// log2 of the greatest zstd window in bytes.
+    pub zstd_window_log: u32,
+}
+
 impl Compression {
     /// The xz decoder may ask for so much memory, in bytes: xz -9 needs 65 MiB.
     pub(super) const MEMORY_LIMIT: u64 = 128 << 20;
@@ -47,6 +56,11 @@ impl Compression {
 
     /// The decoded bytes of `input`; concatenated members are read through, as the command-line tools do.
     pub fn decoder<'a>(self, input: impl BufRead + Send + 'a) -> Result<Box<dyn Read + Send + 'a>> {
+        self.decoder_within(input, Limits { memory: Self::MEMORY_LIMIT, zstd_window_log: Self::ZSTD_WINDOW_LOG_MAX })
+    }
+
+    /// The same with limits of the caller's.
+    pub fn decoder_within<'a>(self, input: impl BufRead + Send + 'a, limits: Limits) -> Result<Box<dyn Read + Send + 'a>> {
         let lzma = |stream: std::result::Result<liblzma::stream::Stream, liblzma::stream::Error>| {
             stream.map_err(|e| Error::internal("start the xz decoder").source(e))
         };
@@ -55,16 +69,16 @@ impl Compression {
             Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
             Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
             Compression::Xz => {
-                let stream = lzma(liblzma::stream::Stream::new_stream_decoder(Self::MEMORY_LIMIT, liblzma::stream::CONCATENATED))?;
+                let stream = lzma(liblzma::stream::Stream::new_stream_decoder(limits.memory, liblzma::stream::CONCATENATED))?;
                 Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream))
             }
             Compression::Lzma => {
-                let stream = lzma(liblzma::stream::Stream::new_lzma_decoder(Self::MEMORY_LIMIT))?;
+                let stream = lzma(liblzma::stream::Stream::new_lzma_decoder(limits.memory))?;
                 Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream))
             }
             Compression::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(input).context(|| "start the zstd decoder")?;
-                decoder.window_log_max(Self::ZSTD_WINDOW_LOG_MAX).context(|| "limit the zstd decoder's window")?;
+                decoder.window_log_max(limits.zstd_window_log).context(|| "limit the zstd decoder's window")?;
                 Box::new(decoder)
             }
         })

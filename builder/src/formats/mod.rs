@@ -26,6 +26,7 @@ pub mod rpmmd;
 pub mod seekable;
 pub mod sqlite;
 pub mod tar;
+pub mod vdi;
 pub mod vhd;
 pub mod vhdx;
 pub mod vmdk;

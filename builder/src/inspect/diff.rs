@@ -1,9 +1,9 @@
 //! What differs between two images: packages, kernel arguments, sizes, and the files of the default deployment with /boot and the ESP.
 
-use super::volumes::{Files, Volume};
+use super::report::{FilesystemState, ImageReport, PackageRow};
+use super::volumes::{Files, Volumes};
 use super::{disk, report_of, view::View, volumes};
-use super::{report::ImageReport, report::PackageRow};
-use crate::base::{Digest, ImagePath, Result, ResultExt};
+use crate::base::{Digest, Error, ImagePath, Result, ResultExt};
 use crate::formats::{ext4, fat};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -56,8 +56,7 @@ pub struct FileChange {
 
 /// Compares the images at `a` and `b`.
 pub fn diff(a: &Path, b: &Path) -> Result<Diff> {
-    let [before, after] =
-        [a, b].map(|path| disk::open(path, |size, source| Ok((size, report_of(size, source)?))).context(|| path.display()));
+    let [before, after] = [a, b].map(opened);
     let ((size_before, before), (size_after, after)) = (before?, after?);
     let mut out =
         Diff { packages: packages(&before, &after), sizes: sizes((size_before, &before), (size_after, &after)), ..Diff::default() };
@@ -71,6 +70,19 @@ pub fn diff(a: &Path, b: &Path) -> Result<Diff> {
         })
     })?;
     Ok(out)
+}
+
+/// The disk's size in bytes, and what is in it. What cannot be read cannot be compared.
+fn opened(path: &Path) -> Result<(u64, ImageReport)> {
+    let (size, report) = disk::open(path, |size, source| Ok((size, report_of(size, source)?))).context(|| path.display())?;
+    report.check(path)?;
+    match report.filesystems.iter().find(|row| row.state == FilesystemState::Unread) {
+        None => Ok((size, report)),
+        Some(row) => {
+            let problem = row.problem.as_deref().unwrap_or("not read");
+            Err(Error::recipe(format!("{}: partition {}, {}: {problem}", path.display(), row.partition, row.kind)))
+        }
+    }
 }
 
 /// Name and architecture, and the rest; package names have no `.`-separated architecture in front.
@@ -101,8 +113,9 @@ fn sizes(before: (u64, &ImageReport), after: (u64, &ImageReport)) -> Vec<SizeCha
         put("disk".into(), size);
         put("packages".into(), report.packages.len() as u64);
         for row in &report.filesystems {
+            let Some(free) = row.free else { continue };
             put(format!("{} size", row.label), row.size.0);
-            put(format!("{} used", row.label), row.size.0.saturating_sub(row.free.0));
+            put(format!("{} used", row.label), row.size.0.saturating_sub(free.0));
         }
     }
     let changed = both.into_iter().filter(|(_, [before, after])| before != after);
@@ -116,7 +129,7 @@ enum Item<'v, 's> {
 }
 
 /// All names by path. What is mounted further down hides what is below its mount point.
-fn listing<'v, 's>(volumes: &'v [Volume<'s>]) -> Result<BTreeMap<ImagePath, Item<'v, 's>>> {
+fn listing<'v, 's>(volumes: &'v Volumes<'s>) -> Result<BTreeMap<ImagePath, Item<'v, 's>>> {
     let mut out = BTreeMap::new();
     let sysroot = ImagePath::parse("/sysroot")?;
     // Mounts come deepest first.

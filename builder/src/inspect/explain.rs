@@ -1,6 +1,6 @@
 //! What a place on the disk is for: partition, structure, and whose contents.
 
-use super::volumes::{Files, Volume};
+use super::volumes::{Files, Volumes};
 use super::{deployments, disk, volumes};
 use crate::base::{Error, ImagePath, Lba, Result, ResultExt};
 use crate::formats::ext4::{Owner, Part, Reader};
@@ -37,13 +37,15 @@ pub(super) fn explain_source(size: u64, source: disk::Source, offset: u64) -> Re
     }
     volumes::with(size, source, |table, volumes| {
         let mut place = Place { offset, ..Place::default() };
-        let (within, base) = match table {
-            None => (volumes.first(), 0),
+        let (number, base) = match table {
+            None => (0, 0),
             Some(table) => match on_table(table, size, &mut place) {
-                Some((number, start)) => (volumes.iter().find(|v| v.partition == number), start),
+                Some((number, start)) => (number, start),
                 None => return Ok(place),
             },
         };
+        let within = volumes.read.iter().find(|v| v.partition == number);
+        let unread = volumes.unread.iter().find(|v| v.partition == number);
         match within.map(|volume| &volume.files) {
             Some(Files::Ext4(reader)) => on_ext4(reader, volumes, offset - base, &mut place)?,
             Some(Files::Fat(reader)) => {
@@ -51,8 +53,11 @@ pub(super) fn explain_source(size: u64, source: disk::Source, offset: u64) -> Re
                 place.structure = structure.to_owned();
                 place.names = name.into_iter().collect();
             }
-            None if place.structure.is_empty() => place.structure = "a partition without a filesystem".to_owned(),
-            None => {}
+            None => match unread {
+                Some(unread) => place.structure = format!("in {}, which is not read: {:#}", unread.kind, unread.error),
+                None if place.structure.is_empty() => place.structure = "a partition without a filesystem".to_owned(),
+                None => {}
+            },
         }
         Ok(place)
     })
@@ -81,7 +86,7 @@ fn on_table(table: &Table, size: u64, place: &mut Place) -> Option<(u32, u64)> {
     None
 }
 
-fn on_ext4(reader: &Reader, volumes: &[Volume], offset: u64, place: &mut Place) -> Result<()> {
+fn on_ext4(reader: &Reader, volumes: &Volumes, offset: u64, place: &mut Place) -> Result<()> {
     if offset >= reader.size() {
         place.structure = "behind the filesystem".to_owned();
         return Ok(());
@@ -122,11 +127,10 @@ fn on_ext4(reader: &Reader, volumes: &[Volume], offset: u64, place: &mut Place) 
 }
 
 /// Names of the inode, in the filesystem and in its deployments.
-fn own(reader: &Reader, volumes: &[Volume], number: u32, place: &mut Place) -> Result<()> {
+fn own(reader: &Reader, volumes: &Volumes, number: u32, place: &mut Place) -> Result<()> {
     place.inode = Some(number);
     let names: Vec<ImagePath> = reader.entries()?.into_iter().filter(|(_, stat)| stat.inode == number).map(|(path, _)| path).collect();
-    let readers: Vec<_> = volumes.iter().filter_map(Volume::ext4).collect();
-    let (deployments, _) = deployments::read(&readers)?;
+    let (deployments, _) = deployments::read(&volumes.ext4())?;
     for folder in deployments.iter().map(|row| ImagePath::parse(&row.folder)) {
         let folder = folder?;
         for name in names.iter().filter(|name| name.starts_with(&folder)) {

@@ -2,8 +2,8 @@
 //! `/boot` and `/boot/efi` the filesystems of those labels. Without deployments `/` is the filesystem labelled `root`, or the last.
 
 use super::deployments;
-use super::volumes::{Files, Volume};
-use crate::base::{Error, ImagePath, Result};
+use super::volumes::{Files, Volume, Volumes};
+use crate::base::{Error, ImagePath, Kind, Result};
 
 /// Symlinks followed at most, as in the kernel (MAXSYMLINKS).
 const LINKS_MAX: u32 = 40;
@@ -21,23 +21,31 @@ pub(super) struct Mount<'v, 's> {
 /// Mounts, the deepest first.
 pub(super) struct View<'v, 's> {
     pub(super) mounts: Vec<Mount<'v, 's>>,
+    /// Why the other filesystems are not here.
+    problems: Vec<String>,
 }
 
 impl<'v, 's> View<'v, 's> {
-    pub(super) fn of(volumes: &'v [Volume<'s>]) -> Result<Self> {
+    pub(super) fn of(volumes: &'v Volumes<'s>) -> Result<Self> {
+        let (unread, readers, volumes) = (&volumes.unread, volumes.ext4(), &volumes.read);
         let mut mounts = Vec::new();
         let mut mount = |at: &str, volume: &'v Volume<'s>, from: &str| -> Result<()> {
             mounts.push(Mount { at: ImagePath::parse(at)?, volume, from: ImagePath::parse(from)? });
             Ok(())
         };
-        let label = |volume: &Volume| volume.row().map(|row| row.label).unwrap_or_default();
-        let readers: Vec<_> = volumes.iter().filter_map(Volume::ext4).collect();
         let (deployments, _) = deployments::read(&readers)?;
-        let root = volumes.iter().rev().find(|v| label(v) == "root").or(volumes.last());
-        let Some(root) = root else { return Err(Error::integrity("no filesystem that can be read")) };
+        let root = volumes.iter().rev().find(|v| v.label() == "root").or(volumes.last());
+        let problems: Vec<String> = unread.iter().map(|v| format!("partition {}, {}: {:#}", v.partition, v.kind, v.error)).collect();
+        let Some(root) = root else {
+            let kind = if unread.iter().any(|v| v.is_damaged()) { Kind::Integrity } else { Kind::Recipe };
+            return Err(Error::new(
+                kind,
+                ["no filesystem that can be read".to_owned()].into_iter().chain(problems).collect::<Vec<_>>().join("; "),
+            ));
+        };
         for volume in volumes.iter().filter(|v| !std::ptr::eq(*v, root)) {
             match &volume.files {
-                Files::Ext4(_) if label(volume) == "boot" => mount("/boot", volume, "/")?,
+                Files::Ext4(_) if volume.label() == "boot" => mount("/boot", volume, "/")?,
                 Files::Fat(_) => mount("/boot/efi", volume, "/")?,
                 Files::Ext4(_) => {}
             }
@@ -51,7 +59,7 @@ impl<'v, 's> View<'v, 's> {
             None => mount("/", root, "/")?,
         }
         mounts.sort_by_key(|m| std::cmp::Reverse(m.at.components().count()));
-        Ok(View { mounts })
+        Ok(View { mounts, problems })
     }
 
     /// The mount that `path` is on, and its path in that filesystem. The root is always there.
@@ -97,12 +105,17 @@ impl<'v, 's> View<'v, 's> {
         Ok(real)
     }
 
+    fn absent(&self, path: &ImagePath) -> Error {
+        let error = Error::recipe(format!("{path}: no such file in the image"));
+        if self.problems.is_empty() { error } else { error.hint(format!("not all of the image was read: {}", self.problems.join("; "))) }
+    }
+
     pub(super) fn read(&self, path: &ImagePath) -> Result<Vec<u8>> {
         let real = self.resolve(path)?;
         let (volume, inner) = self.locate(&real)?;
         match &volume.files {
             Files::Ext4(reader) => match reader.stat(&inner)? {
-                None => Err(Error::recipe(format!("{path}: no such file in the image"))),
+                None => Err(self.absent(path)),
                 Some(stat) if stat.is_directory() => {
                     Err(Error::recipe(format!("{path} is a directory")).hint("name a file in it: ".to_owned() + &names(reader, &inner)?))
                 }
@@ -111,7 +124,7 @@ impl<'v, 's> View<'v, 's> {
             Files::Fat(reader) => {
                 let wanted = inner.to_string();
                 let entry = reader.list()?.into_iter().find(|e| e.path.eq_ignore_ascii_case(&wanted) && !e.is_directory);
-                reader.read_entry(&entry.ok_or_else(|| Error::recipe(format!("{path}: no such file in the image")))?, FAT_FILE_MAX)
+                reader.read_entry(&entry.ok_or_else(|| self.absent(path))?, FAT_FILE_MAX)
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Only what the caller can check comes out: [`Client::get`] is bounded, [`Client::download`] publishes a file only when its digest holds.
 
-use crate::base::{Digest, Error, Progress, Result, ResultExt};
+use crate::base::{Digest, Error, InputExt, Progress, Result, ResultExt};
 use crate::net::partial::Partial;
 use std::fs::File;
 use std::io::Read;
@@ -51,7 +51,7 @@ impl Client {
 
     /// Also believes servers whose certificates go back to one in the PEM file `ca`, besides the machine's own authorities.
     pub fn trusting(offline: bool, ca: &Path) -> Result<Self> {
-        let text = std::fs::read(ca).context(|| format!("read the certificates of {}", ca.display()))?;
+        let text = std::fs::read(ca).input(|| format!("read the certificates of {}", ca.display()))?;
         let mut roots = Vec::new();
         for item in ureq::tls::parse_pem(&text) {
             let wrong = || Error::recipe(format!("{}: expected certificates in PEM form", ca.display()));

@@ -177,7 +177,7 @@ impl Store {
     pub(in crate::ostree) fn verify_content(&self, digest: Digest) -> Result<()> {
         let broken = |e: Error| match e.kind() {
             // What cannot be read as an object is damaged, whatever the reason.
-            Kind::Internal => Error::integrity(e.to_string()),
+            Kind::Internal => Error::integrity(format!("{e:#}")),
             _ => e,
         };
         let size = self.open_content(digest).map_err(broken)?.1.size;

@@ -96,7 +96,7 @@ pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dy
             Ok(before) => lock.accounts = before.accounts,
             // It is what somebody runs `lock` for.
             Err(error) => {
-                progress.note(&format!("warning: the lockfile that is replaced cannot be read, nor the ids of accounts in it: {error}"))
+                progress.note(&format!("warning: the lockfile that is replaced cannot be read, nor the ids of accounts in it: {error:#}"))
             }
         }
     }

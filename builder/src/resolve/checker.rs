@@ -39,7 +39,7 @@ impl<'a> Together<'a> {
                     Ok(expression) if self.holds(&expression, None) => {}
                     Ok(_) if dep.name.starts_with("rpmlib(") => {}
                     Ok(_) => say(format!("requires {dep}, which nothing here provides")),
-                    Err(error) => say(format!("requires what cannot be read: {error}")),
+                    Err(error) => say(format!("requires what cannot be read: {error:#}")),
                 }
             }
             for dep in &package.conflicts {

@@ -1,6 +1,6 @@
 //! A guest's serial console in a test's hand: wait for a pattern, type, keep everything that was said.
 
-use super::qemu::Scratch;
+use super::qemu::Variables;
 use crate::base::{Error, Result, ResultExt};
 use regex::bytes::Regex;
 use std::io::{Read, Write};
@@ -19,11 +19,11 @@ pub struct Console {
     transcript: Vec<u8>,
     /// What `expect` has already matched.
     consumed: usize,
-    _variables: Option<Scratch>,
+    _variables: Option<Variables>,
 }
 
 impl Console {
-    pub(super) fn attach(mut child: Child, variables: Option<Scratch>) -> Result<Self> {
+    pub(super) fn attach(mut child: Child, variables: Option<Variables>) -> Result<Self> {
         let (Some(input), Some(mut stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Error::internal("the machine was started without pipes"));
         };

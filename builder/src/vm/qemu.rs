@@ -19,7 +19,7 @@ const OVMF: [(&str, &str); 4] = [
 ];
 
 pub struct Machine {
-    /// raw, qcow2, vmdk, vhd or vhdx, told apart by their magic.
+    /// raw, qcow2, vmdk, vhd, vhdx or vdi, told apart by their magic.
     pub image: PathBuf,
     /// The guest writes into the image itself; otherwise what it writes is gone with it.
     pub keep: bool,
@@ -44,14 +44,8 @@ pub enum Serial {
     Pipes,
 }
 
-/// A file of ours that goes when the machine goes.
-pub(super) struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        std::fs::remove_file(&self.0).ok();
-    }
-}
+/// The machine's own copy of the UEFI variables, which goes when the machine goes.
+pub(super) type Variables = tempfile::TempPath;
 
 impl Machine {
     /// Runs until the guest powers off or the user ends it.
@@ -67,12 +61,12 @@ impl Machine {
         Console::attach(child, variables)
     }
 
-    fn spawn(&self, input: Stdio, output: Stdio) -> Result<(Child, Option<Scratch>)> {
+    fn spawn(&self, input: Stdio, output: Stdio) -> Result<(Child, Option<Variables>)> {
         let firmware = match self.firmware {
             Firmware::Bios => None,
             Firmware::Uefi => Some(uefi_files(&self.scratch)?),
         };
-        let arguments = self.arguments(firmware.as_ref().map(|(code, variables)| (code.as_path(), variables.0.as_path())))?;
+        let arguments = self.arguments(firmware.as_ref().map(|(code, variables)| (code.as_path(), &**variables)))?;
         let child = leashed().args(&arguments).stdin(input).stdout(output).spawn().map_err(|e| {
             let absent = e.kind() == std::io::ErrorKind::NotFound;
             let error = Error::tool(format!("cannot start {QEMU}")).source(e);
@@ -110,6 +104,10 @@ impl Machine {
             push(&["-device", "virtio-blk-pci,drive=second"]);
         }
         if let Some(seed) = &self.seed {
+            if !seed.is_file() {
+                return Err(Error::recipe(format!("seed {}: expected an ISO file or a folder", seed.display()))
+                    .hint("write one: atomic-image seed --user-data FILE --meta-data FILE -o ISO"));
+            }
             push(&["-drive", &format!("if=none,id=seed,format=raw,readonly=on,file={}", escaped(seed)?)]);
             push(&["-device", "virtio-blk-pci,drive=seed"]);
         }
@@ -119,7 +117,8 @@ impl Machine {
     }
 }
 
-/// QEMU, ended by the kernel when we end, however that comes about: by util-linux's setpriv, where both are there.
+/// Runs QEMU, without a shell, under `setpriv --pdeathsig KILL` (util-linux), so that it dies with this process however that ends. Without setpriv it
+/// is only ended by what drops it.
 fn leashed() -> Command {
     let there = |program: &str| Command::new(program).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status().is_ok();
     if !there(QEMU) || !there("setpriv") {
@@ -138,13 +137,22 @@ fn escaped(path: &Path) -> Result<String> {
 
 /// QEMU's probing would let a guest that writes a qcow2 header read host files, so the format is always stated.
 pub fn image_format(image: &Path) -> Result<&'static str> {
-    use std::os::unix::fs::FileExt;
+    use std::os::unix::fs::{FileExt, FileTypeExt};
     let mut start = [0; 8];
     let mut end = [0; 8];
+    let mut signature = [0; 4];
+    // Asked before opening: to open a fifo is to wait for its writer.
+    let kind = std::fs::metadata(image).map(|metadata| metadata.file_type());
+    if kind.is_ok_and(|kind| !kind.is_file() && !kind.is_block_device()) {
+        return Err(Error::recipe(format!("image {}: expected a file or a block device", image.display())));
+    }
     std::fs::File::open(image)
         .and_then(|file| {
             let length = file.metadata()?.len();
             file.read_exact_at(&mut start, 0)?;
+            if length >= 68 {
+                file.read_exact_at(&mut signature, 64)?;
+            }
             file.read_exact_at(&mut end, length.saturating_sub(512))
         })
         .map_err(|e| {
@@ -160,26 +168,28 @@ pub fn image_format(image: &Path) -> Result<&'static str> {
         b"vhdxfile" => "vhdx",
         [b'K', b'D', b'M', b'V', ..] => "vmdk",
         b"conectix" => "vpc",
+        // A VMDK descriptor; VirtualBox's text, whatever program it names, is checked by its signature below.
+        b"# Disk D" => "vmdk",
         // A fixed VHD has its magic at the end alone.
         _ if &end == b"conectix" => "vpc",
+        _ if signature == [0x7f, 0x10, 0xda, 0xbe] => "vdi",
         _ => "raw",
     })
 }
 
 /// The code, and a private copy of the variables, since the firmware writes to them.
-fn uefi_files(scratch: &Path) -> Result<(PathBuf, Scratch)> {
+fn uefi_files(scratch: &Path) -> Result<(PathBuf, Variables)> {
     let (code, variables) =
         OVMF.iter().find(|(code, variables)| Path::new(code).exists() && Path::new(variables).exists()).ok_or_else(|| {
             Error::tool("no UEFI firmware (OVMF) on this machine").hint("install the package ovmf (Debian) or edk2-ovmf (Fedora)")
         })?;
-    let serial = SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let copy = scratch.join(format!("atomic-image-vars-{}-{serial}.fd", std::process::id()));
-    std::fs::copy(variables, &copy).context(|| format!("copy {variables} to {}", copy.display()))?;
-    Ok((PathBuf::from(code), Scratch(copy)))
+    // A new file with a random name, whoever else may write to the folder.
+    let failed = || format!("copy {variables} to {}", scratch.display());
+    let copy = tempfile::Builder::new().prefix("uefi-variables-").suffix(".fd").tempfile_in(scratch).context(failed)?;
+    let mut from = std::fs::File::open(variables).context(failed)?;
+    std::io::copy(&mut from, &mut copy.as_file()).context(failed)?;
+    Ok((PathBuf::from(code), copy.into_temp_path()))
 }
-
-/// Tells apart the copies of several machines of one process.
-static SERIAL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
 #[cfg(test)]
 mod tests {
@@ -190,12 +200,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("a,b.qcow2");
         std::fs::write(&image, b"QFI\xfb....").unwrap();
+        let seed = folder.path().join("seed.iso");
+        std::fs::write(&seed, b"").unwrap();
         let machine = Machine {
             keep: false,
             second: Some("second.raw".into()),
             image,
             firmware: Firmware::Uefi,
-            seed: Some("seed.iso".into()),
+            seed: Some(seed.clone()),
             forward: vec![(2222, 22), (9090, 9090)],
             memory_mib: 2048,
             serial: Serial::Pipes,
@@ -208,7 +220,7 @@ mod tests {
             "format=qcow2,snapshot=on,file=",
             "a,,b.qcow2",
             "id=second,format=raw,file=second.raw",
-            "id=seed,format=raw,readonly=on,file=seed.iso",
+            "id=seed,format=raw,readonly=on,file=",
             "user,id=net,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=tcp:127.0.0.1:9090-:9090",
             "unit=0,readonly=on,file=/c.fd",
             "unit=1,file=/v.fd",
@@ -227,6 +239,23 @@ mod tests {
         }
         std::fs::write(folder.path().join("other"), b"\x1f\x8b\x08\0\0\0\0\0").unwrap();
         assert!(image_format(&folder.path().join("other")).unwrap_err().to_string().contains("compressed as a whole"));
+        let absent = Machine { seed: Some(folder.path().join("absent.iso")), ..machine };
+        let error = absent.arguments(None).unwrap_err();
+        assert!(error.kind() == crate::base::Kind::Recipe && error.to_string().contains("absent.iso: expected an ISO"), "{error}");
+        let machine = Machine { seed: None, ..absent };
+        let error = Machine { image: folder.path().into(), ..machine }.arguments(None).unwrap_err();
+        assert!(error.to_string().contains("expected a file or a block device"), "{error}");
+        let machine = Machine {
+            image: "/nowhere".into(),
+            firmware: Firmware::Bios,
+            keep: false,
+            second: None,
+            seed: None,
+            forward: vec![],
+            memory_mib: 64,
+            serial: Serial::Pipes,
+            scratch: folder.path().into(),
+        };
         let absent = Machine { image: "/nowhere".into(), ..machine };
         assert!(absent.arguments(None).unwrap_err().to_string().contains("cannot read image /nowhere"));
     }

@@ -4,7 +4,7 @@ use crate::random::Random;
 use crate::{Answer, Subject, fuzz, inside, scratch};
 use atomic_image::base::{Digest, Error, ImagePath, ImageSeed, Lba, Result, Segment, Segments, Silent, SourceDateEpoch};
 use atomic_image::formats::gpt::{Guid, Partition, Table};
-use atomic_image::formats::{ext4, fat, gpt, qcow2, tar, vhd, vhdx, vmdk};
+use atomic_image::formats::{ext4, fat, gpt, qcow2, tar, vdi, vhd, vhdx, vmdk};
 use atomic_image::image::{Compression, OutputFormat, Wrapping, export};
 use atomic_image::tree::{Attributes, Edit, FileTree, Inode};
 use std::cell::RefCell;
@@ -163,6 +163,124 @@ fn a_vmdk_is_read_or_refused() {
     image("vmdk", vec![exported(OutputFormat::Vmdk, Compression::Zlib)], &[], &|bytes| {
         let source = source(bytes);
         match vmdk::Reader::open(bytes.len() as u64, &*source) {
+            Ok(reader) => drain(reader.size(), &|at, buffer| reader.read_at(at, buffer)),
+            Err(error) => Ok(Err(error)),
+        }
+    });
+}
+
+/// Puts `bytes` at an offset.
+fn put(image: &mut [u8], at: usize, bytes: &[u8]) {
+    image[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+/// An overlay with subclusters over a file that reads as ones, and the same in version 2: no program of ours writes them.
+#[test]
+fn a_qcow2_overlay_is_read_or_refused() {
+    const CLUSTER: usize = 64 << 10;
+    let overlay = |has_subclusters: bool| {
+        let mut image = vec![0; 6 * CLUSTER];
+        put(&mut image, 0, b"QFI\xfb");
+        for (at, value) in [(4, if has_subclusters { 3 } else { 2 }), (16, 8), (20, 16), (36, 1), (56, 1)] {
+            put(&mut image, at, &u32::to_be_bytes(value));
+        }
+        for (at, value) in [(8, 0x200), (24, 2 << 20), (40, CLUSTER as u64), (48, 5 * CLUSTER as u64)] {
+            put(&mut image, at, &u64::to_be_bytes(value));
+        }
+        if has_subclusters {
+            put(&mut image, 72, &u64::to_be_bytes(1 << 4));
+            put(&mut image, 96, &[0, 0, 0, 4, 0, 0, 0, 112]);
+        }
+        put(&mut image, if has_subclusters { 112 } else { 72 }, b"\xe2\x79\x2a\xca\0\0\0\x05qcow2\0\0\0");
+        put(&mut image, 0x200, b"base.img");
+        put(&mut image, CLUSTER, &u64::to_be_bytes(2 * CLUSTER as u64));
+        for (index, host, bitmap) in [(0, 3u64, 0xf_0000_00f0u64), (5, 4, u64::from(u32::MAX))] {
+            let at = 2 * CLUSTER + index * if has_subclusters { 16 } else { 8 };
+            put(&mut image, at, &(host * CLUSTER as u64).to_be_bytes());
+            if has_subclusters {
+                put(&mut image, at + 8, &bitmap.to_be_bytes());
+            }
+        }
+        image
+    };
+    image("overlay", vec![overlay(true), overlay(false)], &[], &|bytes| {
+        let source = source(bytes);
+        match qcow2::Reader::open(bytes.len() as u64, &*source) {
+            Ok(mut reader) => {
+                if reader.backing().is_some() {
+                    reader.set_backing(Box::new(|_, buffer| {
+                        buffer.fill(1);
+                        Ok(())
+                    }));
+                }
+                drain(reader.size(), &|at, buffer| reader.read_at(at, buffer))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    });
+}
+
+/// A sparse extent without compression, with an embedded descriptor.
+#[test]
+fn a_sparse_vmdk_is_read_or_refused() {
+    let mut extent = vec![0; 512 << 10];
+    put(&mut extent, 0, b"KDMV\x01\0\0\0\x01\0\0\0");
+    // Capacity, grain, descriptor, grain directory, overhead in sectors.
+    for (at, value) in [(12, 4096u64), (20, 128), (28, 1), (36, 20), (56, 21), (64, 128)] {
+        put(&mut extent, at, &value.to_le_bytes());
+    }
+    put(&mut extent, 44, &512u32.to_le_bytes());
+    put(&mut extent, 73, b"\n \r\n");
+    put(&mut extent, 512, b"# Disk DescriptorFile\nparentCID=ffffffff\nRW 4096 SPARSE \"a.vmdk\"\n");
+    put(&mut extent, 21 * 512, &22u32.to_le_bytes());
+    for (index, sector) in [(0, 128u32), (3, 256), (31, 384)] {
+        put(&mut extent, 22 * 512 + index * 4, &sector.to_le_bytes());
+    }
+    image("vmdk-sparse", vec![extent], &[], &|bytes| {
+        let source = source(bytes);
+        match vmdk::Reader::open(bytes.len() as u64, &*source) {
+            Ok(reader) => drain(reader.size(), &|at, buffer| reader.read_at(at, buffer)),
+            Err(error) => Ok(Err(error)),
+        }
+    });
+}
+
+#[test]
+fn a_vmdk_descriptor_is_read_or_refused() {
+    let seed = "# Disk DescriptorFile\nversion=1\nparentCID=ffffffff\nRW 8 FLAT \"a-flat.vmdk\" 0\nRDONLY 8 SPARSE \"b.vmdk\"\nRW 8 ZERO\n";
+    let words: &[&[u8]] =
+        &[b"\nRW 8 VMFS \"", b"\" 18446744073709551615", b"SESPARSE", b"parentCID=1", b"\"", b"NOACCESS 1099511627776 ZERO\n"];
+    let read = |bytes: &[u8]| match vmdk::Descriptor::parse(&String::from_utf8_lossy(bytes)) {
+        Ok(found) if found.extents.iter().any(|extent| extent.size > 1 << 50) => Err("an extent larger than any disk".to_owned()),
+        Ok(_) => Ok(Ok(())),
+        Err(error) => Ok(Err(error)),
+    };
+    fuzz(Subject { name: "vmdk-text", seeds: vec![seed.as_bytes().to_vec()], words, make: None, change: None, read: &read });
+}
+
+#[test]
+fn a_vdi_is_read_or_refused() {
+    let mut disk = vec![0; 128 << 10];
+    // Version 1.1, header of 400 bytes, dynamic; block map and data; sectors of 512; blocks of 16 KiB, 128 of them, 3 in the file.
+    for (at, value) in [(0x40, 0xbeda_107f_u32), (0x44, 0x1_0001), (0x48, 400), (0x4c, 1), (0x154, 1024), (0x158, 4096), (0x168, 512)] {
+        put(&mut disk, at, &value.to_le_bytes());
+    }
+    for (at, value) in [(0x170, 2u32 << 20), (0x178, 16 << 10), (0x180, 128), (0x184, 3)] {
+        put(&mut disk, at, &value.to_le_bytes());
+    }
+    for block in 0..128usize {
+        let entry = match block {
+            0 => 0,
+            5 => 2,
+            9 => 1,
+            10 => 0xffff_fffe,
+            _ => u32::MAX,
+        };
+        put(&mut disk, 1024 + block * 4, &entry.to_le_bytes());
+    }
+    image("vdi", vec![disk], &[], &|bytes| {
+        let source = source(bytes);
+        match vdi::Reader::open(bytes.len() as u64, &*source) {
             Ok(reader) => drain(reader.size(), &|at, buffer| reader.read_at(at, buffer)),
             Err(error) => Ok(Err(error)),
         }

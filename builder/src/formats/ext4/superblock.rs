@@ -159,11 +159,14 @@ pub(super) fn decode(b: &[u8; SIZE]) -> Result<Decoded> {
     }
     let features = get_u32(b, 0x60);
     if features & incompat::RECOVER != 0 {
-        return Err(Error::integrity("ext4 superblock at byte 1024: the journal must be replayed before it can be read")
+        return Err(Error::recipe("ext4 superblock at byte 1024: the journal must be replayed before it can be read")
             .hint("run e2fsck -p on the filesystem first"));
     }
     if features & !incompat::READABLE != 0 {
-        return Err(bad("s_feature_incompat", "only filetype, extents, 64bit, flex_bg, ea_inode, csum_seed", features.into()));
+        // Not damage: another kernel reads it.
+        let expected = "only filetype, extents, 64bit, flex_bg, ea_inode, csum_seed";
+        let message = format!("ext4 superblock at byte 1024: s_feature_incompat: expected {expected}, found {features:#x}");
+        return Err(Error::recipe(message));
     }
     let log = get_u32(b, 0x18);
     if log > 6 {

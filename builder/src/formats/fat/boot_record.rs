@@ -169,7 +169,9 @@ impl Geometry {
         let clusters = sectors.checked_sub(reserved + 2 * fat + root).map(|data| data / per_cluster);
         let clusters = clusters.ok_or_else(|| bad(format!("{sectors} sectors do not hold two FATs of {fat} sectors")))?;
         let (width, entry) = match clusters {
-            0..MIN_CLUSTERS_16 => return Err(bad(format!("{clusters} clusters make this FAT12, which is not supported"))),
+            0..MIN_CLUSTERS_16 => {
+                return Err(Error::recipe(format!("FAT boot sector: {clusters} clusters make this FAT12, which is not read")));
+            }
             MIN_CLUSTERS_16..MIN_CLUSTERS_32 => (Width::Fat16, 2),
             MIN_CLUSTERS_32..=MAX_CLUSTERS_32 => (Width::Fat32, 4),
             _ => return Err(bad(format!("{clusters} clusters are more than FAT32 has"))),

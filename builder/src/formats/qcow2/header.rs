@@ -6,8 +6,16 @@ const MAGIC: [u8; 4] = *b"QFI\xfb";
 const VERSION: u32 = 3;
 /// Bytes of the header up to and with the compression type, padded to 8.
 pub(super) const LENGTH: u32 = 112;
-/// Incompatible feature bit 3: the compression type field is not zlib.
+/// Bytes of a header of version 2, and of the shortest of version 3.
+pub(super) const LENGTH_2: u32 = 72;
+const LENGTH_3: u32 = 104;
+/// Incompatible feature bits. 0: reference counts may be wrong, which does not concern a reader; 1: the image is corrupt; 2: the clusters are in a
+/// file of their own; 3: the compression type field is not zlib; 4: L2 entries have a bitmap of subclusters.
+const DIRTY: u64 = 1 << 0;
+const CORRUPT: u64 = 1 << 1;
+const EXTERNAL_DATA: u64 = 1 << 2;
 const INCOMPATIBLE_COMPRESSION: u64 = 1 << 3;
+const EXTENDED_L2: u64 = 1 << 4;
 /// log2 of the bits of a reference count.
 const REFCOUNT_ORDER: u32 = 4;
 
@@ -56,28 +64,45 @@ impl Header {
         h
     }
 
-    /// From the first 112 bytes of a file. Refuses what the reader does not implement.
+    /// From the first 112 bytes of a file; fields past the end of a shorter header are not looked at. Refuses what the reader does not implement:
+    /// with [`Kind::Recipe`](crate::base::Kind) what is sound but not for us, by name.
     pub fn decode(h: &[u8; LENGTH as usize]) -> Result<Self> {
         let bad = |what: String| Error::integrity(format!("qcow2 header: {what}"));
+        let foreign = |what: &str| Error::recipe(format!("a qcow2 image {what}"));
         let u32_at = |at: usize| u32::from_be_bytes([h[at], h[at + 1], h[at + 2], h[at + 3]]);
         let u64_at = |at: usize| u64::from(u32_at(at)) << 32 | u64::from(u32_at(at + 4));
         if h[..4] != MAGIC {
             return Err(bad(format!("expected the magic 514649fb, found {}", hex::encode(&h[..4]))));
         }
-        if u32_at(4) != VERSION {
-            return Err(bad(format!("expected version {VERSION}, found {}", u32_at(4))));
+        let version = u32_at(4);
+        // Version 2 (compat=0.10) ends before the features.
+        let (incompatible, length) = match version {
+            1 => return Err(Error::recipe("a qcow image of version 1, which is not read")),
+            2 => (0, LENGTH_2),
+            3 => (u64_at(72), u32_at(100)),
+            _ => return Err(bad(format!("expected version 2 or 3, found {version}"))),
+        };
+        if version == 3 && (length < LENGTH_3 || !length.is_multiple_of(8)) {
+            return Err(bad(format!("expected a length of at least {LENGTH_3} bytes, found {length}")));
         }
-        if u64_at(8) != 0 || u32_at(32) != 0 || u32_at(60) != 0 {
-            return Err(bad("a backing file, encryption or snapshots, which are not supported".into()));
+        match u32_at(32) {
+            0 => {}
+            1 => return Err(foreign("encrypted with AES")),
+            2 => return Err(foreign("encrypted with LUKS")),
+            method => return Err(bad(format!("encryption method {method} is not known"))),
         }
-        let incompatible = u64_at(72);
-        if incompatible & !INCOMPATIBLE_COMPRESSION != 0 {
-            return Err(bad(format!("incompatible features {incompatible:#x} are not supported")));
+        if incompatible & CORRUPT != 0 {
+            return Err(bad("the image is marked as corrupt".into()).hint("repair a copy of it: qemu-img check -r all"));
         }
-        let compression = match (incompatible, u32_at(100) > 104, h[104]) {
-            (0, _, 0) | (0, false, _) => Compression::Zlib,
-            (INCOMPATIBLE_COMPRESSION, true, 1) => Compression::Zstd,
-            (_, _, found) => return Err(bad(format!("compression type {found} is not supported"))),
+        let known = DIRTY | EXTERNAL_DATA | INCOMPATIBLE_COMPRESSION | EXTENDED_L2;
+        if incompatible & !known != 0 {
+            return Err(foreign(&format!("with incompatible features {:#x}, which are not read", incompatible & !known)));
+        }
+        let kind = if version == 3 && length > 104 { h[104] } else { 0 };
+        let compression = match (incompatible & INCOMPATIBLE_COMPRESSION != 0, kind) {
+            (false, 0) => Compression::Zlib,
+            (true, 1) => Compression::Zstd,
+            (_, found) => return Err(bad(format!("compression type {found} is not supported"))),
         };
         let header = Header {
             size: u64_at(24),
@@ -88,14 +113,41 @@ impl Header {
             refcount_offset: u64_at(48),
             refcount_clusters: u32_at(56),
         };
-        // The specification's smallest and QEMU's largest cluster.
-        if !(9..=21).contains(&header.cluster_bits) {
-            return Err(bad(format!("expected 9 to 21 cluster bits, found {}", header.cluster_bits)));
-        }
-        let per_table = 1u64 << (2 * header.cluster_bits - 3);
-        if u64::from(header.l1_entries) < header.size.div_ceil(per_table) {
-            return Err(bad(format!("{} L1 entries do not cover {} bytes", header.l1_entries, header.size)));
+        // The specification's smallest and QEMU's largest cluster; with subclusters each of the 32 has at least 512 bytes.
+        let smallest = if incompatible & EXTENDED_L2 != 0 { 14 } else { 9 };
+        if !(smallest..=21).contains(&header.cluster_bits) {
+            return Err(bad(format!("expected {smallest} to 21 cluster bits, found {}", header.cluster_bits)));
         }
         Ok(header)
+    }
+}
+
+/// What of the header only a reader needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// Bytes of the header, where its extensions begin.
+    pub length: u32,
+    /// Offset and bytes of the backing file's name; 0 without one.
+    pub backing: (u64, u32),
+    pub has_external_data: bool,
+    pub has_subclusters: bool,
+    /// An L2 entry's bit 0 says "reads as zeros".
+    pub has_zero_flag: bool,
+}
+
+impl Layout {
+    /// Of a header that [`Header::decode`] accepts.
+    pub fn decode(h: &[u8; LENGTH as usize]) -> Self {
+        let u32_at = |at: usize| u32::from_be_bytes([h[at], h[at + 1], h[at + 2], h[at + 3]]);
+        let u64_at = |at: usize| u64::from(u32_at(at)) << 32 | u64::from(u32_at(at + 4));
+        let is_3 = u32_at(4) == VERSION;
+        let features = if is_3 { u64_at(72) } else { 0 };
+        Layout {
+            length: if is_3 { u32_at(100) } else { LENGTH_2 },
+            backing: (u64_at(8), u32_at(16)),
+            has_external_data: features & EXTERNAL_DATA != 0,
+            has_subclusters: features & EXTENDED_L2 != 0,
+            has_zero_flag: is_3,
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! QEMU's qcow2 disk images, version 3: QEMU's `docs/interop/qcow2.txt`.
+//! QEMU's qcow2 disk images: QEMU's `docs/interop/qcow2.txt`.
 //!
-//! We write: 64 KiB clusters, every cluster with data compressed by zstd or deflate unless that gains nothing, all-zero clusters left out, 16-bit reference counts,
-//! no backing file, no snapshots, no encryption. We read the same, also with other cluster sizes; everything else is refused.
+//! We write: version 3, 64 KiB clusters, every cluster with data compressed by zstd or deflate unless that gains nothing, all-zero clusters left out,
+//! 16-bit reference counts, no backing file, no snapshots, no encryption. We read versions 2 and 3 with any cluster size, subclusters and backing files, and of
+//! an image with snapshots what it holds now. Refused by name: encryption, an external data file, version 1.
 //!
 //! ```text
 //! header | data clusters and compressed data … | L2 tables | L1 table | refcount blocks | refcount table
@@ -9,10 +10,12 @@
 //!
 //! All numbers are big-endian.
 
+mod extensions;
 mod header;
 mod reader;
 mod tables;
 
+pub use extensions::Backing;
 pub use header::{Compression, Header};
 pub use reader::Reader;
 pub use tables::{Placed, Tables};

@@ -5,8 +5,8 @@ use crate::base::{Error, Result};
 use std::sync::Mutex;
 
 /// Over a function that fills a buffer from a byte offset of the file.
-pub struct Reader<'a> {
-    file: &'a (dyn Fn(u64, &mut [u8]) -> Result<()> + Sync),
+pub struct Reader<F> {
+    file: F,
     /// Ascending and without gaps in the content.
     pieces: Vec<Piece>,
     decode: fn(&[u8], usize) -> Result<Vec<u8>>,
@@ -14,22 +14,20 @@ pub struct Reader<'a> {
     recent: Mutex<Option<(usize, Vec<u8>)>>,
 }
 
-impl<'a> Reader<'a> {
+impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
     /// A zstd file of `length` bytes that ends with a seek table.
-    pub fn zstd(length: u64, file: &'a (dyn Fn(u64, &mut [u8]) -> Result<()> + Sync)) -> Result<Self> {
-        Self::over(file, zstd::read_seek_table(length, file)?, zstd::decode)
+    pub fn zstd(length: u64, file: F) -> Result<Self> {
+        let pieces = zstd::read_seek_table(length, &file)?;
+        Self::over(file, pieces, zstd::decode)
     }
 
     /// An xz file of `length` bytes of one stream.
-    pub fn xz(length: u64, file: &'a (dyn Fn(u64, &mut [u8]) -> Result<()> + Sync)) -> Result<Self> {
-        Self::over(file, xz::read_index(length, file)?, xz::decode)
+    pub fn xz(length: u64, file: F) -> Result<Self> {
+        let pieces = xz::read_index(length, &file)?;
+        Self::over(file, pieces, xz::decode)
     }
 
-    fn over(
-        file: &'a (dyn Fn(u64, &mut [u8]) -> Result<()> + Sync),
-        pieces: Vec<Piece>,
-        decode: fn(&[u8], usize) -> Result<Vec<u8>>,
-    ) -> Result<Self> {
+    fn over(file: F, pieces: Vec<Piece>, decode: fn(&[u8], usize) -> Result<Vec<u8>>) -> Result<Self> {
         if let Some(p) = pieces.iter().find(|p| p.content_length > PIECE_MAX || p.length > PIECE_MAX) {
             return Err(Error::integrity(format!("a piece of {} bytes at offset {} is larger than {PIECE_MAX}", p.content_length, p.at))
                 .hint("it is one block: decompress the file first"));

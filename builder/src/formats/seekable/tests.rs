@@ -30,7 +30,7 @@ fn source(bytes: &[u8]) -> impl Fn(u64, &mut [u8]) -> Result<()> + Sync {
     }
 }
 
-fn open<'a>(name: &str, length: usize, source: &'a (dyn Fn(u64, &mut [u8]) -> Result<()> + Sync)) -> Result<Reader<'a>> {
+fn open<F: Fn(u64, &mut [u8]) -> Result<()>>(name: &str, length: usize, source: F) -> Result<Reader<F>> {
     if name == "zstd" { Reader::zstd(length as u64, source) } else { Reader::xz(length as u64, source) }
 }
 

@@ -4,8 +4,8 @@ use super::{DYNAMIC_HEADER, FOOTER, MAX, PAGE, SECTOR, UNUSED};
 use crate::base::{Error, Result};
 
 /// Over a function that fills a buffer from a byte offset of the file.
-pub struct Reader<'a> {
-    file: &'a dyn Fn(u64, &mut [u8]) -> Result<()>,
+pub struct Reader<F> {
+    file: F,
     /// Of the disk, in bytes.
     size: u64,
     /// `None`: the disk's bytes are the file's first.
@@ -26,11 +26,14 @@ pub fn is_vhd(start: &[u8], end: &[u8]) -> bool {
     start.starts_with(b"conectix") || end.starts_with(b"conectix")
 }
 
-impl<'a> Reader<'a> {
+impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
     /// `length` is the file's, in bytes.
-    pub fn open(length: u64, file: &'a dyn Fn(u64, &mut [u8]) -> Result<()>) -> Result<Self> {
+    pub fn open(length: u64, file: F) -> Result<Self> {
         let at = length.saturating_sub(FOOTER);
-        let bad = |what: String| Error::integrity(format!("VHD footer at offset {at}: {what}")).hint("the file may have been cut short");
+        let bad = |what: String| {
+            Error::integrity(format!("VHD footer at offset {at}: {what}"))
+                .hint("the file was cut short or damaged: copy or download it again")
+        };
         let mut footer = [0; FOOTER as usize];
         file(at, &mut footer)?;
         let u32_at = |b: &[u8], at: usize| u32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
@@ -68,7 +71,8 @@ impl<'a> Reader<'a> {
                 reader.check_blocks(length)?;
                 Ok(reader)
             }
-            other => Err(bad(format!("disk type {other} is not supported"))),
+            4 => Err(Error::recipe("a differencing VHD, which needs its parent and is not read")),
+            other => Err(bad(format!("disk type {other} is not known"))),
         }
     }
 
@@ -77,7 +81,9 @@ impl<'a> Reader<'a> {
         let Some(blocks) = &self.blocks else { return Ok(()) };
         for number in 0..self.size.div_ceil(blocks.block) {
             let Some(at) = self.block_at(blocks, number)? else { continue };
-            if at.saturating_add(blocks.block) > length {
+            // Of the last block only what is on the disk need be there.
+            let used = blocks.block.min(self.size - number * blocks.block);
+            if at.saturating_add(used) > length {
                 return Err(Error::integrity(format!("VHD block {number} at offset {at} leaves a file of {length} bytes")));
             }
         }

@@ -15,8 +15,8 @@ const ENTRY: usize = 32;
 const PARTIALLY_PRESENT: u64 = 7;
 
 /// Over a function that fills a buffer from a byte offset of the file.
-pub struct Reader<'a> {
-    file: &'a dyn Fn(u64, &mut [u8]) -> Result<()>,
+pub struct Reader<F> {
+    file: F,
     /// All in bytes.
     size: u64,
     sector: u64,
@@ -32,27 +32,28 @@ fn u64_at(b: &[u8], at: usize) -> u64 {
     u64::from(u32_at(b, at)) | u64::from(u32_at(b, at + 4)) << 32
 }
 
-impl<'a> Reader<'a> {
+impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
     /// `length` is the file's, in bytes.
-    pub fn open(length: u64, file: &'a dyn Fn(u64, &mut [u8]) -> Result<()>) -> Result<Self> {
-        let header = newest_header(file)?;
+    pub fn open(length: u64, file: F) -> Result<Self> {
+        let header = newest_header(&file)?;
         if header[48..64] != [0; 16] {
-            return Err(
-                Error::integrity("VHDX: its log was not replayed").hint("attach it once where it was used, or qemu-img check -r all")
-            );
+            return Err(Error::recipe("a VHDX whose log was not replayed: it was not closed cleanly")
+                .hint("attach it once where it was used, or replay the log in a copy of it: qemu-img check -r all"));
         }
-        let (table, table_length) = region(file, REGION_BAT)?;
-        let (metadata, _) = region(file, REGION_METADATA)?;
-        let item = |name: Guid, length: usize| item(file, metadata, name, length);
+        let (table, table_length) = region(&file, REGION_BAT)?;
+        let (metadata, _) = region(&file, REGION_METADATA)?;
+        let item = |name: Guid, length: usize| item(&file, metadata, name, length);
         let parameters = item(ITEM_FILE_PARAMETERS, 8)?;
         let (block, flags) = (u64::from(u32_at(&parameters, 0)), u32_at(&parameters, 4));
         let size = u64_at(&item(ITEM_DISK_SIZE, 8)?, 0);
         let sector = u64::from(u32_at(&item(ITEM_LOGICAL_SECTOR, 4)?, 0));
-        if flags & 2 != 0 || !block.is_power_of_two() || !(MIB..=256 * MIB).contains(&block) || ![512, 4096].contains(&sector) || size > MAX
-        {
+        if flags & 2 != 0 {
+            return Err(Error::recipe("a differencing VHDX, which needs its parent and is not read"));
+        }
+        if !block.is_power_of_two() || !(MIB..=256 * MIB).contains(&block) || ![512, 4096].contains(&sector) || size > MAX {
             let what =
                 format!("VHDX metadata at offset {metadata}: {size} bytes in blocks of {block} and sectors of {sector}, flags {flags}");
-            return Err(Error::integrity(what).hint("differencing disks are not supported"));
+            return Err(Error::integrity(what));
         }
         let reader = Reader { file, size, sector, block, table };
         let payload = size.div_ceil(block);
@@ -60,7 +61,9 @@ impl<'a> Reader<'a> {
             return Err(Error::integrity(format!("VHDX block table at offset {table}: {table_length} bytes for {payload} blocks")));
         }
         for number in 0..payload {
-            if let Some(at) = reader.block_at(number)?.filter(|at| at.saturating_add(block) > length) {
+            // Of the last block only what is on the disk need be there.
+            let used = block.min(size - number * block);
+            if let Some(at) = reader.block_at(number)?.filter(|at| at.saturating_add(used) > length) {
                 let error = Error::integrity(format!("VHDX block {number} at offset {at} leaves a file of {length} bytes"));
                 return Err(error.hint("the file was cut short: copy or download it again"));
             }

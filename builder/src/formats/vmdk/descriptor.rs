@@ -20,6 +20,12 @@ pub fn content_id(seed: &ImageSeed) -> u32 {
 }
 
 impl Description {
+    /// Refuses by name an embedded descriptor of a disk that needs its parent.
+    pub(super) fn refuse_parent(text: &[u8]) -> Result<()> {
+        let text = String::from_utf8_lossy(text.split(|&b| b == 0).next().unwrap_or(&[]));
+        super::extents::refuse_parent(&text)
+    }
+
     /// Padded to the sectors that the header says.
     pub fn encode(&self) -> Result<Vec<u8>> {
         // The geometry of a SCSI disk larger than 1 GiB: what a BIOS shows of it, cut off at 1024 cylinders only by the BIOS.

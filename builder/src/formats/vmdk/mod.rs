@@ -1,6 +1,9 @@
-//! VMware's streamOptimized disk images: "Virtual Disk Format 5.0" (VMware, 2011), "Hosted Sparse Extents" and "Stream-Optimized Compressed Sparse Extents".
+//! VMware's disk images: "Virtual Disk Format 5.0" (VMware, 2011), "The Descriptor File", "Hosted Sparse Extents" and "Stream-Optimized Compressed Sparse
+//! Extents".
 //!
-//! We write: one extent of 64 KiB grains, each compressed with zlib (RFC 1950), all-zero grains left out, one grain table level. We read the same.
+//! We write: streamOptimized, one extent of 64 KiB grains, each compressed with zlib (RFC 1950), all-zero grains left out, one grain table level. We read that
+//! with other grains, sparse extents without compression, and descriptors that name flat and sparse extents in files of their own. Refused by name: disks that
+//! need a parent, and extents of ESX (COWD, SESparse, raw devices).
 //!
 //! ```text
 //! header | descriptor | grains of a table, marker, that grain table | … | marker, grain directory | marker, footer | end-of-stream marker
@@ -10,11 +13,13 @@
 //! program that writes front to back knows it last, and repeats the header with it as the footer.
 
 mod descriptor;
+mod extents;
 mod header;
 mod reader;
 mod tables;
 
 pub use descriptor::{Description, content_id};
+pub use extents::{DESCRIPTOR_MAX, Descriptor, Extent, ExtentKind, is_descriptor};
 pub use header::Header;
 pub use reader::Reader;
 pub use tables::Tables;

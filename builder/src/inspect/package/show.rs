@@ -155,9 +155,9 @@ fn signature(claim: &signatures::Claim, verdict: Option<Result<fetch::Signer, Re
     let facts = keyring::describe(&claim.packet);
     let (verdict, reason, relaxed) = match verdict {
         Some(Ok(signer)) => ("good", None, signer.relaxed),
-        Some(Err(Refusal::Bad(e))) => ("bad", Some(e.to_string()), Vec::new()),
-        Some(Err(Refusal::Unaccepted(e))) => ("refused", Some(e.to_string()), Vec::new()),
-        None => ("unchecked", facts.as_ref().err().map(|e| e.to_string()), Vec::new()),
+        Some(Err(Refusal::Bad(e))) => ("bad", Some(format!("{e:#}")), Vec::new()),
+        Some(Err(Refusal::Unaccepted(e))) => ("refused", Some(format!("{e:#}")), Vec::new()),
+        None => ("unchecked", facts.as_ref().err().map(|e| format!("{e:#}")), Vec::new()),
     };
     let facts = facts.ok();
     SignatureRow {

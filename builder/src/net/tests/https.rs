@@ -44,7 +44,7 @@ fn a_server_is_believed_only_with_an_authority_that_the_user_names() {
     for (server, ca) in [(&server, None), (&server, Some(&other)), (&stranger, Some(&own))] {
         let error = get(server, ca.map(String::as_str)).unwrap_err();
         assert_eq!(error.kind(), Kind::Network);
-        assert!(error.to_string().contains("certificate"), "{error}");
+        assert!(format!("{error:#}").contains("certificate"), "{error:#}");
     }
     assert_eq!(server.seen.lock().unwrap().len(), 2, "no request was sent to a server that is not believed");
 }
@@ -53,7 +53,7 @@ fn a_server_is_believed_only_with_an_authority_that_the_user_names() {
 fn a_certificate_for_another_name_is_refused() {
     let (server, own) = https("elsewhere.invalid");
     let error = get(&server, Some(&own)).unwrap_err();
-    assert!(error.to_string().contains("certificate"), "{error}");
+    assert!(format!("{error:#}").contains("certificate"), "{error:#}");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Compressed streams that can only be read front to back, such as Google Compute Engine's tar.gz: their disk is unpacked into a file without a name, with holes.
 
+use super::Disk;
 use crate::base::{Error, Result, ResultExt};
-use crate::formats::compress::Compression;
+use crate::formats::compress::{Compression, Limits};
 use crate::formats::tar;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 
 /// Where the file is: not in memory, and not beside the image, whose folder may be read-only (file-hierarchy(7)).
@@ -15,16 +16,25 @@ const CONTENT_MAX: u64 = 32 << 30;
 const SIZE_MAX: u64 = 1 << 40;
 /// Zeros of this many bytes become a hole.
 const PIECE: usize = 64 << 10;
+/// What a decoder may ask for: `zstd --long=31` and `xz --lzma2=dict=1536MiB` are the most that those programs make. The decoders touch of it only as
+/// much as they have decompressed, so that a small hostile file cannot take it.
+const LIMITS: Limits = Limits { memory: 2304 << 20, zstd_window_log: 31 };
 
 /// The disk inside `packed`, which is a raw disk or a tar archive whose first member is one, and its size in bytes.
-pub(super) fn unpack(packed: &File, compression: Compression) -> Result<(File, u64)> {
-    let mut content =
-        Counted { inner: compression.decoder(BufReader::with_capacity(1 << 20, packed.try_clone().context(|| "reopen it")?))?, at: 0 };
+pub(super) fn unpack(packed: &Disk, compression: Compression) -> Result<(File, u64)> {
+    let packed = BufReader::with_capacity(1 << 20, Sequential { disk: packed.clone(), at: 0 });
+    let mut content = Counted { inner: compression.decoder_within(packed, LIMITS)?, at: 0 };
     let flags = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
     let spool = rustix::fs::open(PLACE, flags, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).map_err(std::io::Error::from);
     let mut spool = Spool { file: File::from(spool.context(|| format!("make a file in {PLACE}"))?), stored: 0 };
     let mut start = [0; tar::BLOCK as usize];
-    content.read_exact(&mut start)?;
+    let n = content.read_some(&mut start)?;
+    if n < start.len() {
+        // Too short for an archive or a disk, but it may be a file that is named in the refusal.
+        spool.put(0, &start[..n])?;
+        spool.file.set_len(n as u64).context(|| format!("make a file in {PLACE} {n} bytes long"))?;
+        return Ok((spool.file, n as u64));
+    }
     let size = match tar::Member::decode(&start)? {
         None => {
             spool.put(0, &start)?;
@@ -87,6 +97,21 @@ impl Spool {
     }
 }
 
+/// The compressed file from its start to its end.
+struct Sequential {
+    disk: Disk,
+    at: u64,
+}
+
+impl Read for Sequential {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = (self.disk.size - self.at).min(buffer.len() as u64) as usize;
+        (self.disk.read)(self.at, &mut buffer[..n]).map_err(io::Error::other)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
 /// The content, and how far it was read.
 struct Counted<'a> {
     inner: Box<dyn Read + Send + 'a>,
@@ -94,7 +119,12 @@ struct Counted<'a> {
 }
 
 impl Counted<'_> {
-    fn broken(&self, e: std::io::Error) -> Error {
+    fn broken(&self, e: io::Error) -> Error {
+        // The words of libzstd ("requires too much memory") and liblzma ("memory limit"): neither has a kind of its own for it.
+        if e.to_string().contains("memory") {
+            let error = Error::recipe(format!("decompressing it takes more than {} MiB of memory", LIMITS.memory >> 20)).source(e);
+            return error.hint("decompress it first, with the program that made it");
+        }
         let error = Error::integrity(format!("it does not decompress beyond offset {} of its content", self.at)).source(e);
         error.hint("the file was cut short or damaged: copy or download it again")
     }
