@@ -8,7 +8,7 @@ use crate::formats::rpm::{FileFlags, FileKind, Metadata, Scriptlet, Trigger};
 use serde::{Deserialize, Serialize};
 
 /// Raised whenever the encoding changes: older indexes are then imported anew.
-const MAGIC: &[u8; 8] = b"aipack\x00\x03";
+const MAGIC: &[u8; 8] = b"aipack\x00\x05";
 const DIGEST_SIZE: usize = 32;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

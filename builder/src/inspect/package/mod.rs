@@ -32,7 +32,11 @@ pub fn verify(path: &Path, keys: &Keyring) -> Result<VerifiedReport> {
     Ok(VerifiedReport {
         nevra: verified.package().metadata.nevra.to_string(),
         sha256: *verified.digest(),
-        signer: verified.signer().cloned().unwrap_or_else(|| Signer { fingerprint: String::new(), relaxed: Vec::new() }),
+        signer: verified.signer().cloned().unwrap_or_else(|| Signer {
+            fingerprint: String::new(),
+            relaxed: Vec::new(),
+            packet: Vec::new(),
+        }),
         files: contents.iter().flatten().count(),
     })
 }
