@@ -180,6 +180,8 @@ fn settings(cache: &Path) -> Settings {
         jobs: std::thread::available_parallelism().map_or(1, |n| n.get()),
         offline: true,
         ca: None,
+        proxies: Default::default(),
+        allow_older: false,
         locked: true,
         mirror: None,
         // Expiry is not judged: nothing is fetched.

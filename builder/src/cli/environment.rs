@@ -3,7 +3,7 @@
 use super::apt_sources;
 use super::args::SourceArguments;
 use crate::base::{Error, Result, SourceDateEpoch};
-use crate::pipeline::Settings;
+use crate::pipeline::{ProxyEnvironment, Settings};
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
@@ -20,6 +20,8 @@ pub(super) fn settings(sources: &SourceArguments) -> Result<Settings> {
         mirror: sources.mirror.clone().or_else(apt_sources::machine_mirror),
         offline: sources.offline,
         ca: sources.ca.clone(),
+        proxies: proxies(),
+        allow_older: false,
         now: now(),
     })
 }
@@ -37,6 +39,13 @@ fn cache_folder() -> Result<PathBuf> {
         .or_else(|| Some(variable("HOME")?.join(".cache")))
         .map(|folder| folder.join("atomic-image"))
         .ok_or_else(|| Error::internal("neither XDG_CACHE_HOME nor HOME names a folder for the cache").hint("give --cache DIR"))
+}
+
+/// The variables that curl reads; one that is not UTF-8 names no proxy.
+fn proxies() -> ProxyEnvironment {
+    #[expect(clippy::disallowed_methods, reason = "cli/ is where the environment is read")]
+    let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    ProxyEnvironment::read(variable)
 }
 
 pub(super) fn now() -> SourceDateEpoch {

@@ -13,6 +13,7 @@ mod settings;
 mod sources;
 mod stages;
 
+pub use crate::net::ProxyEnvironment;
 pub use build::{build, fetch, lock, plan};
 pub use locking::Update;
 pub use manifest::{ManifestInputs, lockfile_digest, read_inputs};

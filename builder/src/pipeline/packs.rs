@@ -23,7 +23,7 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, p
             RepoKind::Deb { .. } => {
                 let metas: Vec<PackageMeta> = here.iter().map(|(_, p)| source_meta(p)).collect();
                 // A package that is in the cache needs no mirror.
-                let mirror = || sources::archive_url(repo, settings).context(|| format!("repository {}", repo.id));
+                let mirror = || sources::repository_url(repo, settings).context(|| format!("repository {}", repo.id));
                 let converted = deb::fetch_and_convert(&client, &mirror, &metas.iter().collect::<Vec<_>>(), &settings.cache, progress)?;
                 for ((_, locked), rpm) in here.iter().zip(&converted) {
                     if locked.sha256 != Some(rpm.sha256) {

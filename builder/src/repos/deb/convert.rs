@@ -3,8 +3,9 @@
 use crate::base::{AtomicFile, Digest, Error, Progress, Result, ResultExt, Silent};
 use crate::formats::deb::Deb;
 use crate::formats::deb::control::Stanza;
-use crate::net::Client;
+use crate::net::{Client, Url};
 use crate::repos::PackageMeta;
+use crate::repos::cached as cache_entry;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -85,7 +86,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// `progress` of packages.
 pub fn fetch_and_convert(
     client: &Client,
-    mirror: &(dyn Fn() -> Result<String> + Sync),
+    mirror: &(dyn Fn() -> Result<Url> + Sync),
     packages: &[&PackageMeta],
     cache: &Path,
     progress: &dyn Progress,
@@ -102,8 +103,12 @@ pub fn fetch_and_convert(
                 Some(found) => found,
                 None => {
                     let deb = cache.join("debs").join(format!("{digest}.deb"));
-                    let url = format!("{}/{}", mirror()?.trim_end_matches('/'), package.location);
-                    client.download(&url, &deb, package.size, &digest, &Silent).context(|| format!("package {}", package.nevra()))?;
+                    let held = cache_entry::examine(&deb, Some(package.size), &digest)?;
+                    if held != cache_entry::Cached::Intact {
+                        let url = mirror()?.below(&package.location);
+                        let fetched = url.and_then(|url| client.download(&url, &deb, package.size, &digest, &Silent));
+                        held.explain(&deb, fetched).context(|| format!("package {}", package.nevra()))?;
+                    }
                     convert(&deb, package, &folder)?
                 }
             };
