@@ -17,6 +17,7 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<()> {
         jobs: arguments.jobs.map_or(shared.jobs, usize::from),
         locked: arguments.locked,
         allow_older: arguments.allow_older,
+        durable: !arguments.no_sync,
         ..shared
     };
     let talk = render::Talk::new(arguments.talk.quiet);

@@ -1,8 +1,6 @@
 //! Metadata in the cache: judged anew each time it is used, as if it had just come. A file that is not what it should be is set aside.
 
-use crate::base::{Digest, Error, Hasher, Result, ResultExt};
-use std::fs::File;
-use std::io::Read;
+use crate::base::{Digest, Entry, Error, Hasher, Result, ResultExt, set_aside};
 use std::path::{Path, PathBuf};
 
 /// What the cache holds under a digest.
@@ -28,37 +26,24 @@ impl Cached {
 
 /// Checks size (if known) and digest of the file at `path`.
 pub(super) fn examine(path: &Path, size: Option<u64>, digest: &Digest) -> Result<Cached> {
-    let doing = || format!("read {}", path.display());
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Cached::Absent),
-        Err(e) => return Err(e).context(doing),
-    };
-    let facts = file.metadata().context(doing)?;
-    let mut good = facts.is_file() && size.is_none_or(|size| size == facts.len());
-    if good {
-        let mut hasher = Hasher::new();
-        std::io::copy(&mut file, &mut hasher).context(doing)?;
-        good = hasher.finish() == *digest;
+    match Entry::open(path)? {
+        Entry::Absent => return Ok(Cached::Absent),
+        Entry::Open(mut file, facts) if size.is_none_or(|size| size == facts.len()) => {
+            let mut hasher = Hasher::new();
+            std::io::copy(&mut file, &mut hasher).context(|| format!("read {}", path.display()))?;
+            if hasher.finish() == *digest {
+                return Ok(Cached::Intact);
+            }
+        }
+        Entry::Open(..) | Entry::Unreadable(_) => {}
     }
-    if good {
-        return Ok(Cached::Intact);
-    }
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(".rejected");
-    let aside = PathBuf::from(aside);
-    std::fs::rename(path, &aside).context(|| format!("set aside the damaged {}", path.display()))?;
-    Ok(Cached::SetAside(aside))
+    set_aside(path).map(Cached::SetAside)
 }
 
 /// Reads a file of the cache, which has at most `limit` bytes.
 pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let doing = || format!("read {}", path.display());
-    let mut bytes = Vec::new();
-    File::open(path).context(doing)?.take(limit.saturating_add(1)).read_to_end(&mut bytes).context(doing)?;
-    if bytes.len() as u64 > limit {
-        return Err(Error::integrity(format!("{}: expected at most {limit} bytes, found more", path.display()))
-            .hint("the cache is damaged: delete this file"));
-    }
-    Ok(bytes)
+    Entry::read(path, limit)?.ok_or_else(|| {
+        Error::integrity(format!("{}: expected a regular file of at most {limit} bytes", path.display()))
+            .hint("the cache is damaged: delete this file")
+    })
 }
