@@ -186,7 +186,9 @@ fn failed(name: &str, url: &Url, route: &Route<'_>, error: ureq::Error) -> Failu
         // A connection that was there and broke has other kinds.
         E::Io(e) => {
             use std::io::ErrorKind as K;
-            matches!(e.kind(), K::ConnectionRefused | K::HostUnreachable | K::NetworkUnreachable | K::AddrNotAvailable | K::TimedOut)
+            let kinds = [K::ConnectionRefused, K::HostUnreachable, K::NetworkUnreachable, K::AddrNotAvailable, K::TimedOut];
+            // What std says of a failed getaddrinfo, which has no kind of its own.
+            kinds.contains(&e.kind()) || e.to_string().starts_with("failed to lookup address information")
         }
         _ => false,
     };
@@ -203,7 +205,10 @@ fn failed(name: &str, url: &Url, route: &Route<'_>, error: ureq::Error) -> Failu
         _ if unreachable => format!("{name}: connect to {host}:{port}"),
         _ => format!("{name}: no answer"),
     };
-    let message = Error::network(message).source(error);
+    let message = match error {
+        E::Io(error) => Error::network(message).source(error),
+        error => Error::network(message).source(error),
+    };
     let message = if route.proxy.is_some() && unreachable {
         message.hint("correct http_proxy or https_proxy, or except the host with no_proxy")
     } else {

@@ -131,3 +131,7 @@ fn in_release(client: &Client, folder: &Path, dists: &Url, latest: &Path, pinned
         _ => Ok(bytes),
     }
 }
+
+#[cfg(test)]
+#[path = "archive_tests.rs"]
+mod tests;
