@@ -161,7 +161,7 @@ impl Url {
 
     /// The whole of it, percent-encoded, without credentials and with one slash at the end: equal for equal repositories.
     pub fn canonical(&self) -> String {
-        let query = self.plain.query().map(|query| format!("?{query}")).unwrap_or_else(String::new);
+        let query = self.plain.query().map_or_else(String::new, |query| format!("?{query}"));
         let mut whole = self.plain.clone();
         whole.set_query(None);
         format!("{}/{query}", whole.as_str().trim_end_matches('/'))

@@ -272,3 +272,7 @@ fn locked_package(meta: &PackageMeta, repo: &str) -> LockedPackage {
         source_location: None,
     }
 }
+
+#[cfg(test)]
+#[path = "locking_tests.rs"]
+mod tests;
