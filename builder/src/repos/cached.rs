@@ -43,7 +43,7 @@ pub(super) fn examine(path: &Path, size: Option<u64>, digest: &Digest) -> Result
 /// Reads a file of the cache, which has at most `limit` bytes.
 pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     Entry::read(path, limit)?.ok_or_else(|| {
-        Error::integrity(format!("{}: expected a regular file of at most {limit} bytes", path.display()))
-            .hint("the cache is damaged: delete this file")
+        Error::integrity(format!("{}: expected a regular file of at most {limit} bytes, found none or another", path.display()))
+            .hint("the cache is damaged or was never filled: run once without --offline")
     })
 }
