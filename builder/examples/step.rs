@@ -184,6 +184,8 @@ fn settings(cache: &Path) -> Result<Settings> {
         jobs: std::thread::available_parallelism().map_or(1, |n| n.get()),
         offline: true,
         ca: None,
+        proxies: Default::default(),
+        allow_older: false,
         locked: true,
         mirror: None,
         // Expiry is not judged: nothing is fetched.

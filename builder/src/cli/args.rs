@@ -70,6 +70,9 @@ pub(super) struct BuildArguments {
     /// Use the lockfile as it is; refuse to resolve
     #[arg(long)]
     pub locked: bool,
+    /// Accept repository metadata that is older than what the lockfile was made from
+    #[arg(long, conflicts_with = "locked")]
+    pub allow_older: bool,
     /// Do not wait until the artifacts are on the device: faster, but a loss of power right after may damage them
     #[arg(long)]
     pub no_sync: bool,
@@ -83,6 +86,9 @@ pub(super) struct LockArguments {
     /// Change only this package of the lockfile, and what its new version makes necessary; repeatable
     #[arg(long, value_name = "PACKAGE")]
     pub update: Vec<String>,
+    /// Accept repository metadata that is older than what the lockfile was made from
+    #[arg(long)]
+    pub allow_older: bool,
     #[command(flatten)]
     pub sources: SourceArguments,
     #[command(flatten)]
@@ -95,6 +101,9 @@ pub(super) struct FetchArguments {
     /// Use the lockfile as it is; refuse to resolve
     #[arg(long)]
     pub locked: bool,
+    /// Accept repository metadata that is older than what the lockfile was made from
+    #[arg(long, conflicts_with = "locked")]
+    pub allow_older: bool,
     #[command(flatten)]
     pub sources: SourceArguments,
     #[command(flatten)]
@@ -344,6 +353,9 @@ mod tests {
             ),
             ("lock r.toml --json --cache c --mirror http://m --offline", true),
             ("lock r.toml --update bash --update glibc --ca c.pem", true),
+            ("lock r.toml --allow-older", true),
+            ("build r.toml --allow-older", true),
+            ("build r.toml --allow-older --locked", false),
             ("fetch r.toml --locked --offline", true),
             ("build r.toml --images-only", true),
             ("inspect disk.raw --json", true),

@@ -20,6 +20,7 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<()> {
         formats: formats(&arguments.format),
         jobs: arguments.jobs.map_or(shared.jobs, usize::from),
         locked: arguments.locked,
+        allow_older: arguments.allow_older,
         durable: !arguments.no_sync,
         ..shared
     };

@@ -4,7 +4,7 @@ use super::apt_sources;
 use super::args::SourceArguments;
 use super::render;
 use crate::base::{Error, Facts, InputExt, Result, SourceDateEpoch};
-use crate::pipeline::Settings;
+use crate::pipeline::{ProxyEnvironment, Settings};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -26,6 +26,8 @@ pub(super) fn settings(sources: &SourceArguments) -> Result<Settings> {
         mirror: sources.mirror.clone().or_else(apt_sources::machine_mirror),
         offline: sources.offline,
         ca: sources.ca.clone(),
+        proxies: proxies(),
+        allow_older: false,
         now: now(),
     })
 }
@@ -82,6 +84,13 @@ fn user_folder(xdg: &str, below_home: &str) -> Option<PathBuf> {
 fn cache_folder() -> Result<PathBuf> {
     user_folder("XDG_CACHE_HOME", ".cache")
         .ok_or_else(|| Error::internal("neither XDG_CACHE_HOME nor HOME names a folder for the cache").hint("give --cache DIR"))
+}
+
+/// The variables that curl reads; one that is not UTF-8 names no proxy.
+fn proxies() -> ProxyEnvironment {
+    #[expect(clippy::disallowed_methods, reason = "cli/ is where the environment is read")]
+    let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    ProxyEnvironment::read(variable)
 }
 
 pub(super) fn now() -> SourceDateEpoch {

@@ -8,7 +8,7 @@ use crate::recipe;
 
 pub(super) fn lock(arguments: &LockArguments) -> Result<()> {
     let recipe = recipe::load(&arguments.recipe)?;
-    let settings = environment::settings(&arguments.sources)?;
+    let settings = Settings { allow_older: arguments.allow_older, ..environment::settings(&arguments.sources)? };
     let talk = render::Talk::new(arguments.talk.quiet);
     let update = match arguments.update.as_slice() {
         [] => Update::Everything,
@@ -21,7 +21,7 @@ pub(super) fn lock(arguments: &LockArguments) -> Result<()> {
 
 pub(super) fn fetch(arguments: &FetchArguments) -> Result<()> {
     let recipe = recipe::load(&arguments.recipe)?;
-    let settings = Settings { locked: arguments.locked, ..environment::settings(&arguments.sources)? };
+    let settings = Settings { locked: arguments.locked, allow_older: arguments.allow_older, ..environment::settings(&arguments.sources)? };
     let talk = render::Talk::new(arguments.talk.quiet);
     let report = pipeline::fetch(&recipe, &settings, &talk)?;
     talk.finish();

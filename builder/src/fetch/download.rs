@@ -67,7 +67,7 @@ pub fn download(
 
 struct Job {
     nevra: String,
-    /// Below the mirrors, or a whole URL.
+    /// Below the mirrors, or a whole URL on the host of one.
     location: String,
     path: PathBuf,
     size: u64,
@@ -90,43 +90,21 @@ impl Job {
             (_, Some(deb)) => deb,
             (None, None) => return Err(Error::integrity(format!("package {nevra}: the lockfile has no digest of it"))),
         };
-        let location = if location.contains("://") { location.to_owned() } else { encode(location) };
         // A made package is whole by construction; its size is whatever it is.
         let size = if made { std::fs::metadata(&path).map_or(size, |m| m.len()) } else { size };
-        Ok(Job { nevra, location, path, size, digest })
+        Ok(Job { nevra, location: location.to_owned(), path, size, digest })
     }
 
     fn bring(&self, client: &Client, mirrors: &Mirrors, progress: &dyn Progress) -> Result<()> {
-        match self.location.contains("://") {
-            true => client.download(&self.location, &self.path, self.size, &self.digest, progress),
-            false => mirrors.download(client, &self.location, &self.path, self.size, &self.digest, progress),
-        }
+        mirrors.download(client, &self.location, &self.path, self.size, &self.digest, progress)
     }
-}
-
-/// Locations are file names: what a URL cannot hold is percent-encoded; what is encoded already, or legal, stays.
-fn encode(location: &str) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(location.len());
-    for byte in location.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' | b'%' | b'+' | b':' | b'@' | b'=' | b',' => {
-                text.push(char::from(byte))
-            }
-            _ => {
-                let _ = write!(text, "%{byte:02X}");
-            }
-        }
-    }
-    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::{Kind, Silent};
-    use crate::net::tests::{Server, ok, status};
-    use std::time::Duration;
+    use crate::net::tests::{Server, ok, quick, status};
 
     fn package(name: &str) -> LockedPackage {
         LockedPackage {
@@ -146,9 +124,8 @@ mod tests {
     }
 
     fn run(server: &Server, packages: &[LockedPackage], cache: &Path) -> Result<Vec<PathBuf>> {
-        let base = server.url("base");
-        let client = Client::with_backoff(false, Duration::from_millis(1));
-        download(&client, packages, &|| Ok(Mirrors::one(&base)), cache, &Silent)
+        let base = server.at("base");
+        download(&quick(false), packages, &|| Ok(Mirrors::one(base.clone())), cache, &Silent)
     }
 
     #[test]
@@ -164,6 +141,28 @@ mod tests {
             }
         }
         assert_eq!(server.seen.lock().unwrap().len(), 20, "the second run asks for nothing");
+    }
+
+    #[test]
+    fn a_location_on_another_host_is_refused_before_anything_is_asked() {
+        let (server, stranger) = (Server::start(|_, _, range| ok(b"plus+", range)), Server::start(|_, _, range| ok(b"plus+", range)));
+        for (location, good) in [
+            (server.url("elsewhere/plus%2B"), true),
+            ("p/plus+".to_owned(), true),
+            (stranger.url("p/plus+"), false),
+            ("file:///etc/passwd".to_owned(), false),
+            ("https://127.0.0.1/p".to_owned(), false),
+            ("/etc/passwd".to_owned(), false),
+            ("gopher://x/y".to_owned(), false),
+        ] {
+            let cache = tempfile::tempdir().unwrap();
+            let found = run(&server, &[LockedPackage { location: location.clone(), ..package("plus+") }], cache.path());
+            assert_eq!(found.is_ok(), good, "{location}: {found:?}");
+            assert!(good || found.unwrap_err().kind() == Kind::Integrity);
+        }
+        let paths: Vec<String> = server.seen.lock().unwrap().iter().map(|(path, _)| path.clone()).collect();
+        assert_eq!(paths, ["elsewhere/plus%2B", "base/p/plus%2B"]);
+        assert!(stranger.seen.lock().unwrap().is_empty());
     }
 
     #[test]

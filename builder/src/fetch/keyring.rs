@@ -5,6 +5,7 @@ use crate::base::{Error, InputExt, Result};
 use crate::recipe::Weakness;
 use pgp::composed::{Deserializable, DetachedSignature, SignedPublicKey, SignedPublicSubKey};
 use pgp::packet::{Signature, SignatureType};
+use pgp::ser::Serialize as _;
 use pgp::types::{KeyDetails, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
@@ -24,6 +25,9 @@ pub struct Signer {
     pub fingerprint: String,
     /// What had to be relaxed to accept the signature; sorted.
     pub relaxed: Vec<Weakness>,
+    /// The signature itself, an OpenPGP packet: whether it is acceptable is judged anew whenever it counts, by the key file and the time of
+    /// then. Only that it holds for the bytes is remembered.
+    pub packet: Vec<u8>,
 }
 
 /// Why a signature does not count.
@@ -116,14 +120,18 @@ impl Keyring {
         self.keys.is_empty()
     }
 
-    /// Whether a signature that was accepted once, perhaps by another recipe, is acceptable by this keyring: one of its keys, no other weakness.
+    /// Whether a signature that held once, perhaps for another recipe or long ago, is acceptable by this keyring now: by one of its keys, which
+    /// is neither expired nor revoked, and with no weakness that is not relaxed. The same answer as for a package that comes anew.
     pub fn accepts(&self, signer: &Signer) -> bool {
-        let is_it = |key: &dyn Fn() -> String| key() == signer.fingerprint;
-        let known = self.keys.iter().any(|(_, certificate)| {
-            is_it(&|| hex::encode(certificate.fingerprint().as_bytes()))
-                || certificate.public_subkeys.iter().any(|subkey| is_it(&|| hex::encode(subkey.key.fingerprint().as_bytes())))
+        let Ok(signature) = parse(&signer.packet) else { return false };
+        let types = &[SignatureType::Binary];
+        let judged = self.keys.iter().any(|(_, certificate)| {
+            let is_primary = fingerprint(&certificate.primary_key) == signer.fingerprint;
+            let subkeys = certificate.public_subkeys.iter().filter(|subkey| fingerprint(&subkey.key) == signer.fingerprint);
+            is_primary && self.judge_primary(certificate, &signature, types).is_ok()
+                || subkeys.into_iter().any(|subkey| self.judge_subkey(certificate, subkey, &signature, types).is_ok())
         });
-        known && signer.relaxed.iter().all(|weakness| self.policy.relax.contains(weakness))
+        judged && signer.relaxed.iter().all(|weakness| self.policy.relax.contains(weakness))
     }
 
     /// An ASCII-armoured signature, such as repomd.xml.asc.
@@ -177,15 +185,9 @@ impl Keyring {
         types: &[SignatureType],
         data: &mut impl FnMut() -> Result<R>,
     ) -> Result<Signer, Refusal> {
-        let key = &certificate.primary_key;
-        let mut judge = self.policy.judge();
-        judge
-            .signature(signature, types)
-            .and_then(|()| judge.key(key, primary_lives(certificate), is_revoked(certificate), signature))
-            .map_err(Refusal::Unaccepted)?;
-        check_bytes(signature, key, data)?;
-        judge.relaxed.sort();
-        Ok(Signer { fingerprint: hex::encode(key.fingerprint().as_bytes()), relaxed: judge.relaxed })
+        let relaxed = self.judge_primary(certificate, signature, types).map_err(Refusal::Unaccepted)?;
+        check_bytes(signature, &certificate.primary_key, data)?;
+        signer(&certificate.primary_key, relaxed, signature)
     }
 
     fn by_subkey<R: Read>(
@@ -196,25 +198,51 @@ impl Keyring {
         types: &[SignatureType],
         data: &mut impl FnMut() -> Result<R>,
     ) -> Result<Signer, Refusal> {
-        let mut judge = self.policy.judge();
-        let mut acceptable = || {
-            subkey
-                .verify_bindings(&certificate.primary_key)
-                .map_err(|e| Error::integrity("it is not bound to its primary key").source(e))?;
-            let latest = subkey.signatures.iter().max_by_key(|s| s.created().map_or(0, |t| t.as_secs()));
-            if !latest.is_some_and(|s| s.key_flags().sign()) {
-                return Err(Error::integrity("it is not a signing key"));
-            }
-            let revoked = subkey.signatures.iter().any(|s| s.typ() == Some(SignatureType::SubkeyRevocation));
-            judge.signature(signature, types)?;
-            judge.key(&certificate.primary_key, primary_lives(certificate), is_revoked(certificate), signature)?;
-            judge.key(&subkey.key, latest.and_then(|s| s.key_expiration_time()).map(|d| d.as_secs()), revoked, signature)
-        };
-        acceptable().map_err(Refusal::Unaccepted)?;
+        let relaxed = self.judge_subkey(certificate, subkey, signature, types).map_err(Refusal::Unaccepted)?;
         check_bytes(signature, &subkey.key, data)?;
-        judge.relaxed.sort();
-        Ok(Signer { fingerprint: hex::encode(subkey.key.fingerprint().as_bytes()), relaxed: judge.relaxed })
+        signer(&subkey.key, relaxed, signature)
     }
+
+    /// Judges all but whether the signature holds for the bytes; returns what had to be relaxed, sorted.
+    fn judge_primary(&self, certificate: &SignedPublicKey, signature: &Signature, types: &[SignatureType]) -> Result<Vec<Weakness>> {
+        let mut judge = self.policy.judge();
+        judge.signature(signature, types)?;
+        judge.key(&certificate.primary_key, primary_lives(certificate), is_revoked(certificate), signature)?;
+        judge.relaxed.sort();
+        Ok(judge.relaxed)
+    }
+
+    /// As [`judge_primary`](Self::judge_primary): a subkey counts no longer than its primary key.
+    fn judge_subkey(
+        &self,
+        certificate: &SignedPublicKey,
+        subkey: &SignedPublicSubKey,
+        signature: &Signature,
+        types: &[SignatureType],
+    ) -> Result<Vec<Weakness>> {
+        let mut judge = self.policy.judge();
+        subkey.verify_bindings(&certificate.primary_key).map_err(|e| Error::integrity("it is not bound to its primary key").source(e))?;
+        let latest = subkey.signatures.iter().max_by_key(|s| s.created().map_or(0, |t| t.as_secs()));
+        if !latest.is_some_and(|s| s.key_flags().sign()) {
+            return Err(Error::integrity("it is not a signing key"));
+        }
+        let revoked = subkey.signatures.iter().any(|s| s.typ() == Some(SignatureType::SubkeyRevocation));
+        judge.signature(signature, types)?;
+        judge.key(&certificate.primary_key, primary_lives(certificate), is_revoked(certificate), signature)?;
+        judge.key(&subkey.key, latest.and_then(|s| s.key_expiration_time()).map(|d| d.as_secs()), revoked, signature)?;
+        judge.relaxed.sort();
+        Ok(judge.relaxed)
+    }
+}
+
+fn fingerprint(key: &impl KeyDetails) -> String {
+    hex::encode(key.fingerprint().as_bytes())
+}
+
+fn signer(key: &impl KeyDetails, relaxed: Vec<Weakness>, signature: &Signature) -> Result<Signer, Refusal> {
+    let encoded = DetachedSignature::new(signature.clone()).to_bytes();
+    let packet = encoded.map_err(|e| Refusal::Bad(Error::integrity("the signature cannot be written down").source(e)))?;
+    Ok(Signer { fingerprint: fingerprint(key), relaxed, packet })
 }
 
 fn parse(signature: &[u8]) -> Result<Signature> {

@@ -15,7 +15,7 @@ use crate::formats::rpm::{FileFlags, FileKind, Metadata, Scriptlet, Trigger};
 use serde::{Deserialize, Serialize};
 
 /// Raised whenever the encoding or the layout of packs changes: older ones are then imported anew.
-pub(super) const MAGIC: &[u8; 8] = b"aipack\x00\x04";
+pub(super) const MAGIC: &[u8; 8] = b"aipack\x00\x05";
 const DIGEST_SIZE: usize = 32;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

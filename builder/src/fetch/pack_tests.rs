@@ -171,7 +171,7 @@ fn a_pack_is_believed_only_as_what_this_user_made_of_this_package() {
     std::fs::write(&names(&packs, digest)[1], IndexFile::encode(&forged, None).unwrap().0).unwrap();
     assert!(matches!(Pack::open(&packs, digest, &sample.facts).unwrap(), FoundPack::Damaged(_)));
     // A signer that was not verified is none.
-    let signer = Signer { fingerprint: "ab".repeat(20), relaxed: Vec::new() };
+    let signer = Signer { fingerprint: "ab".repeat(20), relaxed: Vec::new(), packet: b"packet".to_vec() };
     let index = IndexFile::encode(&sample.first.index, Some(&signer)).unwrap();
     assert_eq!(index.1, made, "the signer does not change the index");
     std::fs::write(&names(&packs, digest)[1], index.0).unwrap();

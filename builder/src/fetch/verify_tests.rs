@@ -178,6 +178,40 @@ fn contents_known_by_md5_or_sha1_alone_are_refused_unless_relaxed() {
 }
 
 #[test]
+fn a_signature_in_the_cache_is_judged_by_the_key_file_and_the_time_of_now() {
+    let Some(folder) = fixtures::folder() else { return };
+    let modern = folder.join("rpms/el9-bzip2-signed/bzip2-libs-1.0.8-18.el9.x86_64.rpm");
+    // Until 1 January 2025.
+    let Some(signed) = sign(&modern, EDDSA, "20250101T000000", "20210101T000000", "SHA256") else { return };
+    let at = |now: u32, relax: &[Weakness]| Policy { relax: relax.to_vec(), now: Some(SourceDateEpoch(now)) };
+    let (before, after) = (1_700_000_000, NOW.0);
+    let path = signed.folder.path().join("signed.rpm");
+    let verified = check(&path, &signed.key.clone().with_policy(at(before, &[]))).unwrap();
+    let packs = tempfile::tempdir().unwrap();
+    let facts = crate::base::Facts::none();
+    crate::fetch::Pack::import(packs.path(), &verified, &facts).unwrap();
+    let found = crate::fetch::Pack::open(packs.path(), verified.digest(), &facts).unwrap();
+    let crate::fetch::FoundPack::Whole(pack) = found else { panic!("{found:?}") };
+    let signer = pack.signer().unwrap();
+    let revoked = revoke(&signed);
+    for (keys, policy) in [
+        (&signed.key, at(before, &[])),
+        (&signed.key, at(after, &[])),
+        (&signed.key, at(after, &[Weakness::ExpiredKey])),
+        (&revoked, at(before, &[])),
+        (&revoked, at(before, &[Weakness::RevokedKey])),
+        (&Keyring::default(), at(before, &[])),
+    ] {
+        let keys = keys.clone().with_policy(policy.clone());
+        let anew = check(&path, &keys).is_ok();
+        assert_eq!(keys.accepts(signer), anew, "{policy:?}: the cache must not matter");
+    }
+    let refused = |keys: &Keyring, policy: Policy| !keys.clone().with_policy(policy).accepts(signer);
+    assert!(refused(&signed.key, at(after, &[])) && refused(&revoked, at(before, &[])));
+    assert!(!refused(&signed.key, at(before, &[])) && !refused(&revoked, at(before, &[Weakness::RevokedKey])));
+}
+
+#[test]
 fn a_changed_header_or_a_foreign_key_is_refused() {
     let Some(folder) = fixtures::folder() else { return };
     let modern = folder.join("rpms/el9-bzip2-signed/bzip2-libs-1.0.8-18.el9.x86_64.rpm");

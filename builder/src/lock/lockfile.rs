@@ -1,8 +1,9 @@
 //! `recipe.lock` beside `recipe.toml`: TOML, one line a package, sorted, so that a version bump is one changed line.
 //!
-//! No URL stands in it: `repo` names a repository of the recipe, and locations are relative to that.
+//! `repo` names a repository of the recipe, and locations are relative to that, or on its host where its metadata names a base of its own.
 
 use crate::base::{AtomicFile, Digest, Error, Kind, Result, ResultExt, SourceDateEpoch};
+use crate::lock::LockedRepository;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -28,6 +29,9 @@ pub struct Lockfile {
     /// Ids that a build gave to accounts which neither the recipe nor a package fixes: kept, so that they do not move. Users first.
     #[serde(default)]
     pub accounts: Vec<LockedAccount>,
+    /// The versions of metadata that the packages were chosen from: no older one is accepted later.
+    #[serde(default)]
+    pub repositories: Vec<LockedRepository>,
 }
 
 /// `{ user = "x", id = 998 }` or `{ group = "x", id = 998 }`.
@@ -100,8 +104,14 @@ impl LockedPackage {
         if !deb && (self.location.is_empty() || self.size == 0) {
             return Err(format!("package {}: expected a location and a size", self.nevra()));
         }
+        // Whether a whole URL is on the repository's host is known when it is fetched; a .deb is always below its archive.
+        let is_whole = |location: &String| location.contains("://");
+        if let Some(location) = self.source_location.as_ref().filter(|location| is_whole(location)) {
+            return Err(format!("package {}: expected a source_location below the archive, found {location:?}", self.nevra()));
+        }
         for location in [Some(&self.location), self.source_location.as_ref()].into_iter().flatten() {
-            if location.starts_with('/') || location.split('/').any(|part| part == "..") {
+            let leads_out = location.split('/').any(|part| part == "..");
+            if location.starts_with('/') || leads_out || location.chars().any(char::is_control) {
                 return Err(format!("package {}: expected a location below the repository, found {location:?}", self.nevra()));
             }
         }
@@ -117,7 +127,7 @@ impl Lockfile {
         for package in packages.iter().chain(&tools) {
             package.check().map_err(Error::integrity)?;
         }
-        Ok(Lockfile { schema: SCHEMA, epoch, recipe, packages, tools, accounts: Vec::new() })
+        Ok(Lockfile { schema: SCHEMA, epoch, recipe, packages, tools, accounts: Vec::new(), repositories: Vec::new() })
     }
 
     pub fn read(path: &Path) -> Result<Self> {
@@ -180,12 +190,28 @@ impl Lockfile {
             }
             text.push_str("]\n");
         }
+        if !self.repositories.is_empty() {
+            text.push_str("\nrepositories = [\n");
+            for repository in &self.repositories {
+                let value = |text: &str| toml::Value::from(text);
+                let mut fields = vec![format!("repo = {}", value(&repository.repo))];
+                if !repository.revision.is_empty() {
+                    fields.push(format!("revision = {}", value(&repository.revision)));
+                }
+                fields.push(format!("time = {}", repository.time.0));
+                if let Some(fingerprint) = &repository.signed_by {
+                    fields.push(format!("signed_by = {}", value(fingerprint)));
+                }
+                let _ = writeln!(text, "  {{ {} }}, # {}", fields.join(", "), repository.time);
+            }
+            text.push_str("]\n");
+        }
         Ok(text)
     }
 
-    /// Of all but the accounts' ids, which a build adds and which show in the image themselves.
+    /// Of the packages alone: not of the accounts' ids, which a build adds and which show in the image themselves, nor of the metadata's versions.
     pub fn digest_of_packages(&self) -> Result<Digest> {
-        Ok(Digest::of(Lockfile { accounts: Vec::new(), ..self.clone() }.text()?.as_bytes()))
+        Ok(Digest::of(Lockfile { accounts: Vec::new(), repositories: Vec::new(), ..self.clone() }.text()?.as_bytes()))
     }
 
     /// From the older set to the newer, by name and architecture.
@@ -297,6 +323,23 @@ mod tests {
     }
 
     #[test]
+    fn versions_of_metadata_stand_last_and_are_no_part_of_the_packages_digest() {
+        let plain = lock();
+        let repositories = vec![
+            LockedRepository::new("base", "7 \"x\"", SourceDateEpoch(1_700_000_000), None),
+            LockedRepository::new("deb", "", SourceDateEpoch(0), Some("ab".into())),
+        ];
+        let with = Lockfile { repositories, ..plain.clone() };
+        let text = with.text().unwrap();
+        let end = "\nrepositories = [\n  { repo = \"base\", revision = '7 \"x\"', time = 1700000000 }, # 2023-11-14T22:13:20Z\n  \
+                   { repo = \"deb\", time = 0, signed_by = \"ab\" }, # 1970-01-01T00:00:00Z\n]\n";
+        assert!(text.ends_with(end), "{text}");
+        assert_eq!(Lockfile::parse(&text).unwrap(), with);
+        assert_eq!(with.digest_of_packages().unwrap(), Digest::of(plain.text().unwrap().as_bytes()));
+        assert!(Lockfile::parse(&plain.text().unwrap()).unwrap().repositories.is_empty(), "an older lockfile has none");
+    }
+
+    #[test]
     fn a_damaged_lockfile_is_refused_with_the_place() {
         let text = lock().text().unwrap();
         for (from, to, expected) in [
@@ -304,6 +347,7 @@ mod tests {
             ("name = \"b\"", "nmae = \"b\"", "line 8"),
             ("size = 100", "size = \"x\"", "line 7"),
             ("location = 'Packages/a", "location = '../a", "below the repository"),
+            ("source_location = \"pool", "source_location = \"http://x/pool", "below the archive"),
             (&Digest::of(b"a").to_string(), "abc", "64 hex digits"),
         ] {
             assert!(text.contains(from), "{from} in {text}");

@@ -1,10 +1,19 @@
 //! The only place that opens a socket (publishing apart).
 
+mod agents;
 mod client;
+mod exchange;
+mod limits;
 mod mirrors;
 mod partial;
+mod proxy;
+mod retry;
 #[cfg(test)]
 pub(crate) mod tests;
+mod url;
 
-pub use client::{Client, shown};
+pub use self::url::{Url, is_below};
+pub use client::{Client, ClientOptions};
+pub use limits::Limits;
 pub use mirrors::Mirrors;
+pub use proxy::ProxyEnvironment;

@@ -1,8 +1,10 @@
 //! A download on its way: `NAME.part` beside `NAME`, one writer at a time, kept when interrupted.
 
 use crate::base::{Digest, Error, Hasher, Result, ResultExt};
-use crate::net::client::{Answer, Failure, broken, cut};
-use crate::net::shown;
+use crate::net::Url;
+use crate::net::client::cut;
+use crate::net::exchange::{Answer, broken};
+use crate::net::retry::Failure;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
@@ -58,7 +60,7 @@ impl Partial {
     /// Asks for the rest and appends it; `report` hears how many bytes are present.
     pub(super) fn fill(
         &mut self,
-        url: &str,
+        url: &Url,
         open: impl FnOnce(u64) -> Result<Answer, Failure>,
         report: &mut dyn FnMut(u64),
     ) -> Result<(), Failure> {
@@ -77,7 +79,7 @@ impl Partial {
         }
         let other_size = |found: String| {
             Failure::Final(
-                Error::integrity(format!("{}: expected {} bytes, found {found}", shown(url), self.size))
+                Error::integrity(format!("{url}: expected {} bytes, found {found}", self.size))
                     .hint("the file on the server is not the one that was locked: lock again, or name another mirror"),
             )
         };
@@ -102,7 +104,7 @@ impl Partial {
             self.present += read as u64;
             report(self.present);
         }
-        if self.present < self.size { Err(Failure::Passing(cut(url, self.size, self.present))) } else { Ok(()) }
+        if self.present < self.size { Err(Failure::Passing(cut(url, self.size, self.present), None)) } else { Ok(()) }
     }
 
     pub(super) fn digest(&self) -> Digest {

@@ -3,8 +3,8 @@
 use super::Settings;
 use super::sources::{self, Source};
 use crate::base::{Digest, Error, Hasher, Kind, Progress, Result, ResultExt, SourceDateEpoch};
-use crate::lock::{LockedPackage, Lockfile};
-use crate::net::Client;
+use crate::lock::{LockedPackage, LockedRepository, Lockfile, check_not_older};
+use crate::net::{Client, Url};
 use crate::recipe::{PackageSet, Recipe};
 use crate::repos::deb::{self, DebArchive};
 use crate::repos::{PackageMeta, RepoSnapshot, rpmmd};
@@ -63,7 +63,12 @@ pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dy
         Update::Everything => None,
         Update::Only(names) => Some((Lockfile::read(&recipe.lockfile()).context(|| "--update")?, names.as_slice())),
     };
+    let replaced = replaced(recipe, progress);
     let sources = sources::load_all(recipe, settings, &client, progress)?;
+    let repositories: Vec<LockedRepository> = sources.iter().map(Source::version).collect();
+    if let Some(lock) = replaced.as_ref().filter(|_| !settings.allow_older) {
+        check_not_older(&repositories, &lock.repositories)?;
+    }
     let is_tool_only = |source: &Source| recipe.tools.repos.contains(&source.snapshot.id);
     let (tool_sources, image_sources): (Vec<Source>, Vec<Source>) = sources.into_iter().partition(is_tool_only);
     let (mut image, mut tool) = (Supply::new(image_sources), Supply::new(tool_sources));
@@ -90,18 +95,31 @@ pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dy
     }
     let epoch = recipe.epoch.unwrap_or(SourceDateEpoch(newest));
     let mut lock = Lockfile::new(epoch, input_digest(recipe)?, packages, tools)?;
+    lock.repositories = repositories;
     // Ids outlive versions: what an image's hosts have in their files must not become somebody else's.
-    if recipe.lockfile().exists() {
-        match Lockfile::read(&recipe.lockfile()) {
-            Ok(before) => lock.accounts = before.accounts,
-            // It is what somebody runs `lock` for.
-            Err(error) => {
-                progress.note(&format!("warning: the lockfile that is replaced cannot be read, nor the ids of accounts in it: {error:#}"))
-            }
-        }
+    if let Some(replaced) = replaced {
+        lock.accounts = replaced.accounts;
     }
     lock.write(&recipe.lockfile())?;
     Ok(lock)
+}
+
+/// The lockfile that a new one will replace.
+fn replaced(recipe: &Recipe, progress: &dyn Progress) -> Option<Lockfile> {
+    let path = recipe.lockfile();
+    if !path.exists() {
+        return None;
+    }
+    match Lockfile::read(&path) {
+        Ok(lock) => Some(lock),
+        // It is what somebody runs `lock` for.
+        Err(error) => {
+            progress.note(&format!(
+                "warning: the lockfile that is replaced cannot be read, nor the ids of accounts and the versions of metadata in it: {error:#}"
+            ));
+            None
+        }
+    }
 }
 
 /// The lockfile with the ids that a build chose, written if there are new ones. `--locked` leaves the file as it is: the next build of the same
@@ -118,7 +136,7 @@ pub fn remember(recipe: &Recipe, mut lock: Lockfile, chosen: &Remembered, settin
 /// The repositories of one package set.
 struct Supply {
     snapshots: Vec<RepoSnapshot>,
-    archives: Vec<Option<(DebArchive, String)>>,
+    archives: Vec<Option<(DebArchive, Url)>>,
 }
 
 impl Supply {
@@ -201,6 +219,7 @@ fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work:
             }
             None => {
                 for meta in metas {
+                    snapshot.mirrors.check(&meta.location).context(|| format!("repository {}: package {}", snapshot.id, meta.nevra()))?;
                     let mut package = locked_package(meta, &snapshot.id);
                     (package.sha256, package.size, package.location) = (meta.digest, meta.size, meta.location.clone());
                     locked.push(package);
@@ -253,3 +272,7 @@ fn locked_package(meta: &PackageMeta, repo: &str) -> LockedPackage {
         source_location: None,
     }
 }
+
+#[cfg(test)]
+#[path = "locking_tests.rs"]
+mod tests;

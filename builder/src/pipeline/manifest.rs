@@ -5,7 +5,7 @@ use crate::base::{AtomicFile, Digest, Error, ImageSeed, InputExt, Result};
 use crate::fetch::Pack;
 use crate::lock::Lockfile;
 use crate::ostree::CommitId;
-use crate::recipe::{Recipe, Trust, Weakness};
+use crate::recipe::{Recipe, RepoKind, Trust, Weakness};
 use crate::rootfs::{Ledger, LedgerRow};
 use serde::Serialize;
 use std::path::Path;
@@ -35,7 +35,7 @@ struct Package {
     nevra: String,
     sha256: Option<Digest>,
     source_sha256: Option<Digest>,
-    /// Fingerprint of the key.
+    /// Fingerprint of the key: the package's own, or for what was repackaged from a Debian archive the one of the InRelease whose digests led to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     signed_by: Option<String>,
     /// The weaknesses that the recipe had to relax for this one.
@@ -65,6 +65,9 @@ pub fn write(
     artifacts: &[Artifact],
 ) -> Result<()> {
     let unsigned: Vec<&str> = recipe.repos.iter().filter(|repo| repo.trust == Trust::Unsigned).map(|repo| repo.id.as_str()).collect();
+    let archives: Vec<&str> =
+        recipe.repos.iter().filter(|repo| matches!(repo.kind, RepoKind::Deb { .. })).map(|repo| repo.id.as_str()).collect();
+    let archive_key = |id: &str| lock.repositories.iter().find(|repository| repository.repo == id).and_then(|r| r.signed_by.clone());
     let packages = |list: &[crate::lock::LockedPackage], packs: &[Pack]| {
         let row = |p: &crate::lock::LockedPackage, pack: &Pack| {
             // Of an unsigned repository no signature counts, even where another recipe asked for one.
@@ -73,7 +76,11 @@ pub fn write(
                 nevra: p.nevra(),
                 sha256: p.sha256,
                 source_sha256: p.source_sha256,
-                signed_by: signer.map(|signer| signer.fingerprint.clone()),
+                // The repackager's key is public: its signature proves nothing to a reader.
+                signed_by: match archives.contains(&p.repo.as_str()) {
+                    true => archive_key(&p.repo),
+                    false => signer.map(|signer| signer.fingerprint.clone()),
+                },
                 relaxed: signer.map(|signer| signer.relaxed.clone()).unwrap_or_default(),
             }
         };

@@ -15,6 +15,7 @@ mod settings;
 mod sources;
 mod stages;
 
+pub use crate::net::ProxyEnvironment;
 pub use build::{build, fetch, lock, plan};
 pub use cache_verify::{CacheReport, VerifiedEntries, verify_cache};
 pub use locking::Update;

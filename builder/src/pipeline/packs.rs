@@ -4,6 +4,7 @@ use super::{Settings, sources};
 use crate::base::{Digest, Error, Kind, Progress, Result, ResultExt, Silent};
 use crate::fetch::{self, FoundPack, Keyring, Pack, Policy, Trust, verify};
 use crate::lock::LockedPackage;
+use crate::net::{Client, is_below};
 use crate::recipe::{self, KeyFile, Recipe, Repo, RepoKind};
 use crate::repos::{PackageMeta, deb};
 use rayon::prelude::*;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 /// Brings the packages' files into the cache, each under the digest that the lockfile names. Returns them in the order of `packages`.
 pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, progress: &dyn Progress) -> Result<Vec<PathBuf>> {
     let client = settings.client()?;
+    check_hosts(recipe, packages, settings, &client)?;
     let mut files: BTreeMap<usize, PathBuf> = BTreeMap::new();
     for repo in &recipe.repos {
         let here: Vec<(usize, &LockedPackage)> = packages.iter().enumerate().filter(|(_, p)| p.repo == repo.id).collect();
@@ -23,7 +25,7 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, p
             RepoKind::Deb { .. } => {
                 let metas: Vec<PackageMeta> = here.iter().map(|(_, p)| source_meta(p)).collect();
                 // A package that is in the cache needs no mirror.
-                let mirror = || sources::archive_url(repo, settings).context(|| format!("repository {}", repo.id));
+                let mirror = || sources::repository_url(repo, settings).context(|| format!("repository {}", repo.id));
                 let converted = deb::fetch_and_convert(
                     &client,
                     &mirror,
@@ -69,6 +71,7 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, p
 /// Opens the pack of every package, importing those that have none.
 pub fn open(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, progress: &dyn Progress) -> Result<Vec<Pack>> {
     let folder = settings.cache.join("packs");
+    check_hosts(recipe, packages, settings, &settings.client()?)?;
     let keyrings = keyrings(recipe, settings)?;
     // A pack may have been imported for a recipe that trusts more than this one.
     let trusted = |locked: &LockedPackage, pack: &Pack| match keyrings.get(locked.repo.as_str()) {
@@ -142,6 +145,23 @@ fn import(
         .collect::<Result<_>>()?;
     imported.sort_by_key(|(index, _)| *index);
     Ok(imported.into_iter().map(|(_, pack)| pack).collect())
+}
+
+/// Refuses packages that a lockfile places on another host than their repository's, whether the cache has them or not.
+fn check_hosts(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, client: &Client) -> Result<()> {
+    for repo in &recipe.repos {
+        let elsewhere: Vec<&LockedPackage> = packages.iter().filter(|p| p.repo == repo.id && !is_below(&p.location)).collect();
+        // What is repackaged here has no location of its own.
+        let mut elsewhere = elsewhere.into_iter().filter(|p| !p.location.is_empty()).peekable();
+        if elsewhere.peek().is_none() {
+            continue;
+        }
+        let mirrors = sources::mirrors(repo, settings, client)?;
+        for package in elsewhere {
+            mirrors.check(&package.location).context(|| format!("package {}", package.nevra()))?;
+        }
+    }
+    Ok(())
 }
 
 /// By repository; one that is unsigned by the recipe's word has none.

@@ -1,7 +1,7 @@
 //! What the command line decides about a build, apart from the recipe.
 
 use crate::base::{Facts, Result, SourceDateEpoch};
-use crate::net::Client;
+use crate::net::{Client, ClientOptions, Limits, ProxyEnvironment};
 use crate::recipe::OutputFormat;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +28,10 @@ pub struct Settings {
     pub offline: bool,
     /// A PEM file with a certificate authority that servers may go back to, besides the machine's.
     pub ca: Option<PathBuf>,
+    /// The environment's proxies.
+    pub proxies: ProxyEnvironment,
+    /// Resolve with metadata that is older than what the lockfile was made from.
+    pub allow_older: bool,
     /// Refuse to resolve: the lockfile must be there and fit.
     pub locked: bool,
     /// The Debian mirror for `mirror = "apt"`: from `--mirror`, else from the machine's apt sources.
@@ -38,9 +42,11 @@ pub struct Settings {
 
 impl Settings {
     pub(super) fn client(&self) -> Result<Client> {
-        match &self.ca {
-            Some(ca) => Client::trusting(self.offline, ca),
-            None => Ok(Client::new(self.offline)),
-        }
+        Client::new(&ClientOptions {
+            offline: self.offline,
+            ca: self.ca.as_deref(),
+            proxies: self.proxies.clone(),
+            limits: Limits::default(),
+        })
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{Settings, packs};
 use crate::base::{Error, InputExt, Progress, Result, ResultExt, SourceDateEpoch};
-use crate::net::{Client, Mirrors};
+use crate::lock::LockedRepository;
+use crate::net::{Client, Mirrors, Url};
 use crate::recipe::{KeyFile, MetadataTrust, Recipe, Repo, RepoKind, RepoSource, Trust};
 use crate::repos::deb::{self, DebArchive, DebSource};
 use crate::repos::{RepoSnapshot, rpmmd};
@@ -11,7 +12,20 @@ use std::path::PathBuf;
 /// A repository's packages; for a Debian archive with what converts them, and its mirror's URL.
 pub(super) struct Source {
     pub snapshot: RepoSnapshot,
-    pub archive: Option<(DebArchive, String)>,
+    pub archive: Option<(DebArchive, Url)>,
+}
+
+impl Source {
+    /// The version of its metadata, for the lockfile.
+    pub fn version(&self) -> LockedRepository {
+        let snapshot = &self.snapshot;
+        match &self.archive {
+            Some((archive, _)) => {
+                LockedRepository::new(&snapshot.id, "", SourceDateEpoch(archive.release.date), Some(archive.release.signer.clone()))
+            }
+            None => LockedRepository::new(&snapshot.id, &snapshot.revision, snapshot.time, None),
+        }
+    }
 }
 
 /// All of the recipe's, in its order.
@@ -25,37 +39,40 @@ pub(super) fn load_all(recipe: &Recipe, settings: &Settings, client: &Client, pr
     Ok(sources)
 }
 
-/// The URL of a Debian archive's mirror, without a trailing slash.
-pub(super) fn archive_url(repo: &Repo, settings: &Settings) -> Result<String> {
+/// The URL of a repository, of its list of mirrors, or of a Debian archive's mirror.
+pub(super) fn repository_url(repo: &Repo, settings: &Settings) -> Result<Url> {
     match &repo.source {
-        RepoSource::Url(url) | RepoSource::Metalink(url) | RepoSource::Mirrorlist(url) => Ok(url.trim_end_matches('/').to_string()),
-        RepoSource::AptMirror => settings.mirror.as_deref().map(|m| m.trim_end_matches('/').to_string()).ok_or_else(|| {
-            Error::recipe("mirror = \"apt\", but this machine has no apt sources with a Debian mirror")
-                .hint("give the mirror's URL with --mirror, for example --mirror http://MIRROR/debian")
-        }),
+        RepoSource::Url(url) | RepoSource::Metalink(url) | RepoSource::Mirrorlist(url) => Url::parse(url),
+        RepoSource::AptMirror => {
+            let mirror = settings.mirror.as_deref().ok_or_else(|| {
+                Error::recipe("mirror = \"apt\", but this machine has no apt sources with a Debian mirror")
+                    .hint("give the mirror's URL with --mirror, for example --mirror http://MIRROR/debian")
+            })?;
+            Url::parse(mirror)
+        }
     }
 }
 
 /// Where an rpm-md repository's packages are.
 pub(super) fn mirrors(repo: &Repo, settings: &Settings, client: &Client) -> Result<Mirrors> {
-    let url = archive_url(repo, settings)?;
-    rpmmd::mirrors(client, origin(repo, &url), &metadata_cache(settings)).context(|| format!("repository {}", repo.id))
+    let found = repository_url(repo, settings).and_then(|url| rpmmd::mirrors(client, origin(repo, &url), &metadata_cache(settings)));
+    found.context(|| format!("repository {}", repo.id))
 }
 
 pub(super) fn metadata_cache(settings: &Settings) -> PathBuf {
     settings.cache.join("rpmmd")
 }
 
-fn origin<'a>(repo: &'a Repo, url: &'a str) -> rpmmd::Origin<'a> {
+fn origin<'a>(repo: &Repo, url: &'a Url) -> rpmmd::Origin<'a> {
     match &repo.source {
-        RepoSource::Metalink(url) => rpmmd::Origin::Metalink(url),
-        RepoSource::Mirrorlist(url) => rpmmd::Origin::Mirrorlist(url),
+        RepoSource::Metalink(_) => rpmmd::Origin::Metalink(url),
+        RepoSource::Mirrorlist(_) => rpmmd::Origin::Mirrorlist(url),
         RepoSource::Url(_) | RepoSource::AptMirror => rpmmd::Origin::Url(url),
     }
 }
 
 fn load(repo: &Repo, settings: &Settings, client: &Client, progress: &dyn Progress) -> Result<Source> {
-    let url = archive_url(repo, settings)?;
+    let url = repository_url(repo, settings)?;
     match &repo.kind {
         RepoKind::RpmMd => Ok(Source { snapshot: load_rpmmd(repo, &url, settings, client, progress)?, archive: None }),
         RepoKind::Deb { suite, components, arch } => {
@@ -78,7 +95,7 @@ fn load(repo: &Repo, settings: &Settings, client: &Client, progress: &dyn Progre
             let snapshot = RepoSnapshot {
                 id: repo.id.clone(),
                 priority: repo.priority,
-                mirrors: Mirrors::one(&url),
+                mirrors: Mirrors::one(url.clone()),
                 visible: repo.packages.clone(),
                 exclude: repo.exclude.clone(),
                 packages: std::mem::take(&mut archive.packages),
@@ -94,7 +111,7 @@ fn load(repo: &Repo, settings: &Settings, client: &Client, progress: &dyn Progre
     }
 }
 
-fn load_rpmmd(repo: &Repo, url: &str, settings: &Settings, client: &Client, progress: &dyn Progress) -> Result<RepoSnapshot> {
+fn load_rpmmd(repo: &Repo, url: &Url, settings: &Settings, client: &Client, progress: &dyn Progress) -> Result<RepoSnapshot> {
     let keyring = match (&repo.trust, repo.metadata) {
         (Trust::Keys(files), MetadataTrust::Signed) => Some(packs::keyring(repo, files, settings)?),
         _ => None,

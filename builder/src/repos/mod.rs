@@ -1,5 +1,6 @@
 //! Repositories: their metadata, verified, as packages that the solver can read.
 
+mod cached;
 pub mod deb;
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -5,7 +5,7 @@ use crate::rpm_file::compress;
 use crate::{Answer, Subject, fuzz, scratch};
 use atomic_image::base::{Digest, Error, Silent};
 use atomic_image::formats::rpmmd;
-use atomic_image::net::Client;
+use atomic_image::net::{Client, ClientOptions, Url};
 use atomic_image::repos::rpmmd as repository;
 use std::path::Path;
 
@@ -231,8 +231,8 @@ impl Files {
 /// Loads the repository in `folder` with its groups and file lists, and judges where its packages are said to be.
 pub fn load(folder: &Path) -> Answer {
     let cache = folder.join("cache");
-    let client = Client::new(false);
-    let url = format!("file://{}/repo", folder.display());
+    let client = Client::new(&ClientOptions::default()).unwrap();
+    let url = Url::parse(&folder.join("repo").display().to_string()).unwrap();
     let source = repository::Source {
         id: "r",
         origin: repository::Origin::Url(&url),

@@ -9,8 +9,9 @@ pub use dump::{PathRow, dump};
 pub use show::{DependencyRow, DigestRow, PackageReport, ScriptletRow, SignatureRow, show};
 
 use crate::base::{Digest, Result, ResultExt};
-use crate::fetch::{self, Keyring, Signer};
+use crate::fetch::{self, Keyring};
 use crate::formats::rpm::read_contents;
+use crate::recipe::Weakness;
 use serde::Serialize;
 use std::path::Path;
 
@@ -20,9 +21,18 @@ pub struct VerifiedReport {
     pub nevra: String,
     /// Of the file.
     pub sha256: Digest,
-    pub signer: Signer,
+    pub signer: ReportedSigner,
     /// Whose contents were read and have the digests that the signed header gives.
     pub files: usize,
+}
+
+/// Who signed, and what had to be relaxed to accept it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReportedSigner {
+    /// Of the key or subkey, in hex.
+    pub fingerprint: String,
+    /// Sorted.
+    pub relaxed: Vec<Weakness>,
 }
 
 /// Signature first, then every digest of every file in the payload.
@@ -32,7 +42,10 @@ pub fn verify(path: &Path, keys: &Keyring) -> Result<VerifiedReport> {
     Ok(VerifiedReport {
         nevra: verified.package().metadata.nevra.to_string(),
         sha256: *verified.digest(),
-        signer: verified.signer().cloned().unwrap_or_else(|| Signer { fingerprint: String::new(), relaxed: Vec::new() }),
+        signer: ReportedSigner {
+            fingerprint: verified.signer().map_or_else(String::new, |signer| signer.fingerprint.clone()),
+            relaxed: verified.signer().map_or_else(Vec::new, |signer| signer.relaxed.clone()),
+        },
         files: contents.iter().flatten().count(),
     })
 }

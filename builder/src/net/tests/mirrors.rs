@@ -22,7 +22,7 @@ fn the_next_mirror_is_asked_and_stays_the_first() {
         server.url("m")
     };
     let bases = [closed, gone.url("m"), busy.url("m/"), evil.url("m"), short.url("m"), good.url("m"), good.url("m/")];
-    let mirrors = Mirrors::new(bases.iter().map(String::as_str)).unwrap();
+    let mirrors = Mirrors::new(bases.iter().map(|base| Url::parse(base).unwrap())).unwrap();
     assert_eq!(download(&mirrors, &client(), "a").unwrap(), b"good");
     assert_eq!(download(&mirrors.clone(), &client(), "b").unwrap(), b"good");
     let paths: Vec<String> = good.seen.lock().unwrap().iter().map(|(path, _)| path.clone()).collect();
@@ -34,12 +34,12 @@ fn the_next_mirror_is_asked_and_stays_the_first() {
 #[test]
 fn when_all_fail_the_first_fault_is_told_with_their_number() {
     let gone = Server::start(|_, _, _| status("404 Not Found"));
-    let mirrors = Mirrors::new([gone.url("first").as_str(), gone.url("second").as_str()]).unwrap();
+    let mirrors = Mirrors::new([gone.at("first"), gone.at("second")]).unwrap();
     let error = download(&mirrors, &client(), "a").unwrap_err();
     assert_eq!(error.kind(), Kind::Network);
     let text = error.to_string();
     assert!(text.contains("each of 2 mirrors failed") && text.contains("first/a") && text.contains("404"), "{text}");
-    let offline = download(&mirrors, &Client::new(true), "a").unwrap_err().to_string();
+    let offline = download(&mirrors, &quick(true), "a").unwrap_err().to_string();
     assert!(offline.contains("this run is offline") && !offline.contains("mirrors failed"), "{offline}");
     assert!(Mirrors::new([]).is_none());
 }

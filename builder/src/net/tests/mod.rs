@@ -1,6 +1,6 @@
 //! A loopback server that misbehaves on purpose.
 
-use super::Client;
+use super::{Client, ClientOptions, Limits, Url};
 use crate::base::{Digest, Kind, Progress, Silent};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,8 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+mod exchange;
 mod https;
+mod limits;
 mod mirrors;
+mod proxies;
 
 /// Paths asked for, with the start of the range.
 pub(crate) type Seen = Arc<Mutex<Vec<(String, Option<u64>)>>>;
@@ -20,6 +23,8 @@ pub(crate) struct Server {
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
     pub(crate) seen: Seen,
+    /// Each request's line and headers.
+    heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -35,24 +40,34 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let seen: Seen = Arc::default();
-        let (stopped, log) = (stop.clone(), seen.clone());
+        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (stopped, log, all) = (stop.clone(), seen.clone(), heads.clone());
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::SeqCst) {
                     return;
                 }
                 let Some(mut stream) = stream.ok().and_then(&wrap) else { continue };
-                let Some((path, range)) = request(&mut stream) else { continue };
+                let Some((path, range, head)) = request(&mut stream) else { continue };
+                all.lock().unwrap().push(head);
                 let number = log.lock().unwrap().len();
                 log.lock().unwrap().push((path.clone(), range));
                 stream.write_all(&answer(number, &path, range)).and_then(|()| stream.flush()).ok();
             }
         });
-        Server { address, stop, thread: Some(thread), seen }
+        Server { address, stop, thread: Some(thread), seen, heads }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
+    }
+
+    pub(crate) fn at(&self, path: &str) -> Url {
+        Url::parse(&self.url(path)).unwrap()
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
     }
 }
 
@@ -67,20 +82,25 @@ impl Drop for Server {
 trait Connection: Read + Write {}
 impl<T: Read + Write> Connection for T {}
 
-fn request(stream: &mut dyn Connection) -> Option<(String, Option<u64>)> {
+fn request(stream: &mut dyn Connection) -> Option<(String, Option<u64>, String)> {
     let mut lines = BufReader::new(stream).lines();
-    let path = lines.next()?.ok()?.split(' ').nth(1)?.trim_start_matches('/').to_owned();
+    let line = lines.next()?.ok()?;
+    let path = line.split(' ').nth(1)?.trim_start_matches('/').to_owned();
+    let mut head = format!("{line}\n");
     let mut range = None;
     for line in lines {
-        let line = line.ok()?.to_ascii_lowercase();
+        let line = line.ok()?;
         if line.is_empty() {
             break;
         }
+        head.push_str(&line);
+        head.push('\n');
+        let line = line.to_ascii_lowercase();
         if let Some(value) = line.strip_prefix("range: bytes=") {
             range = value.trim_end_matches('-').parse().ok();
         }
     }
-    Some((path, range))
+    Some((path, range, head))
 }
 
 /// A whole answer, or the part of `body` from `range` on.
@@ -101,8 +121,21 @@ pub(crate) fn status(line: &str) -> Vec<u8> {
     format!("HTTP/1.1 {line}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").into_bytes()
 }
 
+/// With the limits of `change`, and pauses of a millisecond.
+fn client_with(change: impl FnOnce(&mut ClientOptions<'_>)) -> Client {
+    let limits = Limits { backoff: Duration::from_millis(1), ..Limits::default() };
+    let mut options = ClientOptions { limits, ..ClientOptions::default() };
+    change(&mut options);
+    Client::new(&options).unwrap()
+}
+
+/// Does not wait between tries.
+pub(crate) fn quick(offline: bool) -> Client {
+    client_with(|options| options.offline = offline)
+}
+
 fn client() -> Client {
-    Client::with_backoff(false, Duration::from_millis(1))
+    quick(false)
 }
 
 fn body() -> Vec<u8> {
@@ -133,7 +166,7 @@ fn a_connection_that_breaks_is_resumed_where_it_broke() {
     });
     let folder = tempfile::tempdir().unwrap();
     let (to, counted) = (folder.path().join("a/file"), Counted::default());
-    client().download(&server.url("file"), &to, whole.len() as u64, &Digest::of(&whole), &counted).unwrap();
+    client().download(&server.at("file"), &to, whole.len() as u64, &Digest::of(&whole), &counted).unwrap();
     assert_eq!(std::fs::read(&to).unwrap(), whole);
     assert_eq!(counted.0.load(Ordering::SeqCst), whole.len() as u64);
     let seen = server.seen.lock().unwrap().clone();
@@ -151,7 +184,7 @@ fn a_part_of_an_older_file_is_thrown_away() {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("file");
         std::fs::write(folder.path().join("file.part"), b"of another version").unwrap();
-        client().download(&server.url("file"), &to, whole.len() as u64, &Digest::of(&whole), &Silent).unwrap();
+        client().download(&server.at("file"), &to, whole.len() as u64, &Digest::of(&whole), &Silent).unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), whole);
     }
 }
@@ -161,7 +194,7 @@ fn a_file_with_another_digest_never_gets_its_name() {
     let server = Server::start(|_, _, range| ok(b"evil", range));
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().join("file");
-    let error = client().download(&server.url("file"), &to, 4, &Digest::of(b"good"), &Silent).unwrap_err();
+    let error = client().download(&server.at("file"), &to, 4, &Digest::of(b"good"), &Silent).unwrap_err();
     assert_eq!(error.kind(), Kind::Integrity);
     for part in [Digest::of(b"good").to_string(), Digest::of(b"evil").to_string()] {
         assert!(error.to_string().contains(&part), "{error}");
@@ -178,12 +211,12 @@ fn more_bytes_than_allowed_are_not_read() {
     });
     let folder = tempfile::tempdir().unwrap();
     for path in ["announced", "silent"] {
-        let error = client().get(&server.url(path), 4999).unwrap_err();
+        let error = client().get(&server.at(path), 4999).unwrap_err();
         assert_eq!(error.kind(), Kind::Integrity, "{error}");
         assert!(error.to_string().contains("4999"), "{error}");
-        assert_eq!(client().get(&server.url(path), 5000).unwrap().len(), 5000);
+        assert_eq!(client().get(&server.at(path), 5000).unwrap().len(), 5000);
         let to = folder.path().join(path);
-        let error = client().download(&server.url(path), &to, 4999, &Digest::of(b""), &Silent).unwrap_err();
+        let error = client().download(&server.at(path), &to, 4999, &Digest::of(b""), &Silent).unwrap_err();
         assert_eq!(error.kind(), Kind::Integrity, "{error}");
         assert!(!to.exists());
     }
@@ -196,9 +229,9 @@ fn a_busy_server_is_asked_again_and_a_missing_file_is_not() {
         "busy" => ok(b"here", None),
         _ => status("404 Not Found"),
     });
-    assert_eq!(client().get(&server.url("busy"), 10).unwrap(), b"here");
+    assert_eq!(client().get(&server.at("busy"), 10).unwrap(), b"here");
     assert_eq!(server.seen.lock().unwrap().len(), 3);
-    let error = client().get(&server.url("gone"), 10).unwrap_err();
+    let error = client().get(&server.at("gone"), 10).unwrap_err();
     assert_eq!((error.kind(), server.seen.lock().unwrap().len()), (Kind::Network, 4));
     assert!(error.to_string().contains("404") && error.hint_text().is_some(), "{error}");
 }
@@ -206,25 +239,16 @@ fn a_busy_server_is_asked_again_and_a_missing_file_is_not() {
 #[test]
 fn offline_opens_no_connection_but_reads_files() {
     let server = Server::start(|_, _, _| ok(b"x", None));
-    let offline = Client::new(true);
-    let error = offline.get(&server.url("x"), 10).unwrap_err();
+    let offline = quick(true);
+    let error = offline.get(&server.at("x"), 10).unwrap_err();
     assert_eq!(error.kind(), Kind::Network);
     assert!(error.hint_text().is_some());
     assert!(server.seen.lock().unwrap().is_empty());
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a b"), b"local").unwrap();
-    let url = format!("file://{}/a%20b", folder.path().display());
+    let url = Url::parse(&format!("file://{}/a%20b", folder.path().display())).unwrap();
     assert_eq!(offline.get(&url, 10).unwrap(), b"local");
     let to = folder.path().join("copy");
     offline.download(&url, &to, 5, &Digest::of(b"local"), &Silent).unwrap();
     assert_eq!(std::fs::read(to).unwrap(), b"local");
-}
-
-#[test]
-fn a_password_in_a_url_is_never_shown() {
-    for (url, expected) in
-        [("https://user:secret@host/a@b", "https://host/a@b"), ("http://host/x@y", "http://host/x@y"), ("file:///a@b", "file:///a@b")]
-    {
-        assert_eq!(super::shown(url), expected);
-    }
 }

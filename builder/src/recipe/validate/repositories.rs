@@ -86,16 +86,20 @@ fn source(row: &mut Reader<'_>, deb: Option<bool>) -> Option<RepoSource> {
 
 /// An http, https or file URL; a path is relative to the file that has it.
 fn address(row: &Reader<'_>, key: &str, text: &At<String>) -> Option<String> {
-    let value = if key == "url" { text.value.trim_end_matches('/') } else { text.value.as_str() };
+    let value = if key == "url" && !text.value.contains('?') { text.value.trim_end_matches('/') } else { text.value.as_str() };
     if ["http://", "https://", "file:///"].iter().any(|scheme| value.starts_with(scheme)) {
         return Some(value.to_owned());
     }
     if value.contains("://") {
-        row.faults.add(&text.at, format!("`{key}` must start with http://, https:// or file:///, found {:?}", text.value), None);
+        // The rest may hold a password.
+        let scheme = value.split("://").next().unwrap_or(value);
+        row.faults.add(&text.at, format!("`{key}` must start with http://, https:// or file:///, found \"{scheme}://\""), None);
         return None;
     }
     let local = absolute(&text.at.file).parent().unwrap_or(Path::new("/")).join(value);
-    Some(format!("file://{}", local.display()))
+    // A path is no URL: what would mean something in one is escaped.
+    let escaped = local.display().to_string().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    Some(format!("file://{escaped}"))
 }
 
 /// By default a signature, or the digest of a metalink where there is one: its publishers sign packages only.

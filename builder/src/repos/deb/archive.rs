@@ -2,8 +2,9 @@
 
 use crate::base::{AtomicFile, Digest, Error, Result, ResultExt, Silent, SourceDateEpoch};
 use crate::formats::deb::control::Stanza;
-use crate::net::Client;
+use crate::net::{Client, Url};
 use crate::repos::PackageMeta;
+use crate::repos::cached;
 use std::path::Path;
 
 use super::in_release::Release;
@@ -11,12 +12,14 @@ use super::packages::Packages;
 
 /// Bytes of an InRelease; Debian's are 150 to 300 KB.
 const MAX_RELEASE: u64 = 8 << 20;
+/// Bytes of a compressed index; that of Debian's main is 10 MB.
+const MAX_INDEX: u64 = 512 << 20;
 
 /// What the recipe and the machine say about one archive.
 #[derive(Debug, Clone)]
 pub struct DebSource<'a> {
-    /// URL above `dists/`, with or without a final slash.
-    pub mirror: &'a str,
+    /// URL above `dists/`.
+    pub mirror: &'a Url,
     pub suite: &'a str,
     /// For example `main`.
     pub components: &'a [String],
@@ -60,9 +63,13 @@ impl DebArchive {
 /// Brings and verifies InRelease and the `Packages` of every component. `cache` is this machine's cache folder.
 pub fn load(client: &Client, cache: &Path, source: &DebSource<'_>) -> Result<DebArchive> {
     let folder = cache.join("deb");
-    let dists = format!("{}/dists/{}", source.mirror.trim_end_matches('/'), source.suite);
-    let bytes = in_release(client, &folder, &dists, source.pinned)?;
-    let release = Release::verify(&bytes, source.keys, source.now, source.allow_expired).context(|| format!("suite {}", source.suite))?;
+    let dists = source.mirror.below(&format!("dists/{}", source.suite))?;
+    let latest = folder.join(format!("{}.latest.InRelease", Digest::of(dists.canonical().as_bytes())));
+    let bytes = in_release(client, &folder, &dists, &latest, source.pinned)?;
+    let release = Release::verify(&bytes, source.keys, source.now, source.allow_expired).context(|| {
+        let cached = if client.is_offline() { format!(", {}", latest.display()) } else { String::new() };
+        format!("suite {}{cached}", source.suite)
+    })?;
     if release.suite != source.suite && release.codename != source.suite {
         return Err(Error::integrity(format!(
             "expected the suite {:?}, found an InRelease of {:?} ({:?})",
@@ -70,6 +77,9 @@ pub fn load(client: &Client, cache: &Path, source: &DebSource<'_>) -> Result<Deb
         )));
     }
     AtomicFile::write(&folder.join(format!("{}.InRelease", release.digest)), &bytes)?;
+    if source.pinned.is_none() {
+        AtomicFile::write(&latest, &bytes)?;
+    }
     let mut archive = DebArchive { release, packages: Vec::new(), indexes: Vec::new() };
     for component in source.components {
         let stem = format!("{component}/binary-{}", source.arch);
@@ -79,12 +89,18 @@ pub fn load(client: &Client, cache: &Path, source: &DebSource<'_>) -> Result<Deb
                 .hint("check `components` and `arch` of the [[repo]]")
         })?;
         let path = folder.join(format!("{digest}.Packages.xz"));
-        // By digest first: the plain name changes under a reader's feet while a mirror is updated.
-        let by_hash = format!("{dists}/{stem}/by-hash/SHA256/{digest}");
-        if client.download(&by_hash, &path, size, &digest, &Silent).is_err() {
-            client.download(&format!("{dists}/{name}"), &path, size, &digest, &Silent)?;
+        if size > MAX_INDEX {
+            return Err(Error::integrity(format!("{name}: expected at most {MAX_INDEX} bytes, found {size}")));
         }
-        let compressed = std::fs::read(&path).context(|| format!("read {}", path.display()))?;
+        let held = cached::examine(&path, Some(size), &digest)?;
+        if held != cached::Cached::Intact {
+            // By digest first: the plain name changes under a reader's feet while a mirror is updated.
+            let by_hash = dists.below(&format!("{stem}/by-hash/SHA256/{digest}"))?;
+            if client.download(&by_hash, &path, size, &digest, &Silent).is_err() {
+                held.explain(&path, client.download(&dists.below(&name)?, &path, size, &digest, &Silent))?;
+            }
+        }
+        let compressed = cached::read(&path, size)?;
         if Digest::of(&compressed) != digest {
             return Err(Error::integrity(format!("{}: expected sha256 {digest}, found {}", path.display(), Digest::of(&compressed))));
         }
@@ -96,14 +112,17 @@ pub fn load(client: &Client, cache: &Path, source: &DebSource<'_>) -> Result<Deb
     Ok(archive)
 }
 
-fn in_release(client: &Client, folder: &Path, dists: &str, pinned: Option<Digest>) -> Result<Vec<u8>> {
-    if let Some(digest) = pinned
-        && let Ok(bytes) = std::fs::read(folder.join(format!("{digest}.InRelease")))
-        && Digest::of(&bytes) == digest
-    {
-        return Ok(bytes);
+/// The InRelease that is pinned, or the mirror's; offline, the latest that was good. Whoever asks verifies it.
+fn in_release(client: &Client, folder: &Path, dists: &Url, latest: &Path, pinned: Option<Digest>) -> Result<Vec<u8>> {
+    if let Some(digest) = pinned {
+        let path = folder.join(format!("{digest}.InRelease"));
+        if cached::examine(&path, None, &digest)? == cached::Cached::Intact {
+            return cached::read(&path, MAX_RELEASE);
+        }
+    } else if client.is_offline() && !dists.is_file() && latest.exists() {
+        return cached::read(latest, MAX_RELEASE);
     }
-    let bytes = client.get(&format!("{dists}/InRelease"), MAX_RELEASE)?;
+    let bytes = client.get(&dists.below("InRelease")?, MAX_RELEASE)?;
     match pinned {
         Some(digest) if Digest::of(&bytes) != digest => {
             Err(Error::integrity(format!("InRelease: expected sha256 {digest}, found {}", Digest::of(&bytes)))
@@ -112,3 +131,7 @@ fn in_release(client: &Client, folder: &Path, dists: &str, pinned: Option<Digest
         _ => Ok(bytes),
     }
 }
+
+#[cfg(test)]
+#[path = "archive_tests.rs"]
+mod tests;

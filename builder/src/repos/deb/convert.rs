@@ -3,7 +3,7 @@
 use crate::base::{AtomicFile, Digest, Entry, Error, Facts, Hasher, Progress, Result, ResultExt, Silent, question, set_aside};
 use crate::formats::deb::Deb;
 use crate::formats::deb::control::Stanza;
-use crate::net::Client;
+use crate::net::{Client, Url};
 use crate::repos::PackageMeta;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ fn file_digest(path: &Path) -> Result<Option<Digest>> {
 /// `progress` of packages.
 pub fn fetch_and_convert(
     client: &Client,
-    mirror: &(dyn Fn() -> Result<String> + Sync),
+    mirror: &(dyn Fn() -> Result<Url> + Sync),
     packages: &[&PackageMeta],
     cache: &Path,
     facts: &Facts,
@@ -105,7 +105,7 @@ pub fn fetch_and_convert(
                 Some(found) => found,
                 None => {
                     let deb = cache.join("debs").join(format!("{digest}.deb"));
-                    let url = format!("{}/{}", mirror()?.trim_end_matches('/'), package.location);
+                    let url = mirror()?.below(&package.location)?;
                     let download =
                         || client.download(&url, &deb, package.size, &digest, &Silent).context(|| format!("package {}", package.nevra()));
                     download()?;

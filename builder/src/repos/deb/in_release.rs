@@ -260,4 +260,4 @@ fn parse_date(text: &str) -> Option<u32> {
 
 #[cfg(test)]
 #[path = "in_release_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// 2026-01-01, inside the lifetime of every key of these tests.
-const NOW: SourceDateEpoch = SourceDateEpoch(1_767_225_600);
+pub(crate) const NOW: SourceDateEpoch = SourceDateEpoch(1_767_225_600);
 
 fn body(extra: &str) -> String {
     format!(
@@ -13,7 +13,7 @@ fn body(extra: &str) -> String {
 }
 
 /// A fresh key's armored certificate and a clearsigned text, made by gpg; `None` if there is no gpg here.
-fn signed(home: &Path, text: &str, key: &str, hash: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn signed(home: &Path, text: &str, key: &str, hash: &str) -> Option<(Vec<u8>, Vec<u8>)> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(home, std::fs::Permissions::from_mode(0o700)).unwrap();
     let gpg = |args: &[&str]| {

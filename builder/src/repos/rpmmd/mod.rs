@@ -10,7 +10,8 @@ pub use root::mirrors;
 
 use crate::base::{AtomicFile, Digest, Error, Progress, Result, ResultExt, SourceDateEpoch};
 use crate::formats::rpmmd::{self, Data, Modules};
-use crate::net::{Client, Mirrors, shown};
+use crate::net::{Client, Mirrors, Url, is_below};
+use crate::repos::cached;
 use crate::repos::{MetadataFile, RepoSnapshot};
 use package::package_meta;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,11 +45,11 @@ pub struct Source<'a> {
 #[derive(Debug, Clone, Copy)]
 pub enum Origin<'a> {
     /// The repository.
-    Url(&'a str),
+    Url(&'a Url),
     /// Mirrors, and the digest of repomd.xml.
-    Metalink(&'a str),
+    Metalink(&'a Url),
     /// A text with one mirror's URL a line.
-    Mirrorlist(&'a str),
+    Mirrorlist(&'a Url),
 }
 
 /// Checks a detached, armored signature (second) over the bytes (first).
@@ -60,18 +61,15 @@ pub enum Trust<'a> {
     Signed(&'a SignatureCheck<'a>),
 }
 
-/// Brings the metadata into `cache` (or takes it from there) and reads it.
+/// Brings the metadata into `cache` (or takes it from there) and reads it. The caller knows the repository's name and says it in errors.
 pub fn load(client: &Client, source: &Source<'_>, cache: &Path, progress: &dyn Progress) -> Result<RepoSnapshot> {
-    let doing = || format!("repository {}", source.id);
-    let (root, mirrors) = root::load(client, source, cache).context(doing)?;
-    let repomd = rpmmd::parse_repomd(&root).context(doing)?;
-    let primary = repomd.find("primary").ok_or_else(|| Error::integrity("repomd.xml: expected a primary, found none")).context(doing)?;
-    let file = metadata_file(primary).context(doing)?;
-    let path = bring(client, &mirrors, &file, cache, progress).context(doing)?;
-    let mut packages = Vec::new();
-    let parsed = rpmmd::read_primary_with(|| open(&path, primary.open_size, PLAIN_FACTOR), package_meta);
-    keep_only_good(&path, &file.digest, parsed.map(|found| packages = found)).context(doing)?;
-    let modules = modules(client, &repomd, &mirrors, cache, progress).context(doing)?;
+    let (root, mirrors) = root::load(client, source, cache)?;
+    let repomd = rpmmd::parse_repomd(&root)?;
+    let primary = repomd.find("primary").ok_or_else(|| Error::integrity("repomd.xml: expected a primary, found none"))?;
+    let file = metadata_file(primary)?;
+    let path = bring(client, &mirrors, &file, cache, progress)?;
+    let packages = rpmmd::read_primary_with(|| open(&path, primary.open_size, PLAIN_FACTOR), package_meta)?;
+    let modules = modules(client, &repomd, &mirrors, cache, progress)?;
     Ok(RepoSnapshot {
         id: source.id.to_owned(),
         priority: source.priority,
@@ -81,8 +79,8 @@ pub fn load(client: &Client, source: &Source<'_>, cache: &Path, progress: &dyn P
         revision: repomd.revision.clone(),
         time: SourceDateEpoch(repomd.data.iter().map(|d| d.timestamp).max().unwrap_or(0)),
         digest: Digest::of(&root),
-        filelists: repomd.find("filelists").map(metadata_file).transpose().context(doing)?,
-        comps: comps(&repomd).map(metadata_file).transpose().context(doing)?,
+        filelists: repomd.find("filelists").map(metadata_file).transpose()?,
+        comps: comps(&repomd).map(metadata_file).transpose()?,
         modules,
         mirrors,
     })
@@ -99,13 +97,9 @@ fn modules(client: &Client, repomd: &rpmmd::Repomd, mirrors: &Mirrors, cache: &P
     let file = metadata_file(data)?;
     let path = bring(client, mirrors, &file, cache, progress)?;
     let mut text = String::new();
-    let parsed = open(&path, Some(SMALL_LIMIT), PLAIN_FACTOR)?
-        .read_to_string(&mut text)
-        .map_err(|e| Error::integrity("modules.yaml").source(e))
-        .and_then(|_| rpmmd::parse_modules(&text));
-    let mut modules = Modules::default();
-    keep_only_good(&path, &file.digest, parsed.map(|found| modules = found))?;
-    Ok(modules)
+    let read = open(&path, Some(SMALL_LIMIT), PLAIN_FACTOR)?.read_to_string(&mut text);
+    read.map_err(|e| Error::integrity("modules.yaml").source(e))?;
+    rpmmd::parse_modules(&text)
 }
 
 /// The package groups of a repository; none if it has no comps.
@@ -114,10 +108,7 @@ pub fn groups(client: &Client, snapshot: &RepoSnapshot, cache: &Path, progress: 
     let doing = || format!("repository {}", snapshot.id);
     let path = bring(client, &snapshot.mirrors, file, cache, progress).context(doing)?;
     let plain = open(&path, Some(SMALL_LIMIT), PLAIN_FACTOR).context(doing)?;
-    let mut comps = rpmmd::Comps::default();
-    let parsed = rpmmd::read_comps(plain).map(|found| comps = found);
-    keep_only_good(&path, &file.digest, parsed).context(doing)?;
-    Ok(comps)
+    rpmmd::read_comps(plain).context(doing)
 }
 
 /// Adds those of `wanted` to the packages' files that the complete lists have: primary only knows the likely ones.
@@ -135,47 +126,51 @@ pub fn add_files(
         snapshot.packages.iter().enumerate().filter_map(|(i, p)| Some((p.digest?.to_string(), i))).collect();
     let plain = open(&path, None, STREAMED_FACTOR).context(|| &doing)?;
     let packages = &mut snapshot.packages;
-    let parsed = rpmmd::read_filelists(plain, |id, file| {
+    rpmmd::read_filelists(plain, |id, file| {
         if wanted.contains(file)
             && let Some(package) = by_digest.get(id).and_then(|i| packages.get_mut(*i))
             && !package.files.iter().any(|f| f == file)
         {
             package.files.push(file.to_owned());
         }
-    });
-    keep_only_good(&path, &file.digest, parsed).context(|| &doing)
+    })
+    .context(|| &doing)
 }
 
 fn metadata_file(data: &Data) -> Result<MetadataFile> {
     let what = format!("{} of repomd.xml", data.kind);
     let digest = data.checksum.sha256(&what)?;
-    let location = contained(&data.location).ok_or_else(|| outside(&what, &data.location))?;
+    let location = Some(data.location.clone()).filter(|location| is_below(location)).ok_or_else(|| outside(&what, &data.location))?;
     Ok(MetadataFile { location, size: data.size, digest })
 }
 
-/// The file in the cache, under its digest, which was checked when it came.
+/// The file in the cache, under its digest, which is checked each time: what the cache holds is no better than what comes from a mirror.
 fn bring(client: &Client, mirrors: &Mirrors, file: &MetadataFile, cache: &Path, progress: &dyn Progress) -> Result<PathBuf> {
     let path = cache.join("metadata").join(file.digest.to_string());
-    if path.exists() {
-        return Ok(path);
+    let cached = cached::examine(&path, file.size, &file.digest)?;
+    if cached != cached::Cached::Intact {
+        cached.explain(&path, fetch(client, mirrors, file, &path, progress))?;
     }
+    Ok(path)
+}
+
+fn fetch(client: &Client, mirrors: &Mirrors, file: &MetadataFile, path: &Path, progress: &dyn Progress) -> Result<()> {
     match file.size {
         Some(size) if size > METADATA_LIMIT => {
-            return Err(Error::integrity(format!("{}: expected at most {METADATA_LIMIT} bytes, found {size}", file.location)));
+            Err(Error::integrity(format!("{}: expected at most {METADATA_LIMIT} bytes, found {size}", file.location)))
         }
-        Some(size) => mirrors.download(client, &file.location, &path, size, &file.digest, progress)?,
+        Some(size) => mirrors.download(client, &file.location, path, size, &file.digest, progress),
         None => {
             let bytes = mirrors.get(client, &file.location, METADATA_LIMIT, |url, bytes| {
                 let found = Digest::of(bytes);
                 if found == file.digest {
                     return Ok(());
                 }
-                Err(Error::integrity(format!("{}: expected sha256 {}, found {found}", shown(url), file.digest)))
+                Err(Error::integrity(format!("{url}: expected sha256 {}, found {found}", file.digest)))
             })?;
-            AtomicFile::write(&path, &bytes)?;
+            AtomicFile::write(path, &bytes)
         }
     }
-    Ok(path)
 }
 
 fn open(path: &Path, plain: Option<u64>, factor: u64) -> Result<Box<dyn BufRead>> {
@@ -185,35 +180,22 @@ fn open(path: &Path, plain: Option<u64>, factor: u64) -> Result<Box<dyn BufRead>
     rpmmd::decompress(BufReader::with_capacity(128 * 1024, file), plain.unwrap_or(PLAIN_LIMIT).min(PLAIN_LIMIT).min(most)).context(doing)
 }
 
-/// A cache file that cannot be read although it was right when it came was damaged since: it goes, so that the next run brings it again.
-fn keep_only_good(path: &Path, expected: &Digest, parsed: Result<()>) -> Result<()> {
-    let Err(error) = parsed else { return Ok(()) };
-    let mut hasher = crate::base::Hasher::new();
-    let hashed = File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut hasher));
-    if hashed.is_ok() && hasher.finish() != *expected {
-        std::fs::remove_file(path).ok();
-        return Err(error.hint("the cached copy was damaged and is removed: run again"));
-    }
-    Err(error)
-}
-
-/// The path if it stays below the repository's URL.
-fn contained(location: &str) -> Option<String> {
-    let inside = !location.is_empty() && !location.starts_with('/') && !location.contains("://");
-    (inside && location.split('/').all(|part| part != "..")).then(|| location.to_owned())
-}
-
-/// A package's place: below the repository's URL, or below another one that the metadata names as its base.
+/// A package's place: below the repository's URL, or a whole URL where the metadata names one as its base. Whether that is on the repository's
+/// own host is checked when the package is chosen.
 fn place(base: &str, location: &str) -> Option<String> {
-    let location = contained(location)?;
+    let location = Some(location).filter(|location| is_below(location))?;
     let base = base.trim_end_matches('/');
-    match base.split_once("://") {
-        Some((scheme, rest)) => {
-            let good = ["http", "https", "file"].contains(&scheme) && rest.split('/').all(|part| part != "..");
-            good.then(|| format!("{base}/{location}"))
-        }
-        None if base.is_empty() => Some(location),
-        None => contained(&format!("{base}/{location}")),
+    if base.is_empty() {
+        return Some(location.to_owned());
+    }
+    if !base.contains("://") {
+        let joined = format!("{base}/{location}");
+        return is_below(&joined).then_some(joined);
+    }
+    let leads_out = base.split('/').any(|part| part == "..");
+    match Url::parse(base).and_then(|base| base.below(location)) {
+        Ok(url) if !leads_out => Some(url.text().to_owned()),
+        _ => None,
     }
 }
 

@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::base::{Kind, Silent};
-use crate::net::tests::{Server, ok, status};
+use crate::net::tests::{Server, ok, quick, status};
 use crate::repos::fixture::fixture;
 
 fn load_fixture(path: &str, cache: &Path) -> Option<RepoSnapshot> {
-    let url = format!("file://{}", fixture(path)?.display());
+    let url = Url::parse(&fixture(path)?.display().to_string()).unwrap();
     let source = Source { id: "fixture", origin: Origin::Url(&url), priority: 99, visible: &[], exclude: &[], trust: Trust::Unsigned };
-    Some(load(&Client::new(true), &source, cache, &Silent).unwrap())
+    Some(load(&quick(true), &source, cache, &Silent).unwrap())
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn complete_file_lists_add_the_paths_that_primary_leaves_out() {
     let path = "/usr/lib/systemd/system/ModemManager.service".to_owned();
     let holders = |s: &RepoSnapshot| s.packages.iter().filter(|p| p.files.contains(&path)).map(|p| p.name.clone()).collect::<Vec<_>>();
     assert!(holders(&snapshot).is_empty());
-    add_files(&Client::new(true), &mut snapshot, &BTreeSet::from([path.clone()]), cache.path(), &Silent).unwrap();
+    add_files(&quick(true), &mut snapshot, &BTreeSet::from([path.clone()]), cache.path(), &Silent).unwrap();
     assert_eq!(holders(&snapshot), ["ModemManager"]);
 }
 
@@ -51,11 +51,11 @@ fn metadata_that_is_not_what_repomd_names_is_refused() {
         }
         std::fs::write(folder.path().join("repodata").join(entry.file_name()), bytes).unwrap();
     }
-    let url = format!("file://{}", folder.path().display());
+    let url = Url::parse(&folder.path().display().to_string()).unwrap();
     let refused: &SignatureCheck = &|_, _| Err(Error::integrity("not by a key of the recipe"));
     for (trust, expected) in [(Trust::Unsigned, "expected sha256 f406"), (Trust::Signed(refused), "not by a key of the recipe")] {
         let source = Source { id: "x", origin: Origin::Url(&url), priority: 99, visible: &[], exclude: &[], trust };
-        let error = load(&Client::new(false), &source, &folder.path().join("cache"), &Silent).unwrap_err();
+        let error = load(&quick(false), &source, &folder.path().join("cache"), &Silent).unwrap_err();
         assert_eq!(error.kind(), Kind::Integrity);
         assert!(error.to_string().contains(expected), "{error}");
     }
@@ -64,7 +64,7 @@ fn metadata_that_is_not_what_repomd_names_is_refused() {
 #[test]
 fn a_location_outside_of_the_repository_is_refused() {
     for (location, inside) in [("Packages/a.rpm", true), ("../a.rpm", false), ("/etc/passwd", false), ("a/../../b", false), ("", false)] {
-        assert_eq!(contained(location).is_some(), inside, "{location}");
+        assert_eq!(is_below(location), inside, "{location}");
     }
     for (base, location, expected) in [
         ("", "a.rpm", Some("a.rpm")),
@@ -75,6 +75,7 @@ fn a_location_outside_of_the_repository_is_refused() {
         ("https://x/../y", "a.rpm", None),
         ("https://x/y", "../a.rpm", None),
         ("gopher://x", "a.rpm", None),
+        ("https://x/y z", "a+b.rpm", Some("https://x/y%20z/a%2Bb.rpm")),
     ] {
         assert_eq!(place(base, location).as_deref(), expected, "{base} {location}");
     }
@@ -135,7 +136,7 @@ fn publisher(with_new: bool, alternates: bool) -> Server {
 
 fn load_from(origin: Origin<'_>, cache: &Path, offline: bool) -> Result<RepoSnapshot> {
     let source = Source { id: "m", origin, priority: 99, visible: &[], exclude: &[], trust: Trust::Unsigned };
-    load(&Client::with_backoff(offline, std::time::Duration::from_millis(1)), &source, cache, &Silent)
+    load(&quick(offline), &source, cache, &Silent)
 }
 
 #[test]
@@ -143,7 +144,7 @@ fn a_metalink_decides_which_repomd_is_taken_whichever_mirror_answers_first() {
     let address = |server: &Server| server.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
     for (with_new, alternates, expected) in [(true, true, Ok("2")), (false, true, Ok("1")), (false, false, Err("as the metalink says"))] {
         let server = publisher(with_new, alternates);
-        let url = server.url(&format!("metalink/{}", address(&server)));
+        let url = server.at(&format!("metalink/{}", address(&server)));
         let cache = tempfile::tempdir().unwrap();
         match (load_from(Origin::Metalink(&url), cache.path(), false), expected) {
             (Ok(snapshot), Ok(version)) => {
@@ -163,9 +164,9 @@ fn a_mirror_list_is_a_line_a_mirror_and_the_dead_are_passed_over() {
     let server = publisher(true, false);
     let address = server.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
     let cache = tempfile::tempdir().unwrap();
-    let url = server.url(&format!("list/{address}"));
+    let url = server.at(&format!("list/{address}"));
     assert_eq!(load_from(Origin::Mirrorlist(&url), cache.path(), false).unwrap().revision, "2");
-    let error = load_from(Origin::Mirrorlist(&server.url("old/repodata/primary.xml")), cache.path(), false).unwrap_err();
+    let error = load_from(Origin::Mirrorlist(&server.at("old/repodata/primary.xml")), cache.path(), false).unwrap_err();
     assert!(error.to_string().contains("names no http or https mirror") && error.hint_text().is_some(), "{error}");
 }
 
@@ -182,9 +183,59 @@ fn a_mirror_whose_repomd_is_not_signed_by_the_recipes_key_is_passed_over() {
     });
     let address = server.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
     let check: &SignatureCheck = &|bytes, _| if bytes == good { Ok(()) } else { Err(Error::integrity("not by a key of the recipe")) };
-    let url = server.url(&format!("list/{address}"));
+    let url = server.at(&format!("list/{address}"));
     let source =
         Source { id: "m", origin: Origin::Mirrorlist(&url), priority: 99, visible: &[], exclude: &[], trust: Trust::Signed(check) };
     let cache = tempfile::tempdir().unwrap();
-    assert_eq!(load(&Client::new(false), &source, cache.path(), &Silent).unwrap().revision, "2");
+    assert_eq!(load(&quick(false), &source, cache.path(), &Silent).unwrap().revision, "2");
+}
+
+#[test]
+fn damaged_metadata_in_the_cache_is_set_aside_and_brought_anew() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = publisher(true, false);
+    let url = server.at("new");
+    let snapshot = load_from(Origin::Url(&url), cache.path(), false).unwrap();
+    let primary = cache.path().join("metadata").join(Digest::of(&tiny("2").1).to_string());
+    let whole = std::fs::read(&primary).unwrap();
+    // Of the same length, still well-formed, with another answer.
+    let evil = String::from_utf8(whole.clone()).unwrap().replace("p-2.rpm", "p-3.rpm").into_bytes();
+    let longer = [whole.as_slice(), b" "].concat();
+    for damaged in [evil.as_slice(), longer.as_slice(), b""] {
+        std::fs::write(&primary, damaged).unwrap();
+        let error = load_from(Origin::Url(&url), cache.path(), true).unwrap_err().to_string();
+        assert!(error.contains(&primary.display().to_string()) && error.contains("damaged") && error.contains("offline"), "{error}");
+        let kept = std::fs::read_dir(cache.path().join("damaged")).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+        assert!(kept.collect::<Vec<_>>().contains(&damaged.to_vec()), "the damaged file is kept aside");
+        std::fs::write(&primary, damaged).unwrap();
+        let again = load_from(Origin::Url(&url), cache.path(), false).unwrap();
+        assert_eq!(again.packages[0].location, snapshot.packages[0].location);
+        assert_eq!(std::fs::read(&primary).unwrap(), whole);
+        assert_eq!(load_from(Origin::Url(&url), cache.path(), true).unwrap().digest, snapshot.digest, "offline");
+    }
+}
+
+#[test]
+fn a_signature_counts_by_the_keys_of_now_even_offline() {
+    let (repomd, primary) = tiny("1");
+    let good = repomd.clone();
+    let server = Server::start(move |_, path, range| match path {
+        "r/repodata/repomd.xml" => ok(&repomd, range),
+        "r/repodata/primary.xml" => ok(&primary, range),
+        _ => ok(b"signature", range),
+    });
+    let cache = tempfile::tempdir().unwrap();
+    let url = server.at("r");
+    let valid = std::cell::Cell::new(true);
+    let check: &SignatureCheck = &|bytes, signature| match valid.get() && bytes == good && signature == b"signature" {
+        true => Ok(()),
+        false => Err(Error::integrity("the key expired")),
+    };
+    let source = Source { id: "m", origin: Origin::Url(&url), priority: 99, visible: &[], exclude: &[], trust: Trust::Signed(check) };
+    for (offline, is_valid) in [(false, true), (true, true), (true, false), (false, false), (true, true)] {
+        valid.set(is_valid);
+        let found = load(&quick(offline), &source, cache.path(), &Silent);
+        assert_eq!(found.is_ok(), is_valid, "{offline}: {found:?}");
+        assert!(is_valid || found.unwrap_err().to_string().contains("the key expired"));
+    }
 }

@@ -2,16 +2,17 @@
 
 use super::*;
 use crate::base::Silent;
-use crate::net::Client;
+use crate::net::{Client, ClientOptions, Url};
 use crate::repos::fixture::fixture;
 use crate::repos::rpmmd::{Origin, Source, Trust, load};
 
 fn snapshot(path: &str, id: &str, priority: u32) -> Option<RepoSnapshot> {
     let cache = tempfile::tempdir().unwrap();
-    let url = format!("file://{}", fixture(path)?.display());
+    let url = Url::parse(&fixture(path)?.display().to_string()).unwrap();
     let source = Source { id, origin: Origin::Url(&url), priority, visible: &[], exclude: &[], trust: Trust::Unsigned };
     let start = std::time::Instant::now();
-    let loaded = load(&Client::new(true), &source, cache.path(), &Silent).unwrap();
+    let loaded =
+        load(&Client::new(&ClientOptions { offline: true, ..Default::default() }).unwrap(), &source, cache.path(), &Silent).unwrap();
     println!("{path}: {} packages read in {:?}", loaded.packages.len(), start.elapsed());
     Some(loaded)
 }
@@ -53,7 +54,7 @@ fn repo(id: &str, priority: u32, packages: Vec<PackageMeta>) -> RepoSnapshot {
     RepoSnapshot {
         id: id.into(),
         priority,
-        mirrors: crate::net::Mirrors::one("file:///nowhere"),
+        mirrors: crate::net::Mirrors::one(Url::parse("file:///nowhere").unwrap()),
         visible: Vec::new(),
         exclude: Vec::new(),
         packages,

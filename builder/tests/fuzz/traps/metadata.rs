@@ -138,6 +138,6 @@ fn modules_that_do_not_decompress_are_refused() {
     let mut changed = whole.clone();
     changed[30] ^= 1;
     for bytes in [whole[..whole.len() / 2].to_vec(), changed, b"\xff\xfe".to_vec()] {
-        repository("modules", Refused(&["repository r: modules.yaml"]), &[("modules", "repodata/m", bytes)]);
+        repository("modules", Refused(&["modules.yaml: "]), &[("modules", "repodata/m", bytes)]);
     }
 }
