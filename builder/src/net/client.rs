@@ -2,7 +2,7 @@
 //!
 //! Only what the caller can check comes out: [`Client::get`] is bounded, [`Client::download`] publishes a file only when its digest holds.
 
-use crate::base::{Digest, Error, Progress, Result, ResultExt};
+use crate::base::{Digest, Error, Progress, Result, ResultExt, read_input};
 use crate::net::partial::Partial;
 use std::fs::File;
 use std::io::Read;
@@ -43,6 +43,9 @@ pub(super) struct Answer {
     pub length: Option<u64>,
 }
 
+/// Of a file of certificates, in bytes; all public authorities together are 250 KB.
+const MAX_CA: u64 = 16 << 20;
+
 impl Client {
     /// With `offline`, every URL but `file:` is an error before anything is opened.
     pub fn new(offline: bool) -> Self {
@@ -51,7 +54,7 @@ impl Client {
 
     /// Also believes servers whose certificates go back to one in the PEM file `ca`, besides the machine's own authorities.
     pub fn trusting(offline: bool, ca: &Path) -> Result<Self> {
-        let text = std::fs::read(ca).context(|| format!("read the certificates of {}", ca.display()))?;
+        let text = read_input(ca, MAX_CA).context(|| "the certificates of --ca")?;
         let mut roots = Vec::new();
         for item in ureq::tls::parse_pem(&text) {
             let wrong = || Error::recipe(format!("{}: expected certificates in PEM form", ca.display()));
