@@ -32,7 +32,7 @@ pub(super) type Source<'a> = &'a dyn Fn(u64, &mut [u8]) -> Result<()>;
 pub(super) fn open<T>(path: &Path, look: impl FnOnce(u64, Source) -> Result<T>) -> Result<T> {
     let unreadable = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::NotFound => Error::recipe("no such file"),
-        _ => Error::internal("cannot open it").source(e),
+        _ => Error::recipe("cannot open it").source(e),
     };
     let kind = fs::metadata(path).map_err(unreadable)?.file_type();
     // Asked before opening: to open a fifo is to wait for its writer.
