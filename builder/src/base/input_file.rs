@@ -42,19 +42,26 @@ pub fn read_regular_text(path: &Path, limit: u64) -> io::Result<String> {
 
 /// Opens a regular file, symlinks followed. Anything else is an error, and is not waited for.
 pub fn open_regular(path: &Path) -> io::Result<File> {
+    open(path, |kind| if kind.is_file() { None } else { Some("a regular file") })
+}
+
+/// Opens a disk: a regular file or a block device.
+pub fn open_disk(path: &Path) -> io::Result<File> {
+    open(path, |kind| if kind.is_file() || kind.is_block_device() { None } else { Some("a regular file or a block device") })
+}
+
+/// `expected` says what is asked for, if the file is not of that type.
+fn open(path: &Path, expected: fn(FileType) -> Option<&'static str>) -> io::Result<File> {
+    let check = |kind: FileType| match expected(kind) {
+        None => Ok(()),
+        Some(expected) => Err(io::Error::other(format!("it is {}, expected {expected}", name(kind)))),
+    };
     // Asked before opening, since opening a device may have effects; and after it, since the name may be another file's by then.
     check(std::fs::metadata(path)?.file_type())?;
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     check(file.metadata()?.file_type())?;
     Ok(file)
-}
-
-fn check(kind: FileType) -> io::Result<()> {
-    if kind.is_file() {
-        return Ok(());
-    }
-    Err(io::Error::other(format!("it is {}, expected a regular file", name(kind))))
 }
 
 /// What a file is, with its article.
@@ -107,6 +114,8 @@ mod tests {
         check(&at("absent"), "No such file");
         // Has a length of zero, and is longer.
         check(Path::new("/proc/self/status"), "it has 11 bytes or more");
+        assert!(open_disk(&at("fifo")).unwrap_err().to_string().contains("a FIFO, expected a regular file or a block device"));
+        assert!(open_disk(&at("link")).is_ok());
         assert_eq!(read_input(&at("link"), 10).unwrap(), b"0123456789");
         assert!(read_input_text(&at("latin"), 10).unwrap_err().to_string().ends_with("line 2 is not UTF-8"));
     }

@@ -18,7 +18,7 @@ pub use digest::{Digest, Hasher};
 pub use epoch::SourceDateEpoch;
 pub use error::{Error, Kind, Result, ResultExt};
 pub use image_path::ImagePath;
-pub use input_file::{open_regular, read_input, read_input_text, read_regular, read_regular_text};
+pub use input_file::{open_disk, open_regular, read_input, read_input_text, read_regular, read_regular_text};
 pub use progress::{Progress, Silent};
 pub use seed::ImageSeed;
 pub use segments::{Segment, Segments};

@@ -2,13 +2,17 @@
 
 use super::apt_sources;
 use super::args::SourceArguments;
-use crate::base::{Error, Result, SourceDateEpoch};
+use crate::base::{Error, Result, SourceDateEpoch, open_regular};
 use crate::pipeline::Settings;
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
 /// The settings that every command which reads repositories shares; the rest is as for `lock`.
 pub(super) fn settings(sources: &SourceArguments) -> Result<Settings> {
+    if let Some(ca) = &sources.ca {
+        // Said now, not only in a build that happens to need the network.
+        open_regular(ca).map_err(|e| Error::recipe(format!("cannot read {}", ca.display())).source(e))?;
+    }
     Ok(Settings {
         out: PathBuf::from("out"),
         repo: PathBuf::from("repo"),

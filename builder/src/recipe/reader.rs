@@ -1,8 +1,8 @@
 //! Typed access to a table as written: takes the known keys out, reports wrong types, and at the end every key that is left.
 
+mod typed_values;
+
 use super::raw::{Entry, Faults, Node, Place, Table, Value, nearest};
-use crate::base::{ByteSize, ImagePath};
-use crate::formats::conf::account::AccountId;
 
 /// Of a text, in bytes: Linux PATH_MAX less its NUL.
 const MAX_TEXT: usize = 4095;
@@ -128,6 +128,21 @@ impl<'f> Reader<'f> {
         }
     }
 
+    /// The same with a text that stands for an absent one.
+    pub fn typed_or<T>(&mut self, key: &'static str, default: &str, parse: fn(&str) -> Result<T, &'static str>) -> Option<T> {
+        if self.has(key) {
+            return self.typed(key, parse).map(|value| value.value);
+        }
+        self.known.push(key);
+        match parse(default) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.faults.add(&self.at, format!("bad default of `{key}`: {why}"), None);
+                None
+            }
+        }
+    }
+
     pub fn required_typed<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, &'static str>) -> Option<At<T>> {
         if !self.has(key) {
             self.missing(key, None);
@@ -182,25 +197,6 @@ impl<'f> Reader<'f> {
                 None
             }
         }
-    }
-
-    /// A uid or gid.
-    pub fn account_id(&mut self, key: &'static str) -> Option<At<AccountId>> {
-        let number = self.number(key)?;
-        match AccountId::new(number.value) {
-            Ok(value) => Some(At { at: number.at, value }),
-            Err(why) => {
-                self.faults.add(&number.at, format!("bad `{key}`: {why}, found {}", number.value), None);
-                None
-            }
-        }
-    }
-
-    pub fn required_account_id(&mut self, key: &'static str) -> Option<At<AccountId>> {
-        if !self.has(key) {
-            self.missing(key, None);
-        }
-        self.account_id(key)
     }
 
     /// An array of strings; absent: empty.
@@ -285,22 +281,6 @@ impl<'f> Reader<'f> {
         choose(key, &text, choices, self.faults)
     }
 
-    /// Bytes in a sector of a disk.
-    pub fn sector(&mut self, key: &'static str) -> Option<At<u64>> {
-        let node = self.take(key)?;
-        match node.value {
-            Value::Integer(value @ (512 | 4096)) => Some(At { at: node.at, value: value.unsigned_abs() }),
-            Value::Integer(value) => {
-                self.faults.add(&node.at, format!("`{key}` must be 512 or 4096, found {value}"), None);
-                None
-            }
-            other => {
-                self.wrong(&node.at, key, "512 or 4096", &other);
-                None
-            }
-        }
-    }
-
     /// Some of a closed set of words; an array of none is a fault.
     pub fn choices<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Vec<T> {
         if let Some(at) = self.place_of(key, None) {
@@ -308,74 +288,6 @@ impl<'f> Reader<'f> {
             self.faults.add(&at, format!("`{key}` is empty"), Some(format!("leave it out for the default, or name some of {names}")));
         }
         self.texts(key).iter().filter_map(|text| choose(key, text, choices, self.faults)).collect()
-    }
-
-    /// A path inside the image.
-    pub fn image_path(&mut self, key: &'static str) -> Option<At<ImagePath>> {
-        let text = self.required_text(key)?;
-        if !text.value.starts_with('/') {
-            self.faults.add(&text.at, format!("`{key}` must start with /, found {:?}", text.value), None);
-            return None;
-        }
-        match ImagePath::parse(&text.value) {
-            Ok(path) if path == ImagePath::root() => {
-                self.faults.add(&text.at, format!("`{key}` must be below /"), None);
-                None
-            }
-            Ok(path) => Some(At { at: text.at, value: path }),
-            Err(e) => {
-                self.faults.add(&text.at, format!("`{key}`: {e}"), None);
-                None
-            }
-        }
-    }
-
-    /// Permission bits in octal, as a string.
-    pub fn mode(&mut self, key: &'static str) -> Option<u16> {
-        let text = self.text(key)?;
-        match u16::from_str_radix(&text.value, 8) {
-            Ok(mode) if mode <= 0o7777 && !text.value.starts_with('+') => Some(mode),
-            _ => {
-                self.faults.add(
-                    &text.at,
-                    format!("`{key}` must be up to four octal digits, found {:?}", text.value),
-                    Some("such as \"0644\"".into()),
-                );
-                None
-            }
-        }
-    }
-
-    /// A size such as `64MiB`, in whole MiB and not zero.
-    pub fn size(&mut self, key: &'static str) -> Option<At<ByteSize>> {
-        let text = self.text(key)?;
-        let parsed = parse_size(&text.value);
-        if parsed.is_none() {
-            let hint = Some("a whole number of MiB, GiB or TiB, such as \"512MiB\"".to_owned());
-            self.faults.add(&text.at, format!("`{key}` must be a size, found {:?}", text.value), hint);
-        }
-        Some(At { at: text.at, value: parsed? })
-    }
-
-    /// A size of at least `low` and less than `high`.
-    pub fn size_within(&mut self, key: &'static str, low: ByteSize, high: ByteSize) -> Option<ByteSize> {
-        let size = self.size(key)?;
-        if size.value < low || size.value >= high {
-            self.faults.add(&size.at, format!("`{key}` must be at least {low} and less than {high}, found {}", size.value), None);
-            return None;
-        }
-        Some(size.value)
-    }
-
-    /// A size, or `auto`, which is `None`.
-    pub fn size_or_auto(&mut self, key: &'static str) -> Option<At<ByteSize>> {
-        match self.table.get(key) {
-            Some(Entry { node: Node { value: Value::Text(text), .. }, .. }) if text == "auto" => {
-                self.take(key);
-                None
-            }
-            _ => self.size(key),
-        }
     }
 
     /// All that is left, for tables whose keys are free.
@@ -401,18 +313,4 @@ fn choose<T: Copy>(key: &str, text: &At<String>, choices: &[(&str, T)], faults: 
         faults.add(&text.at, format!("`{key}` must be one of {}, found {:?}", names.join(", "), text.value), hint);
     }
     found
-}
-
-fn parse_size(text: &str) -> Option<ByteSize> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let mib: u64 = match unit.trim() {
-        "MiB" => 1,
-        "GiB" => 1 << 10,
-        "TiB" => 1 << 20,
-        _ => return None,
-    };
-    let mib = number.parse::<u64>().ok()?.checked_mul(mib)?;
-    // 1 PiB bounds later arithmetic far below 64 bits.
-    (mib > 0 && mib <= 1 << 30).then(|| ByteSize::mib(mib))
 }

@@ -4,10 +4,18 @@
 //! from 999 in the order of file name and line, unless an earlier build gave one. Planned from texts, since owners of payload files are needed
 //! before the tree exists.
 
+mod lines;
+mod pinned;
+#[cfg(test)]
+#[path = "accounts_tests.rs"]
+mod tests;
+
+pub use pinned::{Pinned, PinnedGroup, PinnedUser};
+
 use crate::base::{Error, ImagePath, Result};
 use crate::formats::conf::account::{AccountField, AccountId, AccountName};
 use crate::formats::conf::passwd::{GroupEntry, PasswdEntry, parse_group, parse_passwd};
-use crate::formats::conf::sysusers::{self, Line, PrimaryGroup};
+use crate::formats::conf::sysusers::{self, Line};
 use crate::rootfs::account_files;
 use crate::rootfs::remembered::Remembered;
 use crate::tree::FileTree;
@@ -16,30 +24,6 @@ use std::collections::BTreeSet;
 /// Highest id given to a system account (login.defs SYS_UID_MAX).
 const SYSTEM_ID_MAX: u32 = 999;
 const NOLOGIN: &str = "/usr/sbin/nologin";
-
-/// A user whose id the recipe fixes. Without a group it gets one of its own name and, if free, its own id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PinnedUser {
-    pub name: AccountName,
-    pub uid: AccountId,
-    pub gid: Option<AccountId>,
-    pub group: Option<AccountName>,
-    pub home: Option<AccountField>,
-    pub shell: Option<AccountField>,
-    pub gecos: Option<AccountField>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PinnedGroup {
-    pub name: AccountName,
-    pub gid: AccountId,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pinned {
-    pub users: Vec<PinnedUser>,
-    pub groups: Vec<PinnedGroup>,
-}
 
 /// All faults of all texts come in one error.
 fn parse_all(texts: &[(String, String)]) -> Result<Vec<Line>> {
@@ -117,35 +101,6 @@ impl Accounts {
         self.apply_all(&parse_all(sysusers_texts)?, &[])
     }
 
-    /// `own` lines are of sysusers.d files; `further` ones are of provisions and scriptlets.
-    fn apply_all(&mut self, own: &[Line], further: &[Line]) -> Result<()> {
-        let lines: Vec<&Line> = first_of_each(own).into_iter().chain(further).collect();
-        let wanted = wanted_groups(&lines);
-        for line in &lines {
-            if let Line::Range { low, high } = line {
-                self.ranges.push((low.get(), high.get()));
-            }
-        }
-        // Given ids first, so that no allocated id takes one that a later file asks for; groups before users, which may name them.
-        for line in
-            lines.iter().filter(|line| matches!(line, Line::Group { .. })).chain(lines.iter().filter(|l| matches!(l, Line::User { .. })))
-        {
-            self.apply(line, true, &wanted)?;
-        }
-        for line in &lines {
-            self.apply(line, false, &wanted)?;
-        }
-        for line in lines {
-            if let Line::Member { user, group, creates } = line {
-                self.member(user, group, *creates)?;
-            }
-        }
-        let (users, groups) = (self.base_users, self.base_groups);
-        self.users[users..].sort_by_key(|u| u.uid);
-        self.groups[groups..].sort_by_key(|g| g.gid);
-        Ok(())
-    }
-
     pub fn uid(&self, name: &str) -> Option<u32> {
         self.user(name).map(|u| u.uid.get())
     }
@@ -168,8 +123,9 @@ impl Accounts {
             Error::recipe(format!("{path} of {package} belongs to the {what} {name}, which no one defines"))
                 .hint(format!("pin {name} in [accounts], or ship a sysusers.d file that makes it"))
         };
-        let uid = self.uid(user).or_else(|| user.parse().ok()).ok_or_else(|| unknown("user", user))?;
-        let gid = self.gid(group).or_else(|| group.parse().ok()).ok_or_else(|| unknown("group", group))?;
+        let number = |text: &str| AccountId::parse(text).map(AccountId::get).ok();
+        let uid = self.uid(user).or_else(|| number(user)).ok_or_else(|| unknown("user", user))?;
+        let gid = self.gid(group).or_else(|| number(group)).ok_or_else(|| unknown("group", group))?;
         Ok((uid, gid))
     }
 
@@ -219,147 +175,6 @@ impl Accounts {
     fn add_group(&mut self, name: &AccountName, gid: AccountId) -> Result<()> {
         let password = AccountField::parse("x").map_err(Error::internal)?;
         self.groups.push(GroupEntry { name: name.clone(), password, gid, members: Vec::new() });
-        Ok(())
-    }
-
-    /// Reports every collision at once.
-    fn pin(&mut self, pinned: &Pinned) -> Result<()> {
-        let mut faults = Vec::new();
-        for group in &pinned.groups {
-            match (self.group(&group.name).map(|known| known.gid), self.group_name(group.gid.get())) {
-                (Some(gid), _) if gid == group.gid => {}
-                (Some(gid), _) => faults.push(format!("group {} has the id {gid} already, not {}", group.name, group.gid)),
-                (None, Some(other)) => faults.push(format!("group {} wants the id {} of {other}", group.name, group.gid)),
-                (None, None) => self.add_group(&group.name, group.gid)?,
-            }
-        }
-        for user in &pinned.users {
-            match (self.user(&user.name).map(|known| known.uid), self.user_name(user.uid.get())) {
-                (Some(uid), _) if uid == user.uid => {}
-                (Some(uid), _) => faults.push(format!("user {} has the id {uid} already, not {}", user.name, user.uid)),
-                (None, Some(other)) => faults.push(format!("user {} wants the id {} of {other}", user.name, user.uid)),
-                (None, None) => {
-                    if let Err(fault) = self.pin_user(user)? {
-                        faults.push(fault);
-                    }
-                }
-            }
-        }
-        if faults.is_empty() {
-            return Ok(());
-        }
-        Err(Error::recipe(format!("the accounts that the recipe pins collide: {}", faults.join("; ")))
-            .hint("choose other ids below 1000 in [accounts]"))
-    }
-
-    /// The inner error is a fault of the recipe.
-    fn pin_user(&mut self, user: &PinnedUser) -> Result<Result<(), String>> {
-        let gid = match (&user.group, user.gid) {
-            (Some(group), _) if *group != user.name => match self.group(group) {
-                Some(group) => group.gid,
-                None => return Ok(Err(format!("user {} wants the unknown group {group}: add it to accounts.groups", user.name))),
-            },
-            (None, Some(gid)) => {
-                if self.group_name(gid.get()).is_none() {
-                    if self.group(&user.name).is_some() {
-                        return Ok(Err(format!("user {} wants the gid {gid}, which no group has", user.name)));
-                    }
-                    self.add_group(&user.name, gid)?;
-                }
-                gid
-            }
-            _ => self.own_group(&user.name, user.uid)?,
-        };
-        let details = Details { gecos: user.gecos.as_ref(), home: user.home.as_ref(), shell: user.shell.as_ref() };
-        self.add_user(&user.name, user.uid, gid, details).map(Ok)
-    }
-
-    /// One sysusers line, in the pass of given ids or in that of allocated ones. `wanted`: the groups that some line makes.
-    fn apply(&mut self, line: &Line, given: bool, wanted: &BTreeSet<AccountName>) -> Result<()> {
-        match line {
-            Line::Group { name, gid } if self.group(name).is_none() => match gid {
-                Some(gid) if given && self.group_name(gid.get()).is_none() => self.add_group(name, *gid),
-                _ if !given => {
-                    let id = self.choose_gid(name)?;
-                    self.add_group(name, id)
-                }
-                _ => Ok(()),
-            },
-            Line::User { name, uid, group, gecos, home, shell, locked } => {
-                if *locked {
-                    self.locked.insert(name.clone());
-                }
-                if self.user(name).is_some() {
-                    return Ok(());
-                }
-                let uid = match uid {
-                    Some(uid) if given && self.may_have(name, *uid, group) => *uid,
-                    _ if given => return Ok(()),
-                    // A group of the same name lends its id, as in systemd-sysusers.
-                    _ => match self
-                        .group(name)
-                        .map(|group| group.gid)
-                        .filter(|&id| self.user_name(id.get()).is_none() && *group == PrimaryGroup::Own)
-                    {
-                        Some(id) => id,
-                        None => self.choose_uid(name)?,
-                    },
-                };
-                let gid = self.primary_group(name, uid, group, wanted)?;
-                self.add_user(name, uid, gid, Details { gecos: gecos.as_ref(), home: home.as_ref(), shell: shell.as_ref() })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// True if the id is free. One that another group has is not, unless the user has a group already: else it could not have its own id there, too.
-    fn may_have(&self, name: &AccountName, uid: AccountId, group: &PrimaryGroup) -> bool {
-        let strict = *group != PrimaryGroup::Own || self.group(name).is_some();
-        self.user_name(uid.get()).is_none() && (strict || self.group_name(uid.get()).is_none())
-    }
-
-    fn primary_group(
-        &mut self,
-        user: &AccountName,
-        uid: AccountId,
-        group: &PrimaryGroup,
-        wanted: &BTreeSet<AccountName>,
-    ) -> Result<AccountId> {
-        let missing = |group: &str| {
-            Error::integrity(format!("the user {user} wants the group {group}, which no one makes"))
-                .hint("add a line of type g for it to a sysusers.d file, or pin it in [accounts] groups")
-        };
-        match group {
-            PrimaryGroup::Own => self.own_group(user, uid),
-            PrimaryGroup::Id(gid) if self.group_name(gid.get()).is_some() => Ok(*gid),
-            PrimaryGroup::Id(gid) => Err(missing(&gid.to_string())),
-            PrimaryGroup::Named(group) if self.group(group).is_some() || wanted.contains(group) => self.own_group(group, uid),
-            PrimaryGroup::Named(group) => Err(missing(group)),
-        }
-    }
-
-    fn member(&mut self, user: &AccountName, group: &AccountName, creates: bool) -> Result<()> {
-        if !creates && self.user(user).is_none() {
-            return Ok(());
-        }
-        if self.group(group).is_none() {
-            let id = self.choose_gid(group)?;
-            self.add_group(group, id)?;
-        }
-        if self.user(user).is_none() {
-            let uid = match self.group(user).map(|group| group.gid).filter(|id| self.user_name(id.get()).is_none()) {
-                Some(id) => id,
-                None => self.choose_uid(user)?,
-            };
-            let gid = self.own_group(user, uid)?;
-            self.add_user(user, uid, gid, Details::default())?;
-        }
-        if let Some(entry) = self.groups.iter_mut().find(|g| g.name == *group)
-            && !entry.members.contains(user)
-        {
-            entry.members.push(user.clone());
-            entry.members.sort();
-        }
         Ok(())
     }
 
@@ -433,34 +248,3 @@ impl Accounts {
         Ok(())
     }
 }
-
-/// The first line for a user or group counts. Lines of other types stay.
-fn first_of_each(lines: &[Line]) -> Vec<&Line> {
-    let (mut users, mut groups) = (BTreeSet::new(), BTreeSet::new());
-    let mut first = Vec::new();
-    for line in lines {
-        let is_first = match line {
-            Line::User { name, .. } => users.insert(name),
-            Line::Group { name, .. } => groups.insert(name),
-            Line::Member { .. } | Line::Range { .. } => true,
-        };
-        if is_first {
-            first.push(line);
-        }
-    }
-    first
-}
-
-/// Groups that the lines make, whatever their order.
-fn wanted_groups(lines: &[&Line]) -> BTreeSet<AccountName> {
-    let name = |line: &&Line| match line {
-        Line::Group { name, .. } | Line::User { name, group: PrimaryGroup::Own, .. } => Some(name.clone()),
-        Line::Member { group, creates: true, .. } => Some(group.clone()),
-        _ => None,
-    };
-    lines.iter().filter_map(name).collect()
-}
-
-#[cfg(test)]
-#[path = "accounts_tests.rs"]
-mod tests;

@@ -1,7 +1,7 @@
 //! One virtual machine as QEMU's arguments: q35, one processor, virtio disk (by default with a throw-away layer), user network.
 
 use super::Console;
-use crate::base::{Error, Result, ResultExt};
+use crate::base::{Error, Result, ResultExt, open_disk};
 use crate::recipe::Firmware;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -141,7 +141,7 @@ pub fn image_format(image: &Path) -> Result<&'static str> {
     use std::os::unix::fs::FileExt;
     let mut start = [0; 8];
     let mut end = [0; 8];
-    std::fs::File::open(image)
+    open_disk(image)
         .and_then(|file| {
             let length = file.metadata()?.len();
             file.read_exact_at(&mut start, 0)?;

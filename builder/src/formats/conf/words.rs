@@ -74,35 +74,35 @@ fn escape<'t>(text: &'t str, out: &mut Vec<u8>) -> Result<&'t str, &'static str>
     };
     let byte = |number: u32| u8::try_from(number).map_err(|_| BAD_ESCAPE);
     let unicode = |number: u32| char::from_u32(number).ok_or(BAD_ESCAPE);
-    let (used, from) = match letter {
+    match letter {
         'x' => {
             out.push(byte(number(after, 2, 16)?)?);
-            (2, after)
+            return Ok(&after[2..]);
         }
         'u' => {
             push(out, unicode(number(after, 4, 16)?)?);
-            (4, after)
+            return Ok(&after[4..]);
         }
         'U' => {
             push(out, unicode(number(after, 8, 16)?)?);
-            (8, after)
+            return Ok(&after[8..]);
         }
         '0'..='7' => {
             out.push(byte(number(text, 3, 8)?)?);
-            (3, text)
+            return Ok(&text[3..]);
         }
-        'a' => (out.push(7), (0, after)).1,
-        'b' => (out.push(8), (0, after)).1,
-        't' => (out.push(b'\t'), (0, after)).1,
-        'n' => (out.push(b'\n'), (0, after)).1,
-        'v' => (out.push(11), (0, after)).1,
-        'f' => (out.push(12), (0, after)).1,
-        'r' => (out.push(b'\r'), (0, after)).1,
-        's' => (out.push(b' '), (0, after)).1,
-        '\\' | '"' | '\'' => (push(out, letter), (0, after)).1,
+        'a' => out.push(7),
+        'b' => out.push(8),
+        't' => out.push(b'\t'),
+        'n' => out.push(b'\n'),
+        'v' => out.push(11),
+        'f' => out.push(12),
+        'r' => out.push(b'\r'),
+        's' => out.push(b' '),
+        '\\' | '"' | '\'' => push(out, letter),
         _ => return Err(BAD_ESCAPE),
-    };
-    Ok(&from[used..])
+    }
+    Ok(after)
 }
 
 /// Decodes the escapes of C in a field that has no quotes of its own (systemd's `cunescape`).

@@ -22,9 +22,9 @@ fn user(mut row: Reader<'_>, others: &[User], faults: &Faults) -> Option<User> {
     let uid = row.required_account_id("uid");
     let gid = row.account_id("gid");
     let group = row.typed("group", AccountName::parse);
-    let home = row.typed("home", AccountField::parse_path);
-    let shell = row.typed("shell", AccountField::parse_path);
-    let gecos = row.typed("gecos", AccountField::parse);
+    let home = row.typed_or("home", "/", AccountField::parse_path);
+    let shell = row.typed_or("shell", "/usr/sbin/nologin", AccountField::parse_path);
+    let gecos = row.typed_or("gecos", "", AccountField::parse);
     row.finish();
     if let (Some(gid), Some(_)) = (&gid, &group) {
         let whose = name.as_ref().map_or_else(String::new, |name| format!(" for user `{}`", name.value));
@@ -42,15 +42,7 @@ fn user(mut row: Reader<'_>, others: &[User], faults: &Faults) -> Option<User> {
         (None, Some(group)) => PrimaryGroup::Name(group.value),
         (None, None) => PrimaryGroup::Name(name.value.clone()),
     };
-    let field = |default| AccountField::parse(default).map_err(|why| faults.add(&name.at, why, None)).ok();
-    Some(User {
-        home: home.map(|home| home.value).or_else(|| field("/"))?,
-        shell: shell.map(|shell| shell.value).or_else(|| field("/usr/sbin/nologin"))?,
-        gecos: gecos.map(|gecos| gecos.value).or_else(|| field(""))?,
-        name: name.value,
-        uid: uid.value,
-        group,
-    })
+    Some(User { name: name.value, uid: uid.value, group, home: home?, shell: shell?, gecos: gecos? })
 }
 
 fn group(mut row: Reader<'_>, others: &[Group], faults: &Faults) -> Option<Group> {
