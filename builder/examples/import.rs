@@ -32,5 +32,5 @@ fn import(folder: &Path, path: &Path, size: u64) -> Result<Pack> {
         Err(_) => Digest::of(&std::fs::read(path).context(|| format!("read {}", path.display()))?),
     };
     let verified = verify(path, &digest, size, Trust::Unsigned)?;
-    Pack::import(folder, &verified)
+    Pack::import(folder, &verified, &atomic_image::base::Facts::none())
 }

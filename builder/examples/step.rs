@@ -1,8 +1,8 @@
 //! One step of a build, timed alone, for tests/bench: `step RECIPE CACHE OUT ext4|qcow2-zstd|qcow2-zlib|store|files|tenfold|repository`. Packages must be in the cache already
 //! and the lockfile must be there. What comes before the step is not counted. Prints JSON: seconds, bytes of what was made, the process's peak memory.
 
-use atomic_image::base::{AtomicFile, Blob, Error, ImagePath, Result, ResultExt, Silent, SourceDateEpoch};
-use atomic_image::fetch::Pack;
+use atomic_image::base::{AtomicFile, Blob, Error, Facts, ImagePath, Result, ResultExt, Silent, SourceDateEpoch};
+use atomic_image::fetch::{FoundPack, Pack};
 use atomic_image::formats::ext4;
 use atomic_image::image::{Compression, qcow2, raw};
 use atomic_image::lock::Lockfile;
@@ -48,10 +48,10 @@ fn run(recipe: &Path, cache: &Path, out: &Path, step: &str) -> Result<()> {
             began
         }
         "qcow2-zstd" | "qcow2-zlib" => {
-            let disk = pipeline::plan(&recipe::load(recipe)?, &settings(cache), &Silent)?;
+            let disk = pipeline::plan(&recipe::load(recipe)?, &settings(cache)?, &Silent)?;
             let compression = if step == "qcow2-zstd" { Compression::Zstd } else { Compression::Zlib };
             let began = Instant::now();
-            qcow2::write(&disk, compression, out, &Silent)?;
+            qcow2::write(&disk, compression, out, &Silent)?.name()?;
             began
         }
         "store" => {
@@ -78,7 +78,7 @@ fn run(recipe: &Path, cache: &Path, out: &Path, step: &str) -> Result<()> {
             let request = SysrootRequest { os: "bench".into(), ref_name: "bench".into(), remote, deployments, epoch };
             let root = ostree::sysroot(&request)?.root;
             let options = ext4::Options { changes_last: true, ..ext4::Options::new("root", [7; 16], epoch) };
-            raw::write(&ext4::plan(&root, &options)?, "raw", None, out, &Silent)?;
+            raw::write(&ext4::plan(&root, &options)?, "raw", None, out, &Silent)?.name()?;
             began
         }
         // No step of ours: what a peer needs, the locked packages and the key that signed them.
@@ -86,8 +86,9 @@ fn run(recipe: &Path, cache: &Path, out: &Path, step: &str) -> Result<()> {
             let lock = Lockfile::read(&recipe::load(recipe)?.lockfile())?;
             std::fs::create_dir_all(out).context(|| format!("create {}", out.display()))?;
             for package in &lock.packages {
-                let (digest, name) = (package.sha256.map(|d| d.to_string()).unwrap_or_default(), format!("{}.rpm", package.nevra()));
-                let from = repackaged(cache, &digest)?;
+                let name = format!("{}.rpm", package.nevra());
+                let source = package.source_sha256.ok_or_else(|| Error::recipe(format!("{name} is not repackaged")))?;
+                let from = cache.join("converted").join(format!("{source}-v{}.rpm", atomic_image::repos::deb::CONVERTER_VERSION));
                 std::fs::hard_link(&from, out.join(&name)).context(|| format!("link {} as {name}", from.display()))?;
             }
             let key = atomic_image::repos::deb::public_key()?;
@@ -111,25 +112,17 @@ fn write_ext4(tree: &FileTree, out: &Path) -> Result<()> {
 fn tree_of(recipe: &Path, cache: &Path) -> Result<rootfs::Rootfs> {
     let recipe = recipe::load(recipe)?;
     let lock = Lockfile::read(&recipe.lockfile())?;
+    let facts = facts()?;
     let open = |p: &atomic_image::lock::LockedPackage| {
         let digest = p.sha256.ok_or_else(|| Error::recipe(format!("{} is not locked to a digest", p.nevra())))?;
-        Pack::open(&cache.join("packs"), &digest)?.ok_or_else(|| Error::recipe(format!("no pack of {}: build once before", p.nevra())))
+        match Pack::open(&cache.join("packs"), &digest, &facts)? {
+            FoundPack::Whole(pack) => Ok(pack),
+            _ => Err(Error::recipe(format!("no pack of {}: build once before", p.nevra()))),
+        }
     };
     let packs = lock.packages.iter().map(open).collect::<Result<Vec<Pack>>>()?;
-    let triggers = TriggerCache { outputs: cache.join("outputs"), scratch: cache.join("scratch") };
+    let triggers = TriggerCache { outputs: cache.join("outputs"), scratch: cache.join("scratch"), facts: facts.clone() };
     rootfs::compose(&packs, &recipe, &Remembered::of(&lock.accounts), &triggers, recipe.epoch.unwrap_or(lock.epoch), &Silent)
-}
-
-/// The package file with this digest: repackaged ones are named after what they were made from.
-fn repackaged(cache: &Path, digest: &str) -> Result<PathBuf> {
-    let folder = cache.join("converted");
-    for entry in std::fs::read_dir(&folder).context(|| format!("read {}", folder.display()))?.flatten() {
-        let path = entry.path();
-        if path.extension().is_some_and(|e| e == "json") && std::fs::read_to_string(&path).is_ok_and(|text| text.contains(digest)) {
-            return Ok(path.with_extension("rpm"));
-        }
-    }
-    Err(Error::recipe(format!("no package with sha256 {digest} in {}", folder.display())))
 }
 
 /// The tree, and nine times more its /usr with packed contents that are each a little shorter, so that none of those is the same object.
@@ -141,7 +134,7 @@ fn tenfold(tree: &FileTree) -> Result<FileTree> {
         out.graft(&top, tree, usr)?;
         for entry in out.walk_from(&top).unwrap_or_default() {
             if let NodeKind::File(blob) = &out.inode(entry.id).kind
-                && matches!(blob, Blob::Extent { .. })
+                && matches!(blob, Blob::Checked { .. })
                 && blob.len() > 10
             {
                 let shorter = blob.slice(0, blob.len() - copy)?;
@@ -170,10 +163,21 @@ fn files(source: &Path) -> Result<FileTree> {
     Ok(tree)
 }
 
-fn settings(cache: &Path) -> Settings {
-    Settings {
+/// The facts of the builds that were made before, where the program keeps them unless told otherwise.
+fn facts() -> Result<Arc<Facts>> {
+    #[expect(clippy::disallowed_methods, reason = "the command line's part is not used here")]
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let folder = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
+    let folder = folder.ok_or_else(|| Error::recipe("neither XDG_STATE_HOME nor HOME is set"))?;
+    Facts::open(&folder.join("atomic-image")).map(Arc::new)
+}
+
+fn settings(cache: &Path) -> Result<Settings> {
+    Ok(Settings {
         out: PathBuf::new(),
         cache: cache.to_path_buf(),
+        facts: facts()?,
+        durable: false,
         repo: PathBuf::new(),
         images_only: true,
         formats: Vec::new(),
@@ -184,7 +188,7 @@ fn settings(cache: &Path) -> Settings {
         mirror: None,
         // Expiry is not judged: nothing is fetched.
         now: SourceDateEpoch(1_700_000_000),
-    }
+    })
 }
 
 /// Of a file, or of all below a directory.

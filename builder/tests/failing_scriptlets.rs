@@ -63,8 +63,8 @@ fn by_us(package: &Path, name: &str) -> Outcome {
     let recipe = recipe::load(&path("recipes/r.toml")).unwrap();
     let bytes = std::fs::read(package).unwrap();
     let verified = verify(package, &Digest::of(&bytes), bytes.len() as u64, Trust::Unsigned).unwrap();
-    let pack = Pack::import(&path("packs"), &verified).unwrap();
-    let cache = TriggerCache { outputs: path("outputs"), scratch: path("scratch") };
+    let pack = Pack::import(&path("packs"), &verified, &atomic_image::base::Facts::none()).unwrap();
+    let cache = TriggerCache { outputs: path("outputs"), scratch: path("scratch"), facts: Default::default() };
     match compose(&[pack], &recipe, &Remembered::default(), &cache, SourceDateEpoch(1_600_000_000), &Silent) {
         Ok(rootfs) => {
             let failing = rootfs.ledger().iter().find(|row| row.failure.is_some());

@@ -1,16 +1,18 @@
 //! A file that appears under its name only when it is whole.
+//!
+//! Two contracts. [`AtomicFile::commit`] returns when contents and name are on the device: after a power loss the file is there, whole. After
+//! [`AtomicFile::commit_unsynced`] a power loss may leave any bytes under the name, or none: that is for entries of the cache, which are verified before
+//! they are believed.
 
-use crate::base::{Result, ResultExt};
+use crate::base::{Error, Result, ResultExt};
 use rustix::fs::{CWD, FlockOperation};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-static SERIAL: AtomicU64 = AtomicU64::new(0);
-
-/// Written beside its destination as `.NAME.PID.N.partial`, renamed by [`commit`](Self::commit), removed on drop. A kill leaves at most a
-/// `.partial` that nobody reads and the next [`sweep`] removes.
+/// Written beside its destination as `.NAME.RANDOM.partial`, which no other process can have or foresee; renamed by [`commit`](Self::commit), removed on
+/// drop. A kill leaves at most a `.partial` that nobody reads and the next [`sweep`] removes.
+#[derive(Debug)]
 pub struct AtomicFile {
     file: File,
     partial: PathBuf,
@@ -20,12 +22,12 @@ pub struct AtomicFile {
 
 impl AtomicFile {
     pub fn create(destination: &Path) -> Result<Self> {
-        let parent = destination.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(parent).context(|| format!("create directory {}", parent.display()))?;
-        let name = destination.file_name().unwrap_or_default().to_string_lossy();
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let partial = parent.join(format!(".{name}.{}.{serial}.partial", std::process::id()));
-        let file = create_locked(&partial)?;
+        let folder = parent(destination);
+        std::fs::create_dir_all(folder).context(|| format!("create directory {}", folder.display()))?;
+        let name = destination.file_name().ok_or_else(|| Error::internal(format!("{} names no file", destination.display())))?;
+        // A name has at most 255 bytes.
+        let shown: String = name.to_string_lossy().chars().take(48).collect();
+        let (file, partial) = create_locked(folder, &format!(".{shown}"))?;
         Ok(AtomicFile { file, partial, destination: destination.to_path_buf(), done: false })
     }
 
@@ -33,24 +35,28 @@ impl AtomicFile {
         &mut self.file
     }
 
-    /// Flushes to the device and renames over the destination; returns the open file.
-    pub fn commit(mut self) -> Result<File> {
-        self.file.sync_data().context(|| format!("write {}", self.destination.display()))?;
-        self.publish()
+    /// Waits until the contents are on the device.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().context(|| format!("write {}", self.destination.display()))
     }
 
-    /// Renames without waiting for the device: for cache entries that are verified when read.
+    /// Gives the file its name and waits until contents and name are on the device; returns the open file.
+    pub fn commit(self) -> Result<File> {
+        self.sync()?;
+        let folder = parent(&self.destination).to_path_buf();
+        let file = self.commit_unsynced()?;
+        sync_folder(&folder)?;
+        Ok(file)
+    }
+
+    /// Gives the file its name without waiting for the device.
     pub fn commit_unsynced(mut self) -> Result<File> {
-        self.publish()
-    }
-
-    fn publish(&mut self) -> Result<File> {
         // A plain rename over a file makes ext4 write all of the new one to the device first (auto_da_alloc), which nobody asked for here: so the two
         // change places. Where that cannot be done, or no file is there yet, it is a plain rename.
         let exchange = rustix::fs::RenameFlags::EXCHANGE;
         let is_file = self.destination.symlink_metadata().is_ok_and(|m| m.is_file());
         if is_file && rustix::fs::renameat_with(CWD, &self.partial, CWD, &self.destination, exchange).is_ok() {
-            std::fs::remove_file(&self.partial).ok();
+            remove_leftover(&self.partial);
         } else {
             std::fs::rename(&self.partial, &self.destination).context(|| format!("rename to {}", self.destination.display()))?;
         }
@@ -58,31 +64,63 @@ impl AtomicFile {
         self.file.try_clone().context(|| format!("reopen {}", self.destination.display()))
     }
 
-    /// Writes `bytes` whole as `destination`.
+    /// Writes `bytes` whole as `destination`, on the device when this returns.
     pub fn write(destination: &Path, bytes: &[u8]) -> Result<()> {
+        Self::fill(destination, bytes)?.commit().map(drop)
+    }
+
+    /// The same for an entry of the cache, which is verified before it is believed.
+    pub fn write_unsynced(destination: &Path, bytes: &[u8]) -> Result<()> {
+        Self::fill(destination, bytes)?.commit_unsynced().map(drop)
+    }
+
+    fn fill(destination: &Path, bytes: &[u8]) -> Result<Self> {
         use std::io::Write;
         let mut file = Self::create(destination)?;
         file.file.write_all(bytes).context(|| format!("write {}", destination.display()))?;
-        file.commit().map(drop)
+        Ok(file)
     }
 }
 
-/// A new file, locked for as long as it is open, which tells a [`sweep`] that somebody is still writing.
-pub fn create_locked(path: &Path) -> Result<File> {
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Waits until the names in a folder are on the device.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder).and_then(|folder| folder.sync_all()).context(|| format!("sync the folder {}", folder.display()))
+}
+
+/// Removes a file that nobody reads. One that cannot be removed costs room alone.
+fn remove_leftover(path: &Path) {
+    let _ = std::fs::remove_file(path);
+}
+
+/// 16 hexadecimal digits from the kernel. They end in names of files under way alone, never in an artifact.
+pub fn random_name() -> Result<String> {
+    let mut bytes = [0; 8];
+    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(std::io::Error::from);
+    match got.context(|| "ask the kernel for a random name")? {
+        8 => Ok(hex::encode(bytes)),
+        n => Err(Error::internal(format!("the kernel gave {n} random bytes, expected 8"))),
+    }
+}
+
+/// A new file `PREFIX.RANDOM.partial` in `folder`, which was not there before, locked for as long as it is open: that tells a [`sweep`] that somebody is
+/// still writing.
+pub fn create_locked(folder: &Path, prefix: &str) -> Result<(File, PathBuf)> {
     loop {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o644)
-            .open(path)
-            .context(|| format!("create {}", path.display()))?;
-        // A file system without locks is swept by nobody either.
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).ok();
+        let path = folder.join(format!("{prefix}.{}.partial", random_name()?));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&path);
+        let file = match file {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => continue,
+            file => file.context(|| format!("create {}", path.display()))?,
+        };
+        // On a file system without locks nothing is swept either.
+        let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
         // A sweep may have come between the two calls and removed the name.
         if file.metadata().context(|| format!("create {}", path.display()))?.nlink() > 0 {
-            return Ok(file);
+            return Ok((file, path));
         }
     }
 }
@@ -90,7 +128,7 @@ pub fn create_locked(path: &Path) -> Result<File> {
 /// Removes the `.partial` files that killed runs left in `folder`: those that nobody holds locked. Whatever cannot be removed stays.
 pub fn sweep(folder: &Path) {
     for path in abandoned(folder, |path| path.extension().is_some_and(|e| e == "partial") && path.is_file()) {
-        std::fs::remove_file(path).ok();
+        remove_leftover(&path);
     }
 }
 
@@ -129,7 +167,7 @@ pub fn remove_tree(top: &Path) {
 impl Drop for AtomicFile {
     fn drop(&mut self) {
         if !self.done {
-            std::fs::remove_file(&self.partial).ok();
+            remove_leftover(&self.partial);
         }
     }
 }
@@ -153,6 +191,19 @@ mod tests {
         assert!(!at("tree").exists() && at("kept").exists());
         live.commit().unwrap();
         assert!(at("live").exists(), "a file that is being written is not swept");
+    }
+
+    #[test]
+    fn a_file_under_way_follows_no_link_and_takes_no_name_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let names: std::collections::BTreeSet<PathBuf> = (0..100).map(|_| create_locked(folder.path(), ".file").unwrap().1).collect();
+        assert_eq!(names.len(), 100);
+        let [first, second] = [0, 1].map(|_| AtomicFile::create(&folder.path().join("same")).unwrap());
+        assert_ne!(first.partial, second.partial);
+        first.commit().unwrap();
+        second.commit().unwrap();
+        assert!(AtomicFile::create(Path::new("/")).is_err());
+        AtomicFile::write(&folder.path().join("n".repeat(255)), b"a long name").unwrap();
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Immutable bytes of known length, in memory or as an extent of a file (a pack): what file contents and disk segments are made of.
 
-use crate::base::{Digest, Error, Hasher, Result, ResultExt, Segments};
+use crate::base::{CheckedFile, Digest, Error, Hasher, Result, ResultExt, Segments};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -9,7 +9,14 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub enum Blob {
     Inline(Arc<[u8]>),
-    /// `len` bytes of `file` from `offset`. `path` is for messages only.
+    /// `len` bytes of `file` from `offset`, each block of which is checked whenever it is read. `content` says whose bytes they are, if that is known.
+    Checked {
+        file: Arc<CheckedFile>,
+        offset: u64,
+        len: u64,
+        content: Option<Content>,
+    },
+    /// `len` bytes of `file` from `offset`, which nobody else can write to. `path` is for messages only.
     Extent {
         file: Arc<File>,
         path: Arc<Path>,
@@ -26,6 +33,34 @@ pub enum Blob {
     Sparse(Arc<Segments>),
 }
 
+/// A whole content that lies in a file, of which a blob may be a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Content {
+    /// Of all its bytes.
+    pub digest: Digest,
+    /// Where it begins in the file, in bytes, and how long it is. From its end to the end of the block the file is zero.
+    pub offset: u64,
+    pub len: u64,
+}
+
+/// Says which bytes a blob holds without reading them: those of the content with this digest, from `from` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    digest: Digest,
+    from: u64,
+    len: u64,
+}
+
+impl Identity {
+    pub fn bytes(&self) -> [u8; 48] {
+        let mut out = [0; 48];
+        out[..32].copy_from_slice(self.digest.as_bytes());
+        out[32..40].copy_from_slice(&self.from.to_le_bytes());
+        out[40..].copy_from_slice(&self.len.to_le_bytes());
+        out
+    }
+}
+
 impl Blob {
     /// Bytes read at a time when streaming.
     const WINDOW: usize = 1 << 20;
@@ -37,17 +72,15 @@ impl Blob {
     pub fn len(&self) -> u64 {
         match self {
             Blob::Inline(bytes) => bytes.len() as u64,
-            Blob::Extent { len, .. } | Blob::Unopened { len, .. } => *len,
+            Blob::Checked { len, .. } | Blob::Extent { len, .. } | Blob::Unopened { len, .. } => *len,
             Blob::Sparse(segments) => segments.size(),
         }
     }
 
-    /// Tells the bytes apart from any others without reading them, where the file is named after its contents, as packs are; `None` elsewhere.
-    pub fn identity(&self) -> Option<String> {
-        let Blob::Extent { path, offset, len, .. } = self else { return None };
-        let name = path.file_name()?.to_str()?;
-        Digest::parse(name.strip_suffix(".pack")?).ok()?;
-        Some(format!("{name} {offset} {len}"))
+    /// `None` where only reading the bytes would tell.
+    pub fn identity(&self) -> Option<Identity> {
+        let Blob::Checked { offset, len, content: Some(content), .. } = self else { return None };
+        Some(Identity { digest: content.digest, from: offset - content.offset, len: *len })
     }
 
     pub fn is_empty(&self) -> bool {
@@ -61,6 +94,9 @@ impl Blob {
         }
         Ok(match self {
             Blob::Inline(bytes) => Blob::Inline(bytes[offset as usize..(offset + len) as usize].into()),
+            Blob::Checked { file, offset: base, content, .. } => {
+                Blob::Checked { file: file.clone(), offset: base + offset, len, content: *content }
+            }
             Blob::Extent { file, path, offset: base, .. } => {
                 Blob::Extent { file: file.clone(), path: path.clone(), offset: base + offset, len }
             }
@@ -82,6 +118,9 @@ impl Blob {
             Blob::Inline(bytes) => {
                 buffer.copy_from_slice(&bytes[offset as usize..offset as usize + buffer.len()]);
                 Ok(())
+            }
+            Blob::Checked { file, offset: base, content, .. } => {
+                file.read_exact_at(buffer, base + offset, content.map_or(u64::MAX, |c| c.offset + c.len))
             }
             Blob::Extent { file, path, offset: base, .. } => {
                 file.read_exact_at(buffer, base + offset).context(|| format!("read {} at offset {}", path.display(), base + offset))

@@ -2,9 +2,13 @@
 
 mod atomic_file;
 mod blob;
+mod cache_entry;
+mod checked_file;
 mod digest;
 mod epoch;
 mod error;
+mod facts;
+mod folder_lock;
 mod image_path;
 mod input_file;
 mod progress;
@@ -12,11 +16,15 @@ mod seed;
 mod segments;
 mod units;
 
-pub use atomic_file::{AtomicFile, create_locked, remove_tree, sweep, sweep_scratch};
-pub use blob::Blob;
+pub use atomic_file::{AtomicFile, create_locked, random_name, remove_tree, sweep, sweep_scratch, sync_folder};
+pub use blob::{Blob, Content, Identity};
+pub use cache_entry::{Entry, set_aside};
+pub use checked_file::{Alarm, BLOCK, BlockSums, CheckedFile};
 pub use digest::{Digest, Hasher};
 pub use epoch::SourceDateEpoch;
 pub use error::{Error, Kind, Result, ResultExt};
+pub use facts::{Facts, FileStamp, question};
+pub use folder_lock::FolderLock;
 pub use image_path::ImagePath;
 pub use input_file::{open_disk, open_regular, read_input, read_input_text, read_regular, read_regular_text};
 pub use progress::{Progress, Silent};

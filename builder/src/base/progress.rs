@@ -8,6 +8,10 @@ pub trait Progress: Sync {
     fn advance(&self, amount: u64);
     /// One line for the user that is not an error.
     fn note(&self, line: &str);
+    /// One line about what is not as it should be, and was mended or needs to be known.
+    fn warn(&self, line: &str) {
+        self.note(&format!("warning: {line}"));
+    }
 }
 
 /// For tests and library callers that do not watch.

@@ -67,6 +67,9 @@ pub(super) struct BuildArguments {
     /// Use the lockfile as it is; refuse to resolve
     #[arg(long)]
     pub locked: bool,
+    /// Do not wait until the artifacts are on the device: faster, but a loss of power right after may damage them
+    #[arg(long)]
+    pub no_sync: bool,
     #[command(flatten)]
     pub talk: TalkArguments,
 }
@@ -100,6 +103,9 @@ pub(super) struct SourceArguments {
     /// Downloads and packs [default: atomic-image in XDG_CACHE_HOME or ~/.cache]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// What was verified and made before; not to be shared with others [default: atomic-image in XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
     /// The Debian mirror [default: the machine's apt sources]
     #[arg(long, value_name = "URL")]
     pub mirror: Option<String>,

@@ -16,6 +16,7 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<()> {
         formats: formats(&arguments.format),
         jobs: arguments.jobs.map_or(shared.jobs, usize::from),
         locked: arguments.locked,
+        durable: !arguments.no_sync,
         ..shared
     };
     let talk = render::Talk::new(arguments.talk.quiet);

@@ -2,9 +2,11 @@
 
 use super::apt_sources;
 use super::args::SourceArguments;
-use crate::base::{Error, Result, SourceDateEpoch, open_regular};
+use super::render;
+use crate::base::{Error, Facts, Result, SourceDateEpoch, open_regular};
 use crate::pipeline::Settings;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 /// The settings that every command which reads repositories shares; the rest is as for `lock`.
@@ -21,6 +23,8 @@ pub(super) fn settings(sources: &SourceArguments) -> Result<Settings> {
         jobs: std::thread::available_parallelism().map_or(1, |n| n.get()),
         locked: false,
         cache: cache(&sources.cache)?,
+        facts: facts(&sources.state),
+        durable: true,
         mirror: sources.mirror.clone().or_else(apt_sources::machine_mirror),
         offline: sources.offline,
         ca: sources.ca.clone(),
@@ -33,13 +37,28 @@ pub(super) fn cache(named: &Option<PathBuf>) -> Result<PathBuf> {
     named.clone().map_or_else(cache_folder, Ok)
 }
 
-/// Per the XDG base directory specification: a relative XDG_CACHE_HOME is ignored.
-fn cache_folder() -> Result<PathBuf> {
+/// What earlier runs of this user verified. Where nothing can be remembered, everything is verified and made anew each time, which is slow and right.
+pub(super) fn facts(named: &Option<PathBuf>) -> Arc<Facts> {
+    let folder = named.clone().or_else(|| user_folder("XDG_STATE_HOME", ".local/state"));
+    let facts = match folder {
+        Some(folder) => Facts::open(&folder),
+        None => Err(Error::internal("neither XDG_STATE_HOME nor HOME names a folder").hint("give --state DIR")),
+    };
+    Arc::new(facts.unwrap_or_else(|error| {
+        render::warning(&format!("what is verified and made cannot be remembered, so that the next build takes longer: {error}"));
+        Facts::none()
+    }))
+}
+
+/// Per the XDG base directory specification: a relative path is ignored.
+fn user_folder(xdg: &str, below_home: &str) -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "cli/ is where the environment is read")]
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    variable("XDG_CACHE_HOME")
-        .or_else(|| Some(variable("HOME")?.join(".cache")))
-        .map(|folder| folder.join("atomic-image"))
+    variable(xdg).or_else(|| Some(variable("HOME")?.join(below_home))).map(|folder| folder.join("atomic-image"))
+}
+
+fn cache_folder() -> Result<PathBuf> {
+    user_folder("XDG_CACHE_HOME", ".cache")
         .ok_or_else(|| Error::internal("neither XDG_CACHE_HOME nor HOME names a folder for the cache").hint("give --cache DIR"))
 }
 

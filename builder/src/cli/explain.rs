@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<()> {
         Some(file) => {
             let packages = inspect::image(&arguments.image)?.packages.into_iter().map(|row| (row.nevra, row.sha256)).collect::<Vec<_>>();
             let packs = environment::cache(&arguments.cache)?.join("packs");
-            pipeline::provenance(&ImagePath::parse(file)?, &packages, &packs, recipe.as_ref())?
+            pipeline::provenance(&ImagePath::parse(file)?, &packages, &packs, &environment::facts(&None), recipe.as_ref())?
         }
     };
     let answer = Answer { place, provenance };

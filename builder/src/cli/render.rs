@@ -91,9 +91,19 @@ impl Progress for Talk {
     }
 
     fn note(&self, line: &str) {
-        if self.manner == Manner::Quiet {
-            return;
+        if self.manner != Manner::Quiet {
+            self.line(line);
         }
+    }
+
+    fn warn(&self, line: &str) {
+        self.line(&format!("warning: {line}"));
+    }
+}
+
+impl Talk {
+    /// Above the bar, if there is one.
+    fn line(&self, line: &str) {
         match self.lock().as_ref().and_then(|stage| stage.bar.as_ref()) {
             Some(bar) => bar.suspend(|| say(line)),
             None => say(line),

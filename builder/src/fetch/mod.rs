@@ -10,7 +10,7 @@ pub mod verify;
 
 pub use download::{deb_path, download, rpm_path};
 pub use keyring::{Keyring, Signer};
-pub use pack::Pack;
+pub use pack::{FoundPack, Pack};
 pub use pack_index::PackEntry;
 pub use policy::Policy;
 pub use verify::{Trust, VerifiedPackage, open_package, payload_of, verify, verify_signature};

@@ -1,22 +1,29 @@
 //! Packs: a package's contents, decompressed and hashed once in its life.
 //!
 //! `packs/<sha256 of the package>.pack` holds the contents of its files one after the other, each at a multiple of 4 KiB, so that filesystem
-//! images can be written by copying or reflinking extents, and last the package's two headers; `.index` beside it holds the rest. The pack is written first, and an index that
-//! does not match is treated as absent.
+//! images can be written by copying or reflinking extents, and last the package's two headers; `.index` beside it holds the rest. The pack is written first.
+//!
+//! A pack is opened only if [`Facts`] say that its index came out of this very package, and that every content had its SHA-256 since the file was last
+//! written to; the latter is verified again wherever it is not known. While the pack is open, each block is checked as it is read.
 
-use super::pack_index::{PackEntry, PackIndex};
+use super::pack_index::{self, IndexFile, PackEntry, PackIndex, PackedHeader};
 use super::{Signer, VerifiedPackage};
-use crate::base::{AtomicFile, Blob, Digest, Error, Result, ResultExt};
+use crate::base::{
+    AtomicFile, BLOCK, Blob, BlockSums, CheckedFile, Content, Digest, Entry, Error, Facts, Result, ResultExt, question, set_aside,
+};
 use crate::formats::rpm::{
     ContentHasher, FileKind, HashedPayload, Header, HeaderKind, Metadata, Package, PayloadFile, Scriptlet, Trigger, read_payload,
 };
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{File, Metadata as FileMetadata};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Contents start at multiples of so many bytes: the block size of the filesystems that we write.
-pub const PACK_ALIGNMENT: u64 = 4096;
+/// Contents start at multiples of so many bytes: the block size of the filesystems that we write, and what one checksum covers.
+pub const PACK_ALIGNMENT: u64 = BLOCK;
+/// In bytes, of an index: a package of four million files stays below.
+const LARGEST_INDEX: u64 = 1 << 30;
 /// Written to the pack in one system call.
 const BUFFER: usize = 1 << 20;
 
@@ -24,43 +31,125 @@ const BUFFER: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub struct Pack {
     digest: Digest,
-    file: Arc<File>,
-    path: Arc<Path>,
+    file: Arc<CheckedFile>,
     index: Arc<PackIndex>,
+    signer: Option<Signer>,
+}
+
+/// What was found where a package's pack should be.
+#[derive(Debug)]
+pub enum FoundPack {
+    Whole(Pack),
+    /// There is none, or none that this user has ever made or verified.
+    Absent,
+    /// It was made, and is not what was made any more: what is wrong with it.
+    Damaged(String),
 }
 
 impl Pack {
-    /// The pack of the package with this SHA-256; `None` if it was not imported, or not completely.
-    pub fn open(packs: &Path, digest: &Digest) -> Result<Option<Pack>> {
+    /// The pack of the package with this SHA-256.
+    pub fn open(packs: &Path, digest: &Digest, facts: &Facts) -> Result<FoundPack> {
         let [path, index_path] = names(packs, digest);
-        let Some(index) = read_if_present(&index_path)?.and_then(|bytes| PackIndex::decode(&bytes)) else { return Ok(None) };
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::internal(format!("open the pack {}", path.display())).source(e)),
+        let Some(made) = facts.get(import_question(digest)) else { return Ok(FoundPack::Absent) };
+        let damaged = |path: &Path, why: &str| Ok(FoundPack::Damaged(format!("{}: {why}", path.display())));
+        let index = match Entry::open(&index_path)? {
+            Entry::Absent => return Ok(FoundPack::Absent),
+            Entry::Unreadable(why) => return damaged(&index_path, &why),
+            Entry::Open(..) => Entry::read(&index_path, LARGEST_INDEX)?.and_then(|bytes| IndexFile::decode(&bytes)),
         };
-        let len = file.metadata().context(|| format!("read the size of {}", path.display()))?.len();
-        Ok((len == index.pack_len).then(|| Pack { digest: *digest, file: Arc::new(file), path: path.into(), index: Arc::new(index) }))
-    }
-
-    /// Opens the pack of `package`, unpacking it first if need be.
-    pub fn import(packs: &Path, package: &VerifiedPackage) -> Result<Pack> {
-        if let Some(mut pack) = Self::open(packs, package.digest())? {
-            if package.signer().is_some() && pack.index.signer.as_ref() != package.signer() {
-                let index = PackIndex { signer: package.signer().cloned(), ..(*pack.index).clone() };
-                write_index(&names(packs, package.digest())[1], &index)?;
-                pack.index = Arc::new(index);
-            }
-            return Ok(pack);
+        let Some(IndexFile { index, digest: index_digest, signer, signed_digest }) = index else {
+            return damaged(&index_path, "the index is not whole");
+        };
+        if index_digest != made || index.package != *digest {
+            return damaged(&index_path, "the index is not the one that was made of this package");
         }
-        Self::unpack(packs, package).context(|| format!("import {}", package.package().metadata.nevra))
+        let (file, metadata) = match Entry::open(&path)? {
+            Entry::Absent => return Ok(FoundPack::Absent),
+            Entry::Unreadable(why) => return damaged(&path, &why),
+            Entry::Open(file, metadata) => (file, metadata),
+        };
+        if metadata.len() != index.pack_len {
+            return damaged(&path, &format!("expected {} bytes, found {}", index.pack_len, metadata.len()));
+        }
+        let signer = signer.filter(|_| facts.get(signer_question(digest)) == Some(signed_digest));
+        let pack = Self::of(*digest, file, &path, index, signer, facts)?;
+        if !facts.was_verified(facts.stamp(&metadata), index_digest) {
+            if let Err(error) = pack.verify_contents() {
+                return damaged(&path, &error.to_string());
+            }
+            pack.remember_verified(&metadata, index_digest, facts)?;
+        }
+        Ok(FoundPack::Whole(pack))
     }
 
-    fn unpack(packs: &Path, verified: &VerifiedPackage) -> Result<Pack> {
+    /// Opens the pack of `package`, unpacking it first if need be. What is there and damaged is set aside.
+    pub fn import(packs: &Path, package: &VerifiedPackage, facts: &Facts) -> Result<Pack> {
+        match Self::open(packs, package.digest(), facts)? {
+            FoundPack::Whole(mut pack) => {
+                if package.signer().is_some() && pack.signer.as_ref() != package.signer() {
+                    write_index(packs, &pack.index, package.signer(), facts)?;
+                    pack.signer = package.signer().cloned();
+                }
+                return Ok(pack);
+            }
+            FoundPack::Damaged(_) => Self::set_aside(packs, package.digest()).map(drop)?,
+            FoundPack::Absent => {}
+        }
+        Self::unpack(packs, package, facts).context(|| format!("import {}", package.package().metadata.nevra))
+    }
+
+    /// Moves a package's pack and index out of the way; returns where the pack is now.
+    pub fn set_aside(packs: &Path, digest: &Digest) -> Result<PathBuf> {
+        let [path, index_path] = names(packs, digest);
+        set_aside(&index_path)?;
+        set_aside(&path)
+    }
+
+    fn of(digest: Digest, file: File, path: &Path, index: PackIndex, signer: Option<Signer>, facts: &Facts) -> Result<Pack> {
+        let file = CheckedFile::new(file, path, index.pack_len, index.block_sums(), facts.alarm().clone())?;
+        Ok(Pack { digest, file: Arc::new(file), index: Arc::new(index), signer })
+    }
+
+    /// SHA-256 of every content and header against the index, and every block's checksum with them.
+    pub fn verify_contents(&self) -> Result<()> {
+        let mut contents: BTreeMap<(u64, u64), Digest> = BTreeMap::new();
+        let headers = self.index.headers.iter().map(|h| (h.offset, h.len, h.digest));
+        let files = self.index.entries.iter().filter_map(|e| Some((e.offset, e.size, e.digest?))).filter(|(_, size, _)| *size > 0);
+        for (offset, len, expected) in headers.chain(files) {
+            if let Some(known) = contents.insert((offset, len), expected)
+                && known != expected
+            {
+                return Err(Error::integrity(format!("two digests for the {len} bytes at offset {offset}")));
+            }
+        }
+        for ((offset, len), expected) in contents {
+            let found = self.content(offset, len, expected).digest()?;
+            if found != expected {
+                return Err(Error::integrity(format!("the {len} bytes at offset {offset}: expected sha256 {expected}, found {found}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// If the file was not written to meanwhile.
+    fn remember_verified(&self, before: &FileMetadata, index: Digest, facts: &Facts) -> Result<()> {
+        let after = self.file.file().metadata().context(|| format!("read the size of {}", self.file.path().display()))?;
+        if facts.stamp(before) == facts.stamp(&after) {
+            facts.add_verified(facts.stamp(&after), index);
+        }
+        Ok(())
+    }
+
+    fn content(&self, offset: u64, len: u64, digest: Digest) -> Blob {
+        Blob::Checked { file: self.file.clone(), offset, len, content: Some(Content { digest, offset, len }) }
+    }
+
+    fn unpack(packs: &Path, verified: &VerifiedPackage, facts: &Facts) -> Result<Pack> {
         let package = verified.package();
-        let [path, index_path] = names(packs, verified.digest());
+        let [path, _] = names(packs, verified.digest());
         let mut out = AtomicFile::create(&path)?;
-        let mut contents = Contents { writer: BufWriter::with_capacity(BUFFER, out.file()), end: 0, buffer: vec![0; 1 << 17] };
+        let writer = BufWriter::with_capacity(BUFFER, out.file());
+        let mut contents = Contents { writer, sums: BlockSums::default(), end: 0, buffer: vec![0; 1 << 17] };
         let mut places: Vec<Option<Place>> = vec![None; package.files.len()];
 
         let mut source = HashedPayload::new(verified.payload()?);
@@ -79,20 +168,23 @@ impl Pack {
         })?;
         source.finish(package)?;
         let headers = contents.append_headers(package).context(|| format!("write the pack {}", path.display()))?;
-        let pack_len = contents.finish().context(|| format!("write the pack {}", path.display()))?;
+        let (pack_len, sums) = contents.finish().context(|| format!("write the pack {}", path.display()))?;
         let entries = entries(verified, &places)?;
         let file = out.commit_unsynced()?;
         let index = PackIndex {
+            package: *verified.digest(),
             pack_len,
+            blocks: sums.iter().flat_map(|sum| sum.to_le_bytes()).collect(),
             headers,
-            signer: verified.signer().cloned(),
             metadata: package.metadata.clone(),
             scriptlets: package.scriptlets.clone(),
             triggers: package.triggers.clone(),
             entries,
         };
-        write_index(&index_path, &index)?;
-        Ok(Pack { digest: *verified.digest(), file: Arc::new(file), path: path.into(), index: Arc::new(index) })
+        let index_digest = write_index(packs, &index, verified.signer(), facts)?;
+        let metadata = file.metadata().context(|| format!("read the size of {}", path.display()))?;
+        facts.add_verified(facts.stamp(&metadata), index_digest);
+        Self::of(*verified.digest(), file, &path, index, verified.signer().cloned(), facts)
     }
 
     /// SHA-256 of the package file.
@@ -115,14 +207,14 @@ impl Pack {
 
     /// Whose signature was accepted when the package was imported; `None` if none was asked for.
     pub fn signer(&self) -> Option<&Signer> {
-        self.index.signer.as_ref()
+        self.signer.as_ref()
     }
 
     /// The package's signature header and main header, read from the pack.
     pub fn headers(&self) -> Result<[Header; 2]> {
-        let read = |(offset, len): (u64, u64), kind| {
-            let blob = Blob::Extent { file: self.file.clone(), path: self.path.clone(), offset, len };
-            Header::read(&mut blob.to_vec()?.as_slice(), kind).context(|| format!("read a header of the pack {}", self.path.display()))
+        let read = |header: PackedHeader, kind| {
+            let bytes = self.content(header.offset, header.len, header.digest).to_vec()?;
+            Header::read(&mut bytes.as_slice(), kind).context(|| format!("read a header of the pack {}", self.file.path().display()))
         };
         let [signature_header, header] = self.index.headers;
         Ok([read(signature_header, HeaderKind::Signature)?, read(header, HeaderKind::Main)?])
@@ -135,29 +227,37 @@ impl Pack {
 
     /// The contents of one of this pack's entries; all share one open file. Empty for whatever has none.
     pub fn blob(&self, entry: &PackEntry) -> Blob {
-        match entry.size {
-            0 => Blob::empty(),
-            len => Blob::Extent { file: self.file.clone(), path: self.path.clone(), offset: entry.offset, len },
+        match (entry.size, entry.digest) {
+            (0, _) | (_, None) => Blob::empty(),
+            (len, Some(digest)) => self.content(entry.offset, len, digest),
         }
     }
+}
+
+/// What importing the package with this digest gives, by the way that this program imports: the index's digest.
+fn import_question(package: &Digest) -> Digest {
+    question("pack", &[pack_index::MAGIC, package.as_bytes()])
+}
+
+/// Whose signature was verified when it was imported: the digest of index and signer.
+fn signer_question(package: &Digest) -> Digest {
+    question("pack signer", &[pack_index::MAGIC, package.as_bytes()])
 }
 
 fn names(packs: &Path, digest: &Digest) -> [PathBuf; 2] {
     ["pack", "index"].map(|extension| packs.join(format!("{digest}.{extension}")))
 }
 
-fn write_index(path: &Path, index: &PackIndex) -> Result<()> {
-    let mut out = AtomicFile::create(path)?;
-    out.file().write_all(&index.encode()?).context(|| format!("write the index {}", path.display()))?;
-    out.commit_unsynced().map(drop)
-}
-
-fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::internal(format!("read {}", path.display())).source(e)),
-    }
+/// Writes the index and remembers that it is ours; returns its digest.
+fn write_index(packs: &Path, index: &PackIndex, signer: Option<&Signer>, facts: &Facts) -> Result<Digest> {
+    let [_, path] = names(packs, &index.package);
+    let (bytes, digest, signed_digest) = IndexFile::encode(index, signer)?;
+    let mut out = AtomicFile::create(&path)?;
+    out.file().write_all(&bytes).context(|| format!("write the index {}", path.display()))?;
+    out.commit_unsynced()?;
+    facts.add(import_question(&index.package), digest);
+    facts.add(signer_question(&index.package), signed_digest);
+    Ok(digest)
 }
 
 /// Where a file of the payload came to lie.
@@ -170,6 +270,7 @@ struct Place {
 
 struct Contents<'a> {
     writer: BufWriter<&'a mut File>,
+    sums: BlockSums,
     /// In bytes; where the next content would go, unaligned.
     end: u64,
     buffer: Vec<u8>,
@@ -201,6 +302,7 @@ impl Contents<'_> {
             }
             hasher.update(&self.buffer[..n]);
             self.writer.write_all(&self.buffer[..n]).context(writing)?;
+            self.sums.update(&self.buffer[..n]);
             left -= n as u64;
         }
         self.end += file.size;
@@ -208,32 +310,33 @@ impl Contents<'_> {
         Ok(place)
     }
 
-    fn append_headers(&mut self, package: &Package) -> std::io::Result<[(u64, u64); 2]> {
-        Ok([self.append_bytes(package.signature_header.bytes())?, self.append_bytes(package.header.bytes())?])
+    fn append_headers(&mut self, package: &Package) -> std::io::Result<[PackedHeader; 2]> {
+        Ok([self.append_header(package.signature_header.bytes())?, self.append_header(package.header.bytes())?])
     }
 
-    /// Returns where they came to lie.
-    fn append_bytes(&mut self, bytes: &[u8]) -> std::io::Result<(u64, u64)> {
+    fn append_header(&mut self, bytes: &[u8]) -> std::io::Result<PackedHeader> {
         self.pad()?;
-        let place = (self.end, bytes.len() as u64);
+        let header = PackedHeader { offset: self.end, len: bytes.len() as u64, digest: Digest::of(bytes) };
         self.writer.write_all(bytes)?;
-        self.end += place.1;
-        Ok(place)
+        self.sums.update(bytes);
+        self.end += header.len;
+        Ok(header)
     }
 
     fn pad(&mut self) -> std::io::Result<()> {
         const ZEROS: [u8; PACK_ALIGNMENT as usize] = [0; PACK_ALIGNMENT as usize];
-        let padding = self.end.wrapping_neg() % PACK_ALIGNMENT;
-        self.writer.write_all(&ZEROS[..padding as usize])?;
-        self.end += padding;
+        let padding = (self.end.wrapping_neg() % PACK_ALIGNMENT) as usize;
+        self.writer.write_all(&ZEROS[..padding])?;
+        self.sums.update(&ZEROS[..padding]);
+        self.end += padding as u64;
         Ok(())
     }
 
-    /// Pads the last block too, so that its extent can be reflinked; returns the pack's length.
-    fn finish(mut self) -> std::io::Result<u64> {
+    /// Pads the last block too, so that its extent can be reflinked; returns the pack's length and its blocks' checksums.
+    fn finish(mut self) -> std::io::Result<(u64, Vec<u32>)> {
         self.pad()?;
         self.writer.flush()?;
-        Ok(self.end)
+        Ok((self.end, self.sums.finish()))
     }
 }
 

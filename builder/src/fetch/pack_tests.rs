@@ -26,10 +26,11 @@ fn hex_digest(algorithm: u32, bytes: &[u8]) -> String {
 fn every_package_imports_with_the_contents_that_its_header_promises() {
     let Some(folder) = fixtures::folder() else { return };
     let packs = tempfile::tempdir().unwrap();
+    let facts = Facts::none();
     let (mut imported, mut refused, mut files, mut links, mut faults) = (0, 0, 0, 0, Vec::new());
     for path in fixtures::packages(&folder.join("rpms")) {
         let package = verified(&path).unwrap();
-        let pack = match Pack::import(packs.path(), &package) {
+        let pack = match Pack::import(packs.path(), &package, &facts) {
             Ok(pack) => pack,
             Err(e) => {
                 // A truncated payload among the fixtures: refused only where rpm finds fault too.
@@ -42,7 +43,7 @@ fn every_package_imports_with_the_contents_that_its_header_promises() {
             }
         };
         imported += 1;
-        let reopened = Pack::open(packs.path(), package.digest()).unwrap().unwrap();
+        let reopened = open(packs.path(), package.digest(), &facts).unwrap();
         assert_eq!(pack.index, reopened.index);
         assert_eq!(reopened.entries().len(), package.package().files.len(), "{}", path.display());
         for (entry, header) in reopened.entries().iter().zip(&package.package().files) {
@@ -68,32 +69,136 @@ fn every_package_imports_with_the_contents_that_its_header_promises() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// The greatest package at hand, imported to a folder of its own.
-fn sample() -> Option<(tempfile::TempDir, VerifiedPackage, Pack)> {
-    let path = fixtures::folder()?.join("rpms/el9-bzip2-signed/bzip2-libs-1.0.8-18.el9.x86_64.rpm");
-    let packs = tempfile::tempdir().unwrap();
-    let package = verified(&path).unwrap();
-    let pack = Pack::import(packs.path(), &package).unwrap();
-    Some((packs, package, pack))
+fn open(packs: &Path, digest: &Digest, facts: &Facts) -> Option<Pack> {
+    if let FoundPack::Whole(pack) = Pack::open(packs, digest, facts).unwrap() { Some(pack) } else { None }
+}
+
+/// The greatest package at hand, imported to a cache of its own.
+struct Sample {
+    cache: tempfile::TempDir,
+    package: VerifiedPackage,
+    first: Pack,
+    facts: Facts,
+}
+
+impl Sample {
+    fn new() -> Option<Sample> {
+        let path = fixtures::folder()?.join("rpms/el9-bzip2-signed/bzip2-libs-1.0.8-18.el9.x86_64.rpm");
+        let cache = tempfile::tempdir().unwrap();
+        let (package, facts) = (verified(&path).unwrap(), Facts::none());
+        let first = Pack::import(&cache.path().join("packs"), &package, &facts).unwrap();
+        Some(Sample { cache, package, first, facts })
+    }
+
+    fn packs(&self) -> PathBuf {
+        self.cache.path().join("packs")
+    }
 }
 
 #[test]
-fn a_damaged_pack_counts_as_absent_and_is_imported_again() {
-    let Some((packs, package, first)) = sample() else { return };
-    let [pack, index] = names(packs.path(), package.digest());
-    let whole = std::fs::read(&index).unwrap();
-    let mut flipped = whole.clone();
-    flipped[whole.len() / 2] ^= 1;
-    for damaged in [&whole[..whole.len() - 1], &whole[..10], &[], &flipped] {
-        std::fs::write(&index, damaged).unwrap();
-        assert!(Pack::open(packs.path(), package.digest()).unwrap().is_none());
-        assert_eq!(Pack::import(packs.path(), &package).unwrap().index, first.index);
+fn a_damaged_pack_is_found_set_aside_and_imported_again() {
+    let Some(sample) = Sample::new() else { return };
+    let packs = sample.packs();
+    let digest = sample.package.digest();
+    let files = names(&packs, digest);
+    let good = files.clone().map(|path| std::fs::read(path).unwrap());
+    let other = {
+        let another = Sample::new().unwrap();
+        names(&another.packs(), digest).map(|path| std::fs::read(path).unwrap())
+    };
+    assert!(good == other, "an import gives the same bytes each time");
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 7] = [
+        ("a bit flipped at the beginning", |bytes| bytes[0] ^= 1),
+        ("a bit flipped in the middle", |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0x80;
+        }),
+        ("a bit flipped in the last used byte", |bytes| {
+            let last = bytes.iter().rposition(|b| *b != 0).unwrap();
+            bytes[last] ^= 2;
+        }),
+        ("truncated", |bytes| bytes.truncate(bytes.len() - 4096.min(bytes.len() / 2))),
+        ("zeroed", |bytes| bytes.fill(0)),
+        ("emptied", Vec::clear),
+        ("longer", |bytes| bytes.extend([0; 4096])),
+    ];
+    for (which, path) in files.iter().enumerate() {
+        for (name, damage) in damages {
+            let mut bytes = good[which].clone();
+            damage(&mut bytes);
+            std::fs::write(path, &bytes).unwrap();
+            let found = Pack::open(&packs, digest, &sample.facts).unwrap();
+            assert!(matches!(found, FoundPack::Damaged(_)), "{name}: {found:?}");
+            let again = Pack::import(&packs, &sample.package, &sample.facts).unwrap();
+            assert_eq!(again.index, sample.first.index);
+            assert!(files.clone().map(|path| std::fs::read(path).unwrap()) == good, "{name}");
+        }
+        // What is no file at all.
+        std::fs::remove_file(path).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", path).unwrap();
+        assert!(matches!(Pack::open(&packs, digest, &sample.facts).unwrap(), FoundPack::Damaged(_)));
+        Pack::import(&packs, &sample.package, &sample.facts).unwrap();
+        assert!(path.symlink_metadata().unwrap().is_file());
+        std::fs::remove_file(path).unwrap();
+        assert!(matches!(Pack::open(&packs, digest, &sample.facts).unwrap(), FoundPack::Absent));
+        Pack::import(&packs, &sample.package, &sample.facts).unwrap();
     }
-    let contents = std::fs::read(&pack).unwrap();
-    std::fs::write(&pack, &contents[..contents.len() - 4096]).unwrap();
-    assert!(Pack::open(packs.path(), package.digest()).unwrap().is_none());
-    Pack::import(packs.path(), &package).unwrap();
-    assert_eq!(std::fs::read(&pack).unwrap(), contents, "the second import wrote other bytes");
+    assert!(std::fs::read_dir(sample.cache.path().join("damaged")).unwrap().count() >= 16);
+}
+
+#[test]
+fn a_pack_is_believed_only_as_what_this_user_made_of_this_package() {
+    let Some(sample) = Sample::new() else { return };
+    let packs = sample.packs();
+    let digest = sample.package.digest();
+    // Somebody else's cache: whole, and nothing that is known to be true.
+    assert!(matches!(Pack::open(&packs, digest, &Facts::none()).unwrap(), FoundPack::Absent));
+    // Pack and index of one package under another's name.
+    let stranger = Digest::of(b"another package");
+    for (from, to) in names(&packs, digest).iter().zip(names(&packs, &stranger)) {
+        std::fs::copy(from, to).unwrap();
+    }
+    let made = sample.facts.get(import_question(digest)).unwrap();
+    assert!(open(&packs, &stranger, &sample.facts).is_none());
+    sample.facts.add(import_question(&stranger), made);
+    let FoundPack::Damaged(why) = Pack::open(&packs, &stranger, &sample.facts).unwrap() else {
+        panic!("a pack of another package is taken")
+    };
+    assert!(why.contains("not the one that was made of this package"), "{why}");
+    // An index that is whole in itself, and says something else.
+    let forged = PackIndex { entries: Vec::new(), ..(*sample.first.index).clone() };
+    std::fs::write(&names(&packs, digest)[1], IndexFile::encode(&forged, None).unwrap().0).unwrap();
+    assert!(matches!(Pack::open(&packs, digest, &sample.facts).unwrap(), FoundPack::Damaged(_)));
+    // A signer that was not verified is none.
+    let signer = Signer { fingerprint: "ab".repeat(20), relaxed: Vec::new() };
+    let index = IndexFile::encode(&sample.first.index, Some(&signer)).unwrap();
+    assert_eq!(index.1, made, "the signer does not change the index");
+    std::fs::write(&names(&packs, digest)[1], index.0).unwrap();
+    assert_eq!(open(&packs, digest, &sample.facts).unwrap().signer(), None);
+    sample.facts.add(signer_question(digest), index.2);
+    assert_eq!(open(&packs, digest, &sample.facts).unwrap().signer(), Some(&signer));
+}
+
+#[test]
+fn a_byte_that_changes_behind_a_stamp_is_found_when_it_is_read() {
+    let Some(sample) = Sample::new() else { return };
+    let path = &names(&sample.packs(), sample.package.digest())[0];
+    let pack = open(&sample.packs(), sample.package.digest(), &sample.facts).unwrap();
+    let entry = pack.entries().iter().max_by_key(|entry| entry.size).unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[(entry.offset + entry.size - 1) as usize] ^= 0x40;
+    std::fs::write(path, &bytes).unwrap();
+    // As if the disk had changed the byte: nobody has written to the file.
+    sample.facts.add_verified(
+        sample.facts.stamp(&std::fs::metadata(path).unwrap()),
+        sample.facts.get(import_question(sample.package.digest())).unwrap(),
+    );
+    let believed = open(&sample.packs(), sample.package.digest(), &sample.facts).unwrap();
+    let error = believed.blob(entry).to_vec().unwrap_err();
+    assert!(error.to_string().contains("is damaged: the block at offset") && sample.facts.alarm().is_raised(), "{error}");
+    sample.facts.distrust();
+    assert!(open(&sample.packs(), sample.package.digest(), &sample.facts).is_none());
 }
 
 /// Numerical Recipes' linear congruential generator: the same mutations in every run.
@@ -134,7 +239,7 @@ fn mutated_packages_are_imported_or_refused_with_a_reason() {
         }
         let path = scratch.path().join("mutant.rpm");
         std::fs::write(&path, &bytes).unwrap();
-        let outcome = verified(&path).and_then(|package| Pack::import(scratch.path(), &package));
+        let outcome = verified(&path).and_then(|package| Pack::import(scratch.path(), &package, &Facts::none()));
         match outcome {
             Ok(_) => accepted += 1,
             Err(e) => {

@@ -165,7 +165,7 @@ fn contents_known_by_md5_or_sha1_alone_are_refused_unless_relaxed() {
     assert!(relaxed.accepts(package.signer().unwrap()) && !signed.key.accepts(package.signer().unwrap()));
     // The MD5 is then what is checked.
     let packs = tempfile::tempdir().unwrap();
-    crate::fetch::Pack::import(packs.path(), &package).unwrap();
+    crate::fetch::Pack::import(packs.path(), &package, &crate::base::Facts::none()).unwrap();
     let mut wrong = package;
     for file in &mut wrong.package.files {
         if let Some(rpm::FileDigest::Other { hex, .. }) = &mut file.digest {
@@ -173,7 +173,7 @@ fn contents_known_by_md5_or_sha1_alone_are_refused_unless_relaxed() {
         }
     }
     let elsewhere = tempfile::tempdir().unwrap();
-    let error = crate::fetch::Pack::import(elsewhere.path(), &wrong).unwrap_err().to_string();
+    let error = crate::fetch::Pack::import(elsewhere.path(), &wrong, &crate::base::Facts::none()).unwrap_err().to_string();
     assert!(error.contains("expected contents with md5 000"), "{error}");
 }
 

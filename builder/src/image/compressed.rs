@@ -1,7 +1,7 @@
 //! The raw disk as one compressed stream: zstd frames with a seek table, or xz blocks. Pieces are of fixed size, so the bytes do not depend on the number
 //! of threads, and `zstd -d`, `xz -d` and anything else that knows the format gives the raw disk.
 
-use super::Artifact;
+use super::Finished;
 use super::hashed_file::HashedFile;
 use super::in_order::in_order;
 use crate::base::{Error, Progress, Result, Segments};
@@ -14,7 +14,7 @@ const ZSTD_LEVEL: i32 = 3;
 /// Six times as fast as xz's own default, 6, for 5 % more bytes.
 const XZ_PRESET: u32 = 2;
 
-pub fn write_zstd(disk: &Segments, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
+pub fn write_zstd(disk: &Segments, out: &Path, progress: &dyn Progress) -> Result<Finished> {
     let mut file = HashedFile::create(out)?;
     let mut lengths = Vec::new();
     let state = || zstd::Encoder::new(ZSTD_LEVEL);
@@ -27,7 +27,7 @@ pub fn write_zstd(disk: &Segments, out: &Path, progress: &dyn Progress) -> Resul
     file.finish("raw.zst")
 }
 
-pub fn write_xz(disk: &Segments, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
+pub fn write_xz(disk: &Segments, out: &Path, progress: &dyn Progress) -> Result<Finished> {
     let mut file = HashedFile::create(out)?;
     file.append(&xz::stream_header())?;
     let mut records = Vec::new();

@@ -1,6 +1,6 @@
 //! The stage: every format asked for, side by side.
 
-use super::{Artifact, Compression, OutputFormat, compressed, gce, ova, qcow2, raw, vmdk};
+use super::{Compression, Finished, OutputFormat, compressed, gce, ova, qcow2, raw, vmdk};
 use crate::base::{Error, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch};
 use crate::formats::{vhd, vhdx};
 use rayon::prelude::*;
@@ -20,11 +20,11 @@ pub struct Wrapping<'a> {
     pub uefi: bool,
     pub seed: ImageSeed,
     pub epoch: SourceDateEpoch,
-    /// A folder of the cache, where states of the artifacts' digests are kept for the next build of a similar disk.
+    /// A folder of the user's own, where states of the artifacts' digests are kept for the next build of a similar disk.
     pub states: Option<&'a Path>,
 }
 
-/// Writes `disk` to `folder`, as NAME with each format's extension. Formats are written at the same time: while one is hashed, which takes one core whatever
+/// Writes `disk` to `folder`, to become NAME with each format's extension (see [`publish`](super::publish)). Formats are written at the same time: while one is hashed, which takes one core whatever
 /// the machine has, others are compressed.
 pub fn export(
     disk: &Segments,
@@ -32,7 +32,7 @@ pub fn export(
     wrapping: &Wrapping,
     folder: &Path,
     progress: &dyn Progress,
-) -> Result<Vec<Artifact>> {
+) -> Result<Vec<Finished>> {
     if let Some(format) = formats.iter().find(|format| wrapping.sector != 512 && !format.takes_large_sectors()) {
         return Err(Error::recipe(format!(
             "{}: such disks always have sectors of 512 bytes, this one of {}",
@@ -52,7 +52,7 @@ pub fn export(
         .collect()
 }
 
-fn write(disk: &Segments, format: OutputFormat, wrapping: &Wrapping, path: &Path, progress: &dyn Progress) -> Result<Artifact> {
+fn write(disk: &Segments, format: OutputFormat, wrapping: &Wrapping, path: &Path, progress: &dyn Progress) -> Result<Finished> {
     let Wrapping { seed, epoch, .. } = wrapping;
     let states = wrapping.states.map(|folder| folder.join(format!("{}.{}.states", wrapping.name, format.name())));
     let states = states.as_deref();

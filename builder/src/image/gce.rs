@@ -1,6 +1,6 @@
 //! What Google Compute Engine imports: a gzip-compressed tar archive in the old GNU dialect with the disk as `disk.raw`, sparse.
 
-use super::Artifact;
+use super::Finished;
 use super::compressed::pieces;
 use super::hashed_file::HashedFile;
 use crate::base::{Progress, Result, Segments, SourceDateEpoch};
@@ -12,7 +12,7 @@ const NAME: &str = "disk.raw";
 /// zlib's own default.
 const LEVEL: u32 = 6;
 
-pub fn write(disk: &Segments, epoch: SourceDateEpoch, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
+pub fn write(disk: &Segments, epoch: SourceDateEpoch, out: &Path, progress: &dyn Progress) -> Result<Finished> {
     let archive = tar::sparse_archive(NAME, disk, epoch)?;
     let mut file = HashedFile::create(out)?;
     file.append(&gzip::HEADER)?;

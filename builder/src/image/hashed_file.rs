@@ -1,6 +1,6 @@
 //! A file under way that only grows at its end, and is hashed as it grows.
 
-use super::Artifact;
+use super::Finished;
 use crate::base::{AtomicFile, Digest, Hasher, Result, ResultExt};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -69,11 +69,10 @@ impl HashedFile {
         Ok((self.atomic, self.hasher.finish()))
     }
 
-    /// The digest of all bytes, and the file under its name.
-    pub fn finish(mut self, format: &'static str) -> Result<Artifact> {
+    /// The whole file and the digest of its bytes.
+    pub fn finish(mut self, format: &'static str) -> Result<Finished> {
         self.flush()?;
-        let file = self.atomic.commit_unsynced()?;
-        Artifact::of(format, &self.path, &file, self.hasher.finish())
+        Finished::new(format, &self.path, self.atomic, self.hasher.finish())
     }
 }
 

@@ -1,14 +1,18 @@
 //! States of a digest that an earlier build came by, so that the next one hashes only what lies behind its first change.
 //!
-//! One file for each artifact: the SHA-256 of the rest, then for each whole [`STEP`] of it: where the step ends (u64, little endian), the key of all up to
-//! there, and the digest's state behind it. A key is a digest of what the plan says of those bytes: for an extent of a pack its identity, for bytes in
-//! memory the bytes.
+//! One file for each artifact, in the state folder and not in the cache, since whoever could change it could give an artifact another digest: a magic with
+//! a version, the SHA-256 of the rest, then for each whole [`STEP`] of it: where the step ends (u64, little endian), the key of all up to
+//! there, and the digest's state behind it. A key is a digest of what the plan says of those bytes: for bytes that lie in a pack the
+//! digest of their content, for others the bytes.
 
-use crate::base::{AtomicFile, Blob, Digest, Error, Hasher, Result, Segments};
+use crate::base::{AtomicFile, Blob, Digest, Entry, Hasher, Result, Segments};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
+/// Raised whenever the same states would mean other bytes.
+const MAGIC: &[u8] = b"aistates\x00\x02";
+/// In bytes, of the file: states of a disk of 16 TiB.
+const LARGEST: u64 = 256 << 20;
 /// Bytes between two kept states: at most so many are hashed too many.
 pub(super) const STEP: u64 = 32 << 20;
 
@@ -40,8 +44,7 @@ impl Description {
             match part.identity() {
                 Some(identity) => {
                     self.hasher.update(&[1]);
-                    self.hasher.update(&(identity.len() as u64).to_le_bytes());
-                    self.hasher.update(identity.as_bytes());
+                    self.hasher.update(&identity.bytes());
                 }
                 None => {
                     self.hasher.update(&[0]);
@@ -67,8 +70,8 @@ pub(super) struct KnownStates(BTreeMap<u64, (Digest, Vec<u8>)>);
 
 impl KnownStates {
     /// A file that is absent, cut short or changed knows nothing.
-    pub(super) fn load(path: &Path) -> Self {
-        std::fs::read(path).ok().and_then(|bytes| decode(&bytes)).map(KnownStates).unwrap_or_default()
+    pub(super) fn load(path: &Path) -> Result<Self> {
+        Ok(Entry::read(path, LARGEST)?.as_deref().and_then(decode).map_or_else(Self::default, KnownStates))
     }
 
     pub(super) fn get(&self, end: u64, key: Digest) -> Option<Hasher> {
@@ -83,14 +86,12 @@ impl KnownStates {
     pub(super) fn save(&self, path: &Path) -> Result<()> {
         let rows = self.0.iter().flat_map(|(end, (key, state))| [&end.to_le_bytes()[..], key.as_bytes(), state].concat());
         let body: Vec<u8> = rows.collect();
-        let mut file = AtomicFile::create(path)?;
-        file.file().write_all(&[Digest::of(&body).as_bytes(), &body[..]].concat()).map_err(|e| Error::internal("keep states").source(e))?;
-        file.commit_unsynced().map(drop)
+        AtomicFile::write_unsynced(path, &[MAGIC, Digest::of(&body).as_bytes(), &body[..]].concat())
     }
 }
 
 fn decode(bytes: &[u8]) -> Option<BTreeMap<u64, (Digest, Vec<u8>)>> {
-    let (digest, body) = bytes.split_first_chunk::<32>()?;
+    let (digest, body) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
     if Digest::of(body).as_bytes() != digest {
         return None;
     }
@@ -118,18 +119,18 @@ mod tests {
         states.insert(STEP, key, &hasher);
         states.insert(2 * STEP, key, &Hasher::new());
         states.save(&path).unwrap();
-        let loaded = KnownStates::load(&path);
+        let loaded = KnownStates::load(&path).unwrap();
         assert_eq!(loaded.get(STEP, key).unwrap().finish(), Digest::of(b"some bytes"));
         assert_eq!(loaded.get(2 * STEP, key).unwrap().finish(), Digest::of(b""));
         assert!(loaded.get(STEP, Digest::of(b"other")).is_none() && loaded.get(3 * STEP, key).is_none());
         let good = std::fs::read(&path).unwrap();
-        for at in [0, 40, good.len() - 1] {
+        for at in [0, 9, 10, 50, good.len() - 1] {
             let mut bad = good.clone();
             bad[at] ^= 1;
             std::fs::write(&path, &bad).unwrap();
-            assert!(KnownStates::load(&path).get(STEP, key).is_none(), "{at}");
+            assert!(KnownStates::load(&path).unwrap().get(STEP, key).is_none(), "{at}");
         }
         std::fs::write(&path, &good[..20]).unwrap();
-        assert!(KnownStates::load(&path).get(STEP, key).is_none());
+        assert!(KnownStates::load(&path).unwrap().get(STEP, key).is_none());
     }
 }

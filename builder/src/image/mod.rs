@@ -20,7 +20,7 @@ mod vmdk;
 mod tests;
 
 pub use crate::recipe::{Compression, OutputFormat};
-pub use artifact::Artifact;
+pub use artifact::{Artifact, Finished, publish};
 pub use export::{Wrapping, export};
 
 /// Sixteen bytes at a time, which the compiler makes wide.

@@ -3,7 +3,7 @@
 //! The descriptor comes first and says how long the disk is, which is known last; so room is left for it, and the disk is compressed into its place.
 
 use super::hashed_file::{self, HashedFile};
-use super::{Artifact, vmdk};
+use super::{Finished, vmdk};
 use crate::base::{Digest, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch};
 use crate::formats::{ovf, tar};
 use std::os::unix::fs::FileExt;
@@ -22,7 +22,7 @@ pub struct Appliance<'a> {
 /// Longer in digits than any file that a POSIX tar archive holds, 8 GiB.
 const LONGEST: u64 = 9_999_999_999;
 
-pub fn write(disk: &Segments, appliance: &Appliance, seed: &ImageSeed, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
+pub fn write(disk: &Segments, appliance: &Appliance, seed: &ImageSeed, out: &Path, progress: &dyn Progress) -> Result<Finished> {
     let Appliance { name, title, version, uefi, epoch } = *appliance;
     let (ovf_name, disk_name, manifest_name) = (format!("{name}.ovf"), format!("{name}-disk1.vmdk"), format!("{name}.mf"));
     let descriptor =
@@ -49,6 +49,5 @@ pub fn write(disk: &Segments, appliance: &Appliance, seed: &ImageSeed, out: &Pat
         file.write_all_at(bytes, at).context(|| format!("write {} at offset {at}", out.display()))?;
     }
     let digest = hashed_file::digest(file, back_at + back.len() as u64, out)?;
-    let file = atomic.commit_unsynced()?;
-    Artifact::of("ova", out, &file, digest)
+    Finished::new("ova", out, atomic, digest)
 }

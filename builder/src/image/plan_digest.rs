@@ -11,12 +11,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 const WINDOW: usize = 256 << 10;
 const IN_FLIGHT: usize = 16;
 
-/// Of the whole plan, zeros included. `states` is a file of the cache.
+/// Of the whole plan, zeros included. `states` is where an earlier build kept its own.
 pub fn digest(plan: &Segments, states: Option<&Path>) -> Result<Digest> {
     let Some(path) = states else {
         return Ok(hash(plan, 0, plan.size(), Hasher::new())?.finish());
     };
-    let before = KnownStates::load(path);
+    let before = KnownStates::load(path)?;
     let mut now = KnownStates::default();
     let mut description = Description::default();
     let (mut at, mut hasher) = (0, Hasher::new());
@@ -29,8 +29,8 @@ pub fn digest(plan: &Segments, states: Option<&Path>) -> Result<Digest> {
         at = end;
         now.insert(end, description.key(), &hasher);
     }
-    // It only saves time: a cache that cannot be written to is no error here.
-    now.save(path).ok();
+    // It only saves time: a state folder that cannot be written to is no error here.
+    let _ = now.save(path);
     Ok(hash(plan, at, plan.size(), hasher)?.finish())
 }
 
@@ -90,18 +90,18 @@ fn fetch(plan: &Segments, from: u64, to: u64, full: &SyncSender<Window>, used: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Blob, Segment};
+    use crate::base::{Alarm, Blob, CheckedFile, Content, Segment};
     use crate::image::known_states::STEP;
     use std::sync::Arc;
 
     /// Three steps and a bit: bytes that change at `changed`, a pack's extent over the first boundary, holes.
     fn plan(folder: &Path, changed: u64, last: u8) -> Segments {
         let at = |offset, bytes: Vec<u8>| Segment { offset, data: bytes.into() };
-        let pack = folder.join(format!("{}.pack", "5".repeat(64)));
+        let pack = folder.join("pack");
         if !pack.exists() {
             std::fs::write(&pack, (0..3_000_000u32).map(|n| (n >> 8) as u8).collect::<Vec<_>>()).unwrap();
         }
-        let extent = Blob::Extent { file: Arc::new(std::fs::File::open(&pack).unwrap()), path: pack.into(), offset: 4096, len: 2_500_000 };
+        let extent = content_of(&pack, 4096, 2_500_000);
         let list = vec![
             at(100, vec![7; 300_000]),
             Segment { offset: STEP - 1_000_000, data: extent },
@@ -132,19 +132,36 @@ mod tests {
         assert_eq!(digest(&plan, None).unwrap(), expected(&plan));
     }
 
+    /// A content in a file, and its digest as it is now.
+    fn content_of(path: &Path, offset: u64, len: u64) -> Blob {
+        let (file, _) = CheckedFile::scan(std::fs::File::open(path).unwrap(), path, Alarm::default()).unwrap();
+        // To the end of a block, so that no zeros are expected there.
+        let whole = len.next_multiple_of(4096);
+        let digest = Digest::of(&std::fs::read(path).unwrap()[offset as usize..(offset + whole) as usize]);
+        Blob::Checked { file: Arc::new(file), offset, len, content: Some(Content { digest, offset, len: whole }) }
+    }
+
     #[test]
-    fn what_comes_before_the_first_change_is_not_read_again() {
+    fn what_comes_before_the_first_change_is_not_read_again_and_other_bytes_are_another_plan() {
         let folder = tempfile::tempdir().unwrap();
         let states = folder.path().join("states");
         digest(&plan(folder.path(), 2 * STEP + 7, 1), Some(&states)).unwrap();
         let second = plan(folder.path(), 2 * STEP + 7, 2);
         let wanted = expected(&second);
-        // The pack is named after its digest, so other bytes under that name are never looked for.
-        let pack = second.iter().find_map(|s| if let Blob::Extent { path, .. } = &s.data { Some(path.clone()) } else { None }).unwrap();
-        std::fs::write(&pack, vec![0; 3_000_000]).unwrap();
-        assert_ne!(expected(&second), wanted);
+        // Nothing of the pack is read: its content is known by its digest, which this run verified.
+        let pack = folder.path().join("pack");
+        let good = std::fs::read(&pack).unwrap();
+        std::fs::write(&pack, b"").unwrap();
         assert_eq!(digest(&second, Some(&states)).unwrap(), wanted);
+        std::fs::write(&pack, vec![0; 3_000_000]).unwrap();
         std::fs::remove_file(&states).unwrap();
-        assert_ne!(digest(&second, Some(&states)).unwrap(), wanted);
+        assert!(digest(&second, Some(&states)).unwrap_err().to_string().contains("damaged"));
+        // The same name, place and length with another content.
+        std::fs::write(&pack, &good).unwrap();
+        digest(&plan(folder.path(), 2 * STEP + 7, 1), Some(&states)).unwrap();
+        let changed: Vec<u8> = good.iter().map(|byte| byte ^ 1).collect();
+        std::fs::write(&pack, changed).unwrap();
+        let third = plan(folder.path(), 2 * STEP + 7, 1);
+        assert_eq!(digest(&third, Some(&states)).unwrap(), expected(&third));
     }
 }

@@ -3,7 +3,7 @@
 mod deflate;
 
 use super::in_order::in_order;
-use super::{Artifact, Compression, hashed_file, is_zero};
+use super::{Compression, Finished, hashed_file, is_zero};
 use crate::base::{AtomicFile, Progress, Result, ResultExt, Segments};
 use crate::formats::qcow2::{self, CLUSTER, Placed, Tables};
 use deflate::Deflate;
@@ -26,7 +26,7 @@ struct Cluster {
 }
 
 /// `disk` has a size that is a multiple of 512.
-pub fn write(disk: &Segments, compression: Compression, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
+pub fn write(disk: &Segments, compression: Compression, out: &Path, progress: &dyn Progress) -> Result<Finished> {
     let numbers = disk.touched_pieces(CLUSTER);
     let mut atomic = AtomicFile::create(out)?;
     let file = &*atomic.file();
@@ -47,8 +47,7 @@ pub fn write(disk: &Segments, compression: Compression, out: &Path, progress: &d
     file.set_len(length).context(|| format!("make {} {length} bytes long", out.display()))?;
     // The header, which is hashed first, names tables whose place is known last: so the digest is taken of the finished file, which is in memory still.
     let digest = hashed_file::digest(file, length, out)?;
-    let file = atomic.commit_unsynced()?;
-    Artifact::of("qcow2", out, &file, digest)
+    Finished::new("qcow2", out, atomic, digest)
 }
 
 enum Compressor {

@@ -1,7 +1,7 @@
 //! Files whose bytes are planned whole: a raw disk image, byte for byte with holes where the plan is zero, and VHD and VHDX, whose plans are the
 //! disk's segments between a few tables.
 
-use super::Artifact;
+use super::Finished;
 use super::plan_digest::digest;
 use crate::base::{AtomicFile, Blob, Progress, Result, ResultExt, Segment, Segments};
 use rayon::prelude::*;
@@ -9,7 +9,6 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Written with one call: short segments that lie together are gathered, long ones cut. A file takes one write at a time, and few long ones cost it half
 /// of what many short ones do, and less than `copy_file_range` where that copies.
@@ -21,7 +20,7 @@ const GAP: u64 = 4095;
 
 /// Writes `plan` as a file. It is hashed at the same time: the digest comes from the plan, so it need not wait for the file;
 /// `states` is where what an earlier build hashed is kept.
-pub fn write(plan: &Segments, format: &'static str, states: Option<&Path>, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
+pub fn write(plan: &Segments, format: &'static str, states: Option<&Path>, out: &Path, progress: &dyn Progress) -> Result<Finished> {
     let mut atomic = AtomicFile::create(out)?;
     let file = &*atomic.file();
     let (written, digest) = std::thread::scope(|scope| {
@@ -30,8 +29,7 @@ pub fn write(plan: &Segments, format: &'static str, states: Option<&Path>, out: 
     });
     written?;
     let digest = digest.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    let file = atomic.commit_unsynced()?;
-    Artifact::of(format, out, &file, digest)
+    Finished::new(format, out, atomic, digest)
 }
 
 /// Gives an empty file the plan's length and bytes, on all cores; `out` is its name, for messages.
@@ -109,6 +107,10 @@ impl Target<'_> {
         }
         let data = segment.data.slice(part.start, part.end - part.start)?;
         let at = segment.offset + part.start;
+        if let Blob::Checked { .. } = &data {
+            // The kernel checks nothing.
+            data.for_each_window(|_| Ok(()))?;
+        }
         let mut done = self.copy_in_kernel(&data, at);
         data.slice(done, data.len() - done)?.for_each_window(|bytes| {
             self.write(bytes, at + done)?;
@@ -120,10 +122,15 @@ impl Target<'_> {
     /// Lets the file system share (or copy) an extent; returns how much it did. Whatever it cannot do, across devices for one, is left to reading and
     /// writing, which also reports a real error.
     fn copy_in_kernel(&self, data: &Blob, at: u64) -> u64 {
+        let opened;
         let (source, offset, len) = match data {
-            Blob::Extent { file: source, offset, len, .. } => (source.clone(), offset, len),
+            Blob::Checked { file: source, offset, len, .. } => (source.file(), offset, len),
+            Blob::Extent { file: source, offset, len, .. } => (&**source, offset, len),
             Blob::Unopened { path, offset, len } => match File::open(path) {
-                Ok(source) => (Arc::new(source), offset, len),
+                Ok(source) => {
+                    opened = source;
+                    (&opened, offset, len)
+                }
                 Err(_) => return 0,
             },
             Blob::Inline(_) | Blob::Sparse(_) => return 0,
@@ -132,7 +139,7 @@ impl Target<'_> {
         while done < *len {
             let (mut from, mut to) = (offset + done, at + done);
             let want = usize::try_from(len - done).unwrap_or(1 << 30);
-            match rustix::fs::copy_file_range(source.as_ref(), Some(&mut from), self.file, Some(&mut to), want) {
+            match rustix::fs::copy_file_range(source, Some(&mut from), self.file, Some(&mut to), want) {
                 Ok(n) if n > 0 => done += n as u64,
                 _ => break,
             }
@@ -145,6 +152,7 @@ impl Target<'_> {
 mod tests {
     use super::*;
     use crate::base::Silent;
+    use std::sync::Arc;
 
     #[test]
     fn long_and_short_segments_and_the_gaps_between_them_are_written_as_planned() {

@@ -59,7 +59,7 @@ fn wrapping(compression: Compression) -> Wrapping<'static> {
 
 fn exported(folder: &Path, threads: usize, formats: &[OutputFormat], compression: Compression) -> Vec<Artifact> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| export(&disk(folder), formats, &wrapping(compression), folder, &Silent)).unwrap()
+    publish(pool.install(|| export(&disk(folder), formats, &wrapping(compression), folder, &Silent)).unwrap(), folder, false).unwrap()
 }
 
 /// A change here is a change of every user's images: the CHANGELOG says why.

@@ -2,7 +2,7 @@
 
 use super::hashed_file::HashedFile;
 use super::in_order::in_order;
-use super::{Artifact, is_zero};
+use super::{Finished, is_zero};
 use crate::base::{Error, ImageSeed, Progress, Result, Segments};
 use crate::formats::vmdk::{Description, GRAIN, Header, SECTOR, Tables, content_id};
 use std::path::Path;
@@ -12,7 +12,7 @@ const LEVEL: i32 = 6;
 /// Grains in flight: 16 MiB read, as much again being written.
 const WINDOW: usize = 256;
 
-pub fn write(disk: &Segments, seed: &ImageSeed, out: &Path, progress: &dyn Progress) -> Result<Artifact> {
+pub fn write(disk: &Segments, seed: &ImageSeed, out: &Path, progress: &dyn Progress) -> Result<Finished> {
     let mut file = HashedFile::create(out)?;
     append(disk, seed, &mut file, progress)?;
     file.finish("vmdk")

@@ -30,8 +30,8 @@ fn sample() -> (FileTree, Segments) {
 fn a_file_is_found_as_the_booted_host_finds_it() {
     let (folder, (_, disk)) = (tempfile::tempdir().unwrap(), sample());
     let (raw, qcow2) = (folder.path().join("a.raw"), folder.path().join("a.qcow2"));
-    raw::write(&disk, "raw", None, &raw, &Silent).unwrap();
-    qcow2::write(&disk, Compression::Zstd, &qcow2, &Silent).unwrap();
+    raw::write(&disk, "raw", None, &raw, &Silent).unwrap().name().unwrap();
+    qcow2::write(&disk, Compression::Zstd, &qcow2, &Silent).unwrap().name().unwrap();
     for image in [&raw, &qcow2] {
         assert_eq!(cat(image, &at("/etc/hostname")).unwrap(), b"host\n");
         assert_eq!(cat(image, &at("/usr/bin/alias")).unwrap(), [7; 20_000]);
@@ -47,7 +47,10 @@ fn a_file_is_found_as_the_booted_host_finds_it() {
     let alone = folder.path().join("alone");
     let mut tree = FileTree::new();
     put(&mut tree, "/d/f", b"content", 0o600);
-    raw::write(&ext4::plan(&tree, &ext4::Options::new("data", [3; 16], EPOCH)).unwrap(), "raw", None, &alone, &Silent).unwrap();
+    raw::write(&ext4::plan(&tree, &ext4::Options::new("data", [3; 16], EPOCH)).unwrap(), "raw", None, &alone, &Silent)
+        .unwrap()
+        .name()
+        .unwrap();
     assert_eq!(cat(&alone, &at("/d/f")).unwrap(), b"content");
     assert_eq!(image(&alone).unwrap().filesystems[0].label, "data");
 }
@@ -62,8 +65,8 @@ fn two_images_differ_in_what_was_changed_and_an_image_not_from_itself() {
     tree.remove(&at("/usr/bin/alias"));
     let after = disk(&tree, &committed(&tree), 512);
     let (a, b) = (folder.path().join("a"), folder.path().join("b"));
-    raw::write(&before, "raw", None, &a, &Silent).unwrap();
-    qcow2::write(&after, Compression::Zstd, &b, &Silent).unwrap();
+    raw::write(&before, "raw", None, &a, &Silent).unwrap().name().unwrap();
+    qcow2::write(&after, Compression::Zstd, &b, &Silent).unwrap().name().unwrap();
     assert!(diff(&a, &a).unwrap().is_empty());
     let found = diff(&a, &b).unwrap();
     let file = |path: &str| found.files.iter().find(|f| f.path == path).map(|f| (f.what.join(" "), f.before, f.after));
@@ -85,7 +88,7 @@ fn two_images_differ_in_what_was_changed_and_an_image_not_from_itself() {
 fn a_difference_is_named_down_to_the_file() {
     let (folder, (_, disk)) = (tempfile::tempdir().unwrap(), sample());
     let path = folder.path().join("disk");
-    raw::write(&disk, "raw", None, &path, &Silent).unwrap();
+    raw::write(&disk, "raw", None, &path, &Silent).unwrap().name().unwrap();
     assert_eq!(compare(&path, &disk).unwrap(), None);
     let bytes = std::fs::read(&path).unwrap();
     let root = image(&path).unwrap().partitions[3].start;
@@ -130,7 +133,7 @@ fn debugfs_names_the_same_owner_of_every_block() {
     a.xattrs.insert((*b"user.medium").into(), vec![1; 900].into());
     tree.insert(&at("/with"), Inode::file(vec![], a), Edit::Create).unwrap();
     let segments = ext4::plan(&tree, &ext4::Options::new("data", [3; 16], EPOCH)).unwrap();
-    raw::write(&segments, "raw", None, &path, &Silent).unwrap();
+    raw::write(&segments, "raw", None, &path, &Silent).unwrap().name().unwrap();
     let read = |offset: u64, buffer: &mut [u8]| segments.read_at(buffer, offset).map(drop);
     let reader = ext4::Reader::open(&read).unwrap();
     let blocks: Vec<u64> = (0..segments.size() / 4096).collect();

@@ -2,7 +2,7 @@ use super::*;
 use crate::base::{Blob, Digest, ImagePath, ImageSeed, Kind, Segment, Segments, Silent, SourceDateEpoch};
 use crate::disk::{DiskParts, EspFiles, assemble, esp};
 use crate::formats::{ext4, mbr};
-use crate::image::{Compression, OutputFormat, Wrapping, export};
+use crate::image::{Compression, OutputFormat, Wrapping, export, publish};
 use crate::ostree::{Commit, CommitMeta, Deployment, MetadataValue, Remote, SysrootRequest, commit, sysroot};
 use crate::tree::{Attributes, Edit, FileTree, Inode};
 use std::os::unix::fs::FileExt;
@@ -95,6 +95,7 @@ fn exported(formats: &[OutputFormat], sector: u64) -> (tempfile::TempDir, Vec<Pa
         states: None,
     };
     let made = export(&disk(&tree, &commit, sector), formats, &wrapping, folder.path(), &Silent).unwrap();
+    let made = publish(made, folder.path(), true).unwrap();
     (folder, made.into_iter().map(|artifact| artifact.path).collect(), commit.id.to_string())
 }
 

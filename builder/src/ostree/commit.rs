@@ -135,7 +135,7 @@ fn content_id(inode: &Inode, known: &KnownContents) -> Result<ContentId> {
     };
     match &inode.kind {
         NodeKind::File(blob) => match blob.identity() {
-            Some(identity) => known.get_or(KnownContents::key(&header, identity.as_bytes()), hash),
+            Some(identity) => known.get_or(KnownContents::key(&header, &identity.bytes()), hash),
             None => hash(),
         },
         _ => hash(),

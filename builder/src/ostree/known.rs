@@ -1,13 +1,16 @@
 //! Content ids that an earlier build computed, so that a rebuild hashes only what is new.
 //!
-//! One file: the SHA-256 of the rest, then 64 bytes for each content, sorted: a key, and the id. The key is the digest of the object's header and of
-//! what identifies the bytes in a pack. Only entries that the build before used are kept, so the file does not grow.
+//! The file lies in the state folder, not in the cache: whoever could change it could give an object another name. It is the SHA-256 of the rest, then 64 bytes for each content, sorted: a key, and the id. The key is the digest of the object's header and of
+//! its content's own digest. Only entries that the build before used are kept, so the file does not grow.
 
-use crate::base::{AtomicFile, Digest, Hasher, Result};
+use crate::base::{AtomicFile, Digest, Entry, Hasher, Result};
 use crate::ostree::ContentId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Mutex;
+
+/// In bytes, of the file: four million contents.
+const LARGEST: u64 = 256 << 20;
 
 /// Digest of a header and of the identity of the bytes behind it.
 pub(in crate::ostree) type Key = Digest;
@@ -26,9 +29,9 @@ impl KnownContents {
     }
 
     /// A file that is absent, cut short or changed knows nothing.
-    pub fn load(path: PathBuf) -> Self {
-        let table = std::fs::read(&path).ok().and_then(|bytes| decode(&bytes)).unwrap_or_default();
-        KnownContents { path: Some(path), table, used: Mutex::default() }
+    pub fn load(path: PathBuf) -> Result<Self> {
+        let table = Entry::read(&path, LARGEST)?.as_deref().and_then(decode).map_or_else(BTreeMap::new, |table| table);
+        Ok(KnownContents { path: Some(path), table, used: Mutex::default() })
     }
 
     pub(in crate::ostree) fn key(header: &[u8], identity: &[u8]) -> Key {
@@ -53,7 +56,7 @@ impl KnownContents {
     pub fn save(&self) -> Result<()> {
         let used = self.used();
         match &self.path {
-            Some(path) if *used != self.table => AtomicFile::write(path, &encode(&used)),
+            Some(path) if *used != self.table => AtomicFile::write_unsynced(path, &encode(&used)),
             _ => Ok(()),
         }
     }
@@ -91,19 +94,19 @@ mod tests {
         let path = folder.path().join("known");
         let [a, b] = [b"a", b"b"].map(|name| KnownContents::key(b"header", name));
         let id = |text: &[u8]| ContentId::new(Digest::of(text));
-        let first = KnownContents::load(path.clone());
+        let first = KnownContents::load(path.clone()).unwrap();
         assert_eq!(first.get_or(a, || Ok(id(b"1"))).unwrap(), id(b"1"));
         assert_eq!(first.get_or(b, || Ok(id(b"2"))).unwrap(), id(b"2"));
         first.save().unwrap();
-        let second = KnownContents::load(path.clone());
+        let second = KnownContents::load(path.clone()).unwrap();
         assert_eq!(second.get_or(a, || panic!("known")).unwrap(), id(b"1"));
         second.save().unwrap();
-        let third = KnownContents::load(path.clone());
+        let third = KnownContents::load(path.clone()).unwrap();
         assert_eq!(third.get_or(b, || Ok(id(b"3"))).unwrap(), id(b"3"), "the second build did not use b");
         let mut bytes = std::fs::read(&path).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
         std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(KnownContents::load(path).get_or(a, || Ok(id(b"4"))).unwrap(), id(b"4"), "a changed file knows nothing");
+        assert_eq!(KnownContents::load(path).unwrap().get_or(a, || Ok(id(b"4"))).unwrap(), id(b"4"), "a changed file knows nothing");
     }
 
     #[test]

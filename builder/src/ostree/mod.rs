@@ -7,6 +7,7 @@ mod bootcsum;
 mod commit;
 mod deploy;
 mod known;
+mod object_stamps;
 mod objects;
 mod store;
 mod store_read;

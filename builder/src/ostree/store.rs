@@ -1,30 +1,59 @@
 //! The tree store: an OSTree archive repository on disk, which any web server can offer to hosts.
 //!
 //! Objects appear under their names only when whole; a commit object is written after everything that it names, and the ref last. So a kill leaves a
-//! valid repository with at most unused objects and files in tmp/.
+//! valid repository with at most unused objects and files in tmp/. An object is written only if its bytes have its name, and one that is there counts
+//! only if it was verified since its file last changed: else it is read, and written anew where it is damaged.
 
-use crate::base::{AtomicFile, Digest, Error, Progress, Result, ResultExt, create_locked, sweep};
+use super::object_stamps::ObjectStamps;
+use crate::base::{Alarm, AtomicFile, Digest, Error, Facts, Hasher, Kind, Progress, Result, ResultExt, create_locked, question, sweep};
 use crate::formats::ostree::CommitObject;
 use crate::ostree::commit::{content_size, file_header};
 use crate::ostree::{Commit, CommitId, ObjectKind};
-use crate::tree::{FileTree, Inode, InodeId, NodeKind};
+use crate::tree::{FileTree, Inode, NodeKind};
 use rayon::prelude::*;
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
 use std::io::{BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What libostree writes for `ostree init --mode=archive`.
 const CONFIG: &str = "[core]\nrepo_version=1\nmode=archive-z2\n";
+/// In bytes; libostree's own limit (OSTREE_MAX_METADATA_SIZE).
+const LARGEST_METADATA: u64 = 128 << 20;
 /// Files up to this many bytes are compressed in memory, in one piece.
 /// Less in tests, so that they stream too.
 pub(in crate::ostree) const IN_MEMORY: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 
-static SERIAL: AtomicU64 = AtomicU64::new(0);
-
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(in crate::ostree) root: PathBuf,
+    /// Where it is kept which objects were verified.
+    stamps: Option<PathBuf>,
+    /// Raised when contents are not what was said of them.
+    alarm: Alarm,
+}
+
+/// What a commit needs and the store has or lacks.
+struct Needed<'a> {
+    kind: ObjectKind,
+    digest: Digest,
+    source: Source<'a>,
+}
+
+enum Source<'a> {
+    Content(&'a Inode),
+    Metadata(&'a [u8]),
+}
+
+impl Needed<'_> {
+    /// Bytes to write or to read, for progress.
+    fn size(&self) -> u64 {
+        match self.source {
+            Source::Content(inode) => content_size(inode),
+            Source::Metadata(bytes) => bytes.len() as u64,
+        }
+    }
 }
 
 impl Store {
@@ -38,7 +67,16 @@ impl Store {
         if !matches!(mode.trim(), "archive" | "archive-z2") {
             return Err(Error::recipe(format!("{}: expected an OSTree repository of mode archive-z2, found mode {mode}", root.display())));
         }
-        Ok(Store { root: root.to_path_buf() })
+        Ok(Store { root: root.to_path_buf(), stamps: None, alarm: Alarm::default() })
+    }
+
+    /// Remembers among `facts` which objects were verified.
+    pub fn remembering(mut self, facts: &Facts) -> Result<Store> {
+        let root = self.root.canonicalize().context(|| format!("find {}", self.root.display()))?;
+        let name = question("store", &[root.as_os_str().as_bytes()]);
+        self.stamps = facts.folder().map(|folder| folder.join("stores").join(name.to_string()));
+        self.alarm = facts.alarm().clone();
+        Ok(self)
     }
 
     /// Opens the repository, or makes an empty one.
@@ -52,41 +90,96 @@ impl Store {
             std::fs::create_dir_all(&path).context(|| format!("create directory {}", path.display()))?;
         }
         AtomicFile::write(&root.join("config"), CONFIG.as_bytes())?;
-        Ok(Store { root: root.to_path_buf() })
+        Self::open(root)
     }
 
     pub fn path(&self) -> &Path {
         &self.root
     }
 
-    /// Writes the objects that are missing, then the commit, then the ref. `level` is deflate's, 1 to 9. Returns how many content objects were new.
+    /// Writes the objects that are missing or damaged, then the commit, then the ref. `level` is deflate's, 1 to 9. Returns how many content objects were
+    /// written.
     pub fn write(&self, commit: &Commit, tree: &FileTree, ref_name: &str, level: u32, progress: &dyn Progress) -> Result<usize> {
         let ref_path = self.ref_path(ref_name)?;
+        let _lock = self.lock_shared()?;
         for folder in 0..=255u8 {
             let path = self.root.join(format!("objects/{folder:02x}"));
             std::fs::create_dir_all(&path).context(|| format!("create directory {}", path.display()))?;
         }
-        let mut missing: Vec<(Digest, InodeId)> =
-            commit.distinct_contents(tree).into_iter().map(|(content, id)| (content.digest(), id)).collect();
-        missing.retain(|(digest, _)| !self.object_path(ObjectKind::ArchiveFile, *digest).exists());
-        missing.sort_by_key(|&(digest, id)| (std::cmp::Reverse(content_size(tree.inode(id))), digest));
-        progress.begin("store", missing.iter().map(|&(_, id)| content_size(tree.inode(id))).sum(), "bytes");
-        missing.par_iter().with_max_len(1).try_for_each(|&(digest, id)| {
-            self.write_content(digest, tree.inode(id), level)?;
-            progress.advance(content_size(tree.inode(id)));
+        let stamps = ObjectStamps::load(self.stamps.clone())?;
+        let contents = commit.distinct_contents(tree).into_iter();
+        let contents = contents.map(|(id, inode)| Needed {
+            kind: ObjectKind::ArchiveFile,
+            digest: id.digest(),
+            source: Source::Content(tree.inode(inode)),
+        });
+        let dirtrees = commit.dirtrees.iter().map(|(id, bytes)| (ObjectKind::DirTree, id.digest(), bytes));
+        let dirmetas = commit.dirmetas.iter().map(|(id, bytes)| (ObjectKind::DirMeta, id.digest(), bytes));
+        let metadata = dirtrees.chain(dirmetas).map(|(kind, digest, bytes)| Needed { kind, digest, source: Source::Metadata(bytes) });
+        let mut needed: Vec<Needed> = contents.chain(metadata).collect();
+        needed.sort_by_key(|object| (std::cmp::Reverse(object.size()), object.digest));
+        let (present, missing): (Vec<&Needed>, Vec<&Needed>) = needed.iter().partition(|object| self.metadata(object).is_some());
+        let unproven: Vec<&Needed> =
+            present.into_iter().filter(|object| !self.metadata(object).is_some_and(|m| stamps.has(object.digest, &m))).collect();
+        progress.begin("store", missing.iter().chain(&unproven).map(|object| object.size()).sum(), "bytes");
+        let damaged: Vec<Option<&Needed>> = unproven
+            .par_iter()
+            .with_max_len(1)
+            .map(|object| {
+                let found = self.verify_object(object.kind, object.digest);
+                progress.advance(object.size());
+                match found {
+                    Ok(()) => Ok(None),
+                    Err(error) if error.kind() == Kind::Integrity => {
+                        progress.warn(&format!("{error}: written anew"));
+                        Ok(Some(*object))
+                    }
+                    Err(error) => Err(error),
+                }
+            })
+            .collect::<Result<_>>()?;
+        let to_write: Vec<&Needed> = missing.into_iter().chain(damaged.into_iter().flatten()).collect();
+        to_write.par_iter().with_max_len(1).try_for_each(|object| {
+            match object.source {
+                Source::Content(inode) => self.write_content(object.digest, inode, level)?,
+                Source::Metadata(bytes) => self.write_metadata(object.kind, object.digest, bytes)?,
+            }
+            progress.advance(object.size());
             Ok::<_, Error>(())
         })?;
-        for (id, bytes) in &commit.dirtrees {
-            self.write_metadata(ObjectKind::DirTree, id.digest(), bytes)?;
-        }
-        for (id, bytes) in &commit.dirmetas {
-            self.write_metadata(ObjectKind::DirMeta, id.digest(), bytes)?;
-        }
         self.sync()?;
-        self.write_metadata(ObjectKind::Commit, commit.id.digest(), &commit.bytes)?;
-        self.sync()?;
+        let commit_object = Needed { kind: ObjectKind::Commit, digest: commit.id.digest(), source: Source::Metadata(&commit.bytes) };
+        if self.metadata(&commit_object).is_none() || self.verify_object(ObjectKind::Commit, commit.id.digest()).is_err() {
+            self.write_metadata(ObjectKind::Commit, commit.id.digest(), &commit.bytes)?;
+            self.sync()?;
+        }
         AtomicFile::write(&ref_path, format!("{}\n", commit.id).as_bytes())?;
-        Ok(missing.len())
+        let now: BTreeMap<Digest, Metadata> = needed.iter().filter_map(|object| Some((object.digest, self.metadata(object)?))).collect();
+        stamps.replace(&now)?;
+        Ok(to_write.iter().filter(|object| object.kind == ObjectKind::ArchiveFile).count())
+    }
+
+    /// Of an object's file; `None` if there is none.
+    fn metadata(&self, object: &Needed) -> Option<Metadata> {
+        self.object_path(object.kind, object.digest).symlink_metadata().ok().filter(Metadata::is_file)
+    }
+
+    /// An error of kind integrity if the object's bytes do not have its name.
+    fn verify_object(&self, kind: ObjectKind, digest: Digest) -> Result<()> {
+        match kind {
+            ObjectKind::ArchiveFile => self.verify_content(digest),
+            _ => self.read_metadata(kind, digest).map(drop),
+        }
+    }
+
+    /// Held while objects are written, as libostree does, so that nobody removes unused objects meanwhile.
+    fn lock_shared(&self) -> Result<File> {
+        let path = self.root.join(".lock");
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.context(|| format!("open {}", path.display()))?;
+        // A file system without locks has none that others could hold.
+        let _ = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockShared);
+        Ok(file)
     }
 
     /// `None` if there is no such ref.
@@ -119,7 +212,12 @@ impl Store {
     /// The bytes of an object whose name is their digest; anything else is an error.
     pub(in crate::ostree) fn read_metadata(&self, kind: ObjectKind, digest: Digest) -> Result<Vec<u8>> {
         let path = self.object_path(kind, digest);
-        let bytes = std::fs::read(&path).context(|| format!("read {}", path.display()))?;
+        let reading = || format!("read {}", path.display());
+        let length = std::fs::metadata(&path).context(reading)?.len();
+        if length > LARGEST_METADATA {
+            return Err(Error::integrity(format!("{}: expected at most {LARGEST_METADATA} bytes, found {length}", path.display())));
+        }
+        let bytes = std::fs::read(&path).context(reading)?;
         let found = Digest::of(&bytes);
         if found != digest {
             return Err(corrupted(&path, digest, found));
@@ -144,41 +242,55 @@ impl Store {
 
     fn write_metadata(&self, kind: ObjectKind, digest: Digest, bytes: &[u8]) -> Result<()> {
         let path = self.object_path(kind, digest);
-        if path.exists() {
-            return Ok(());
-        }
+        self.expect(&path, digest, Digest::of(bytes))?;
         self.place(&path, |file| file.write_all(bytes).context(|| format!("write {}", path.display())))
     }
 
     fn write_content(&self, digest: Digest, inode: &Inode, level: u32) -> Result<()> {
         let path = self.object_path(ObjectKind::ArchiveFile, digest);
-        let header = file_header(inode)?.encode_archive(content_size(inode));
+        let file_header = file_header(inode)?;
+        let header = file_header.encode_archive(content_size(inode));
+        let mut hasher = Hasher::new();
+        hasher.update(&file_header.encode());
         self.place(&path, |file| {
             let written = |e: std::io::Result<()>| e.context(|| format!("write {}", path.display()));
+            written(file.write_all(&header))?;
             match &inode.kind {
                 NodeKind::File(blob) if blob.len() <= IN_MEMORY => {
-                    let packed = deflate(&blob.to_vec()?, level)?;
-                    written(file.write_all(&header))?;
-                    written(file.write_all(&packed))
+                    let bytes = blob.to_vec()?;
+                    hasher.update(&bytes);
+                    written(file.write_all(&deflate(&bytes, level)?))?;
                 }
                 NodeKind::File(blob) => {
-                    written(file.write_all(&header))?;
                     let mut packer = flate2::write::DeflateEncoder::new(BufWriter::new(file), flate2::Compression::new(level.min(9)));
-                    blob.for_each_window(|bytes| written(packer.write_all(bytes)))?;
-                    written(packer.finish().and_then(|mut rest| rest.flush()))
+                    blob.for_each_window(|bytes| {
+                        hasher.update(bytes);
+                        written(packer.write_all(bytes))
+                    })?;
+                    written(packer.finish().and_then(|mut rest| rest.flush()))?;
                 }
-                _ => written(file.write_all(&header)),
+                _ => {}
             }
+            self.expect(&path, digest, hasher.finish())
         })
+    }
+
+    /// Nothing gets a name that its bytes do not have.
+    fn expect(&self, path: &Path, expected: Digest, found: Digest) -> Result<()> {
+        if found == expected {
+            return Ok(());
+        }
+        self.alarm.raise();
+        Err(Error::integrity(format!("write {}: the bytes have the digest {found}, not that of the name", path.display())))
     }
 
     /// Writes in tmp/, then renames.
     fn place(&self, path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
-        let partial = self.root.join(format!("tmp/{}.{}.partial", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed)));
-        let mut file = create_locked(&partial)?;
+        let (mut file, partial) = create_locked(&self.root.join("tmp"), "object")?;
         let done = fill(&mut file).and_then(|()| std::fs::rename(&partial, path).context(|| format!("rename to {}", path.display())));
         if done.is_err() {
-            std::fs::remove_file(&partial).ok();
+            // The next sweep takes what cannot be removed now.
+            let _ = std::fs::remove_file(&partial);
         }
         done
     }
@@ -186,7 +298,7 @@ impl Store {
 
 pub(in crate::ostree) fn corrupted(path: &Path, expected: Digest, found: Digest) -> Error {
     Error::integrity(format!("{} is corrupted: expected the digest {expected}, found {found}", path.display()))
-        .hint("remove the object and build again: what is missing is written anew")
+        .hint("build again the recipe that made the commit: what is damaged is written anew")
 }
 
 fn deflate(bytes: &[u8], level: u32) -> Result<Vec<u8>> {

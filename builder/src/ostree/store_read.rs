@@ -1,6 +1,6 @@
 //! Reading the tree store back: history, listings, and whole trees (for a rollback to an earlier commit). Every byte is checked against its name.
 
-use crate::base::{Blob, Digest, Error, Hasher, ImagePath, Result, ResultExt};
+use crate::base::{Blob, Digest, Error, Hasher, ImagePath, Kind, Result, ResultExt, create_locked};
 use crate::formats::ostree::{ArchiveHeader, CommitObject, DirMeta, DirTree, FileHeader};
 use crate::ostree::store::{IN_MEMORY, Store, corrupted};
 use crate::ostree::{CommitId, ObjectKind};
@@ -104,16 +104,13 @@ impl Store {
                 contents.insert(*digest, Content { header, offset });
             }
         }
-        let path = self.root.join(format!("tmp/tree-{id}.{}", std::process::id()));
-        let pack = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)
-            .context(|| format!("create {}", path.display()))?;
+        let (pack, path) = create_locked(&self.root.join("tmp"), "tree")?;
         std::fs::remove_file(&path).context(|| format!("remove {}", path.display()))?;
-        contents.par_iter().try_for_each(|(digest, content)| self.unpack(*digest, content, &pack, &path))?;
+        contents.par_iter().try_for_each(|(digest, content)| {
+            self.unpack(*digest, content.header.size, |bytes, done| {
+                pack.write_all_at(bytes, content.offset + done).context(|| format!("write {}", path.display()))
+            })
+        })?;
 
         let (pack, label): (Arc<File>, Arc<Path>) = (Arc::new(pack), path.into());
         let mut tree = FileTree::new();
@@ -172,11 +169,21 @@ impl Store {
         Ok((file, header))
     }
 
-    /// Writes a content object's bytes to its place in the pack, and refuses an object whose name is not theirs.
-    fn unpack(&self, digest: Digest, content: &Content, pack: &File, pack_path: &Path) -> Result<()> {
+    /// Reads a content object whole, and refuses it if its name is not that of its bytes.
+    pub(in crate::ostree) fn verify_content(&self, digest: Digest) -> Result<()> {
+        let broken = |e: Error| match e.kind() {
+            // What cannot be read as an object is damaged, whatever the reason.
+            Kind::Internal => Error::integrity(e.to_string()),
+            _ => e,
+        };
+        let size = self.open_content(digest).map_err(broken)?.1.size;
+        self.unpack(digest, size, |_, _| Ok(())).map_err(broken)
+    }
+
+    /// Gives a content object's `size` bytes in pieces to `take`, with the number of bytes before each, and refuses an object whose name is not theirs.
+    fn unpack(&self, digest: Digest, size: u64, take: impl Fn(&[u8], u64) -> Result<()>) -> Result<()> {
         let path = self.object_path(ObjectKind::ArchiveFile, digest);
         let (mut file, header) = self.open_content(digest)?;
-        let size = content.header.size;
         let mut hasher = Hasher::new();
         hasher.update(&header.file.encode());
         let mut done = 0u64;
@@ -185,7 +192,7 @@ impl Store {
             if done + bytes.len() as u64 > size {
                 return Err(Error::integrity(format!("{}: expected {size} bytes, found more", path.display())));
             }
-            pack.write_all_at(bytes, content.offset + done).context(|| format!("write {}", pack_path.display()))?;
+            take(bytes, done)?;
             done += bytes.len() as u64;
             Ok(())
         };
@@ -199,7 +206,8 @@ impl Store {
                 file.read_to_end(&mut packed).context(|| format!("read {}", path.display()))?;
                 let mut bytes = vec![0; size as usize];
                 let length = libdeflater::Decompressor::new().deflate_decompress(&packed, &mut bytes).map_err(|e| broken(&e))?;
-                keep(bytes.get(..length).unwrap_or_default())?;
+                bytes.truncate(length);
+                keep(&bytes)?;
             } else {
                 // One byte more than promised would be noticed, and no more than that is ever unpacked.
                 let mut unpacked = flate2::read::DeflateDecoder::new(std::io::BufReader::new(file)).take(size.saturating_add(1));

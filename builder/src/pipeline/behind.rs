@@ -56,6 +56,10 @@ impl Progress for Behind<'_> {
     fn note(&self, line: &str) {
         self.screen.note(line);
     }
+
+    fn warn(&self, line: &str) {
+        self.screen.warn(line);
+    }
 }
 
 #[cfg(test)]

@@ -4,21 +4,39 @@ use super::behind::Behind;
 use super::disk_of::{Deployable, Planned, disk_of};
 use super::locking::Update;
 use super::stages::Stages;
-use super::{Artifact, LockReport, LockedRow, Report, Settings, locking, manifest, packs};
-use crate::base::{ByteSize, Digest, Error, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch, sweep, sweep_scratch};
+use super::{Artifact, LockReport, LockedRow, Report, Settings, cache, locking, manifest, packs};
+use crate::base::{
+    ByteSize, Digest, Error, FolderLock, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch, sweep, sweep_scratch,
+    sync_folder,
+};
 use crate::disk::DiskImage;
 use crate::fetch::Pack;
-use crate::image;
+use crate::image::{self, Finished};
 use crate::lock::Lockfile;
 use crate::ostree::{self, Commit, CommitId, CommitMeta, ContentIds, KnownContents, MetadataValue, Store};
 use crate::recipe::{Firmware, Recipe, Rollback, RootModel};
 use crate::rootfs::{self, BootData, BootImages, Remembered, Rootfs, TriggerCache};
 use crate::tree::FileTree;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Locks, fetches, composes, commits, lays out the disk and writes it in every format asked for.
 pub fn build(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Report> {
-    in_pool(settings, || build_all(recipe, settings, progress))
+    in_pool(settings, || undisturbed(settings, progress, || build_all(recipe, settings, progress)))
+}
+
+/// Does it once more if a file of the cache turned out to be damaged behind a stamp that said otherwise: then every file is verified whole.
+fn undisturbed<T>(settings: &Settings, progress: &dyn Progress, work: impl Fn() -> Result<T>) -> Result<T> {
+    let first = work();
+    match first {
+        Err(error) if settings.facts.alarm().is_raised() => {
+            progress.warn(&format!("{error}: all of the cache that is needed is verified, and the build begins again"));
+            settings.facts.distrust();
+            work()
+        }
+        first => first,
+    }
 }
 
 /// Resolves anew and writes the lockfile.
@@ -90,7 +108,8 @@ fn compose(
     let tools = packs::open(recipe, &lock.tools, settings, progress)?;
     stages.done("fetch");
 
-    let cache = TriggerCache { outputs: settings.cache.join("outputs"), scratch: settings.cache.join("scratch") };
+    let cache =
+        TriggerCache { outputs: settings.cache.join("outputs"), scratch: settings.cache.join("scratch"), facts: settings.facts.clone() };
     let remembered = Remembered::of(&lock.accounts);
     let rootfs = rootfs::compose(&packages, recipe, &remembered, &cache, epoch, progress)?;
     let lock = locking::remember(recipe, lock, rootfs.remembered(), settings)?;
@@ -112,27 +131,36 @@ fn compose(
 /// The disk that `build` would write; every content is hashed anew.
 pub fn plan(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Segments> {
     in_pool(settings, || {
-        let store = || match recipe.deployments.rollback {
-            Rollback::Same => Ok(None),
-            Rollback::Previous => Store::open(&settings.repo).map(Some),
-        };
-        let (composed, _) = compose(recipe, settings, store, &KnownContents::none(), &mut Stages::start(), progress)?;
-        progress.begin("disk", 0, "");
-        Ok(composed.plan(recipe)?.disk.segments)
+        undisturbed(settings, progress, || {
+            let store = || match recipe.deployments.rollback {
+                Rollback::Same => Ok(None),
+                Rollback::Previous => Store::open(&settings.repo).map(Some),
+            };
+            let (composed, _) = compose(recipe, settings, store, &KnownContents::none(), &mut Stages::start(), progress)?;
+            progress.begin("disk", 0, "");
+            Ok(composed.plan(recipe)?.disk.segments)
+        })
     })
 }
 
 fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Report> {
     let folder = settings.out.join(&recipe.name);
-    sweep(&folder);
     let mut stages = Stages::start();
-    let known = KnownContents::load(settings.cache.join("contents").join(&recipe.name));
+    let known = match settings.facts.folder() {
+        Some(state) => KnownContents::load(state.join("contents").join(&recipe.name))?,
+        None => KnownContents::none(),
+    };
     if settings.images_only && recipe.deployments.rollback == Rollback::Previous {
         return Err(Error::recipe("rollback = \"previous\" needs the tree store").hint("build without --images-only"));
     }
-    let open_store = || if settings.images_only { Ok(None) } else { Store::create(&settings.repo).map(Some) };
+    let open_store = || {
+        if settings.images_only { Ok(None) } else { Store::create(&settings.repo)?.remembering(&settings.facts).map(Some) }
+    };
     let (composed, store) = compose(recipe, settings, open_store, &known, &mut stages, progress)?;
-    known.save()?;
+    // It only saves time.
+    let _ = known.save();
+    let _lock = FolderLock::acquire(&folder, || progress.note(&format!("waiting for another build that writes to {}", folder.display())))?;
+    sweep(&folder);
     // The disk needs nothing that the store writes: they share the cores, and the slower one shows its bar when the other is done.
     let behind = Behind::new(progress);
     let (stored, exported) = rayon::join(
@@ -152,14 +180,23 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
             let exported = export(recipe, settings, &disk, &composed, progress);
             stages.done("images");
             behind.show();
-            exported.map(|artifacts| (artifacts, warnings, stages))
+            let finished = exported?;
+            if settings.durable {
+                finished.par_iter().with_max_len(1).try_for_each(Finished::sync)?;
+                stages.done("sync");
+            }
+            Ok((finished, warnings, stages))
         },
     );
-    let (artifacts, warnings, exporting) = exported?;
+    let (finished, warnings, exporting) = exported?;
     stages.join(stored?);
     stages.join(exporting);
+    let artifacts = publish(finished, &folder, settings.durable)?;
     let Composed { lock, packages, tools, seed, commit, version, rootfs, .. } = &composed;
     manifest::write(&folder.join("manifest.json"), recipe, lock, packages, tools, seed, commit.id, version, rootfs.ledger(), &artifacts)?;
+    if settings.durable {
+        sync_folder(&settings.out)?;
+    }
     Ok(Report {
         artifacts,
         commit: commit.id.to_string(),
@@ -171,9 +208,26 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
     })
 }
 
+/// Gives the artifacts their names. The manifest of an earlier build goes first, so that whatever interrupts this, a manifest that is there tells the truth.
+fn publish(finished: Vec<Finished>, folder: &Path, durable: bool) -> Result<Vec<Artifact>> {
+    let manifest = folder.join("manifest.json");
+    match std::fs::remove_file(&manifest) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        removed => {
+            removed.context(|| format!("remove the manifest of an earlier build {}", manifest.display()))?;
+            if durable {
+                sync_folder(folder)?;
+            }
+        }
+    }
+    let artifact = |a: image::Artifact| Artifact { format: a.format.to_string(), path: a.path, size: ByteSize(a.size), sha256: a.sha256 };
+    Ok(image::publish(finished, folder, durable)?.into_iter().map(artifact).collect())
+}
+
 /// Writes the disk in every format asked for.
-fn export(recipe: &Recipe, settings: &Settings, disk: &DiskImage, composed: &Composed, progress: &dyn Progress) -> Result<Vec<Artifact>> {
+fn export(recipe: &Recipe, settings: &Settings, disk: &DiskImage, composed: &Composed, progress: &dyn Progress) -> Result<Vec<Finished>> {
     let formats = if settings.formats.is_empty() { &recipe.output.formats } else { &settings.formats };
+    let states = settings.facts.folder().map(|state| state.join("digests"));
     let wrapping = image::Wrapping {
         name: &recipe.name,
         title: &recipe.title,
@@ -183,11 +237,9 @@ fn export(recipe: &Recipe, settings: &Settings, disk: &DiskImage, composed: &Com
         uefi: recipe.disk.firmware.contains(&Firmware::Uefi),
         seed: composed.seed,
         epoch: composed.epoch,
-        states: Some(&settings.cache.join("digests")),
+        states: states.as_deref(),
     };
-    let artifacts = image::export(&disk.segments, formats, &wrapping, &settings.out.join(&recipe.name), progress)?;
-    let artifact = |a: image::Artifact| Artifact { format: a.format.to_string(), path: a.path, size: ByteSize(a.size), sha256: a.sha256 };
-    Ok(artifacts.into_iter().map(artifact).collect())
+    image::export(&disk.segments, formats, &wrapping, &settings.out.join(&recipe.name), progress)
 }
 
 const BOOT_DATA: BootData<'static> = BootData {
@@ -274,6 +326,7 @@ fn in_pool<T: Send>(settings: &Settings, work: impl FnOnce() -> Result<T> + Send
         .num_threads(settings.jobs.max(1))
         .build()
         .map_err(|e| Error::internal("start the worker threads").source(e))?;
+    cache::prepare(&settings.cache)?;
     pool.install(work)
 }
 

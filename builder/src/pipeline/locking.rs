@@ -182,7 +182,14 @@ fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work:
         match archive {
             Some((archive, url)) => {
                 archive.check_order(&here.iter().map(|c| c.package).collect::<Vec<_>>())?;
-                let converted = deb::fetch_and_convert(work.client, &|| Ok(url.clone()), &metas, &work.settings.cache, work.progress)?;
+                let converted = deb::fetch_and_convert(
+                    work.client,
+                    &|| Ok(url.clone()),
+                    &metas,
+                    &work.settings.cache,
+                    &work.settings.facts,
+                    work.progress,
+                )?;
                 for (meta, rpm) in metas.iter().zip(converted) {
                     let mut package = locked_package(meta, &snapshot.id);
                     (package.sha256, package.size) = (Some(rpm.sha256), rpm.size);

@@ -2,6 +2,7 @@
 
 mod behind;
 mod build;
+mod cache;
 mod disk_of;
 mod locking;
 mod manifest;

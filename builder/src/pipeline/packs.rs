@@ -1,14 +1,14 @@
 //! From a lockfile to packs: what is absent is fetched (and for a Debian archive repackaged), everything is verified, new packages are imported.
 
 use super::{Settings, sources};
-use crate::base::{Error, Progress, Result, ResultExt};
-use crate::fetch::{self, Keyring, Pack, Policy, Trust, verify};
+use crate::base::{Digest, Error, Kind, Progress, Result, ResultExt, Silent};
+use crate::fetch::{self, FoundPack, Keyring, Pack, Policy, Trust, verify};
 use crate::lock::LockedPackage;
 use crate::recipe::{self, KeyFile, Recipe, Repo, RepoKind};
 use crate::repos::{PackageMeta, deb};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Brings the packages' files into the cache, each under the digest that the lockfile names. Returns them in the order of `packages`.
 pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, progress: &dyn Progress) -> Result<Vec<PathBuf>> {
@@ -24,7 +24,14 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, p
                 let metas: Vec<PackageMeta> = here.iter().map(|(_, p)| source_meta(p)).collect();
                 // A package that is in the cache needs no mirror.
                 let mirror = || sources::archive_url(repo, settings).context(|| format!("repository {}", repo.id));
-                let converted = deb::fetch_and_convert(&client, &mirror, &metas.iter().collect::<Vec<_>>(), &settings.cache, progress)?;
+                let converted = deb::fetch_and_convert(
+                    &client,
+                    &mirror,
+                    &metas.iter().collect::<Vec<_>>(),
+                    &settings.cache,
+                    &settings.facts,
+                    progress,
+                )?;
                 for ((_, locked), rpm) in here.iter().zip(&converted) {
                     if locked.sha256 != Some(rpm.sha256) {
                         let expected = locked.sha256.map(|d| d.to_string()).unwrap_or_default();
@@ -70,13 +77,41 @@ pub fn open(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, pr
     };
     let known: Vec<Option<Pack>> = packages
         .par_iter()
-        .map(|p| Ok(p.sha256.map_or(Ok(None), |digest| Pack::open(&folder, &digest))?.filter(|pack| trusted(p, pack))))
+        .map(|p| {
+            let digest = locked_digest(p)?;
+            match Pack::open(&folder, &digest, &settings.facts)? {
+                FoundPack::Whole(pack) => Ok(Some(pack).filter(|pack| trusted(p, pack))),
+                FoundPack::Absent => Ok(None),
+                FoundPack::Damaged(what) => {
+                    let aside = Pack::set_aside(&folder, &digest)?;
+                    progress.warn(&format!("{what}: kept as {}, made anew from {}", aside.display(), p.nevra()));
+                    Ok(None)
+                }
+            }
+        })
         .collect::<Result<_>>()?;
     let absent: Vec<LockedPackage> = packages.iter().zip(&known).filter(|(_, pack)| pack.is_none()).map(|(p, _)| p.clone()).collect();
+    let mut imported = import(recipe, &absent, &folder, &keyrings, settings, progress)?.into_iter();
+    known.into_iter().map(|pack| pack.or_else(|| imported.next()).ok_or_else(|| Error::internal("a package without a pack"))).collect()
+}
+
+fn locked_digest(locked: &LockedPackage) -> Result<Digest> {
+    locked.sha256.ok_or_else(|| Error::integrity(format!("package {}: the lockfile has no digest of it", locked.nevra())))
+}
+
+/// Packs of packages that have none, in their order. A file of the cache that is not the locked one is set aside and brought once more.
+fn import(
+    recipe: &Recipe,
+    absent: &[LockedPackage],
+    folder: &Path,
+    keyrings: &BTreeMap<&str, Keyring>,
+    settings: &Settings,
+    progress: &dyn Progress,
+) -> Result<Vec<Pack>> {
     if absent.is_empty() {
-        return Ok(known.into_iter().flatten().collect());
+        return Ok(Vec::new());
     }
-    let files = bring(recipe, &absent, settings, progress)?;
+    let files = bring(recipe, absent, settings, progress)?;
     progress.begin("import", absent.len() as u64, "packages");
     let mut work: Vec<(usize, &LockedPackage, &PathBuf)> = absent.iter().zip(&files).enumerate().map(|(i, (p, f))| (i, p, f)).collect();
     // Biggest first, so that no core is left alone with a big one at the end.
@@ -85,21 +120,28 @@ pub fn open(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, pr
         .par_iter()
         .with_max_len(1)
         .map(|(index, locked, file)| {
-            let digest =
-                locked.sha256.ok_or_else(|| Error::integrity(format!("package {}: the lockfile has no digest of it", locked.nevra())))?;
+            let digest = locked_digest(locked)?;
             let trust = match keyrings.get(locked.repo.as_str()) {
                 Some(keyring) => Trust::Keys(keyring),
                 None => Trust::Unsigned,
             };
-            let verified = verify(file, &digest, locked.size, trust).context(|| format!("package {}", locked.nevra()))?;
-            let pack = Pack::import(&folder, &verified)?;
+            let verify = |file: &Path| verify(file, &digest, locked.size, trust).context(|| format!("package {}", locked.nevra()));
+            let verified = match verify(file) {
+                // The file was moved away: so it is not the one that the lockfile names, which may be had once more.
+                Err(error) if error.kind() == Kind::Integrity && !file.exists() => {
+                    progress.warn(&format!("{error}: brought anew"));
+                    let again = bring(recipe, std::slice::from_ref(locked), settings, &Silent)?;
+                    verify(again.first().unwrap_or(file))?
+                }
+                verified => verified?,
+            };
+            let pack = Pack::import(folder, &verified, &settings.facts)?;
             progress.advance(1);
             Ok((*index, pack))
         })
         .collect::<Result<_>>()?;
     imported.sort_by_key(|(index, _)| *index);
-    let mut imported = imported.into_iter().map(|(_, pack)| pack);
-    Ok(known.into_iter().map(|pack| pack.or_else(|| imported.next())).collect::<Option<Vec<_>>>().unwrap_or_default())
+    Ok(imported.into_iter().map(|(_, pack)| pack).collect())
 }
 
 /// By repository; one that is unsigned by the recipe's word has none.

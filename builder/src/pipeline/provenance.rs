@@ -1,7 +1,7 @@
 //! Where a file of an image comes from: an overlay of the recipe, or a package, and the line of the recipe that asks for it.
 
-use crate::base::{Digest, ImagePath, Result, read_input_text};
-use crate::fetch::Pack;
+use crate::base::{Digest, Facts, ImagePath, Result, read_input_text};
+use crate::fetch::{FoundPack, Pack};
 use crate::recipe::Recipe;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -15,8 +15,14 @@ pub struct Provenance {
     pub recipe: Option<String>,
 }
 
-/// `packages`: NEVRA and SHA-256 of each package of the image. Packs are looked for in `packs`; those that are absent are passed over.
-pub fn provenance(path: &ImagePath, packages: &[(String, String)], packs: &Path, recipe: Option<&Recipe>) -> Result<Provenance> {
+/// `packages`: NEVRA and SHA-256 of each package of the image. Packs are looked for in `packs`; those that are absent or damaged are passed over.
+pub fn provenance(
+    path: &ImagePath,
+    packages: &[(String, String)],
+    packs: &Path,
+    facts: &Facts,
+    recipe: Option<&Recipe>,
+) -> Result<Provenance> {
     let paths = packaged_as(path)?;
     // Overlays are laid over the packages.
     for overlay in recipe.iter().flat_map(|recipe| &recipe.overlays) {
@@ -29,7 +35,7 @@ pub fn provenance(path: &ImagePath, packages: &[(String, String)], packs: &Path,
     }
     for (nevra, sha256) in packages {
         let Ok(digest) = Digest::parse(sha256) else { continue };
-        let Some(pack) = Pack::open(packs, &digest)? else { continue };
+        let FoundPack::Whole(pack) = Pack::open(packs, &digest, facts)? else { continue };
         if pack.entries().iter().any(|entry| paths.contains(&entry.path)) {
             let name = &pack.metadata().nevra.name;
             let line = recipe.map(|recipe| line_of(recipe, name)).transpose()?;

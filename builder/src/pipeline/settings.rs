@@ -1,9 +1,10 @@
 //! What the command line decides about a build, apart from the recipe.
 
-use crate::base::{Result, SourceDateEpoch};
+use crate::base::{Facts, Result, SourceDateEpoch};
 use crate::net::Client;
 use crate::recipe::OutputFormat;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// None of these may change a byte of an artifact, but `formats`, which chooses among them.
 #[derive(Debug, Clone)]
@@ -11,6 +12,10 @@ pub struct Settings {
     /// Artifacts go to `out/<recipe name>/`.
     pub out: PathBuf,
     pub cache: PathBuf,
+    /// What earlier runs of this user verified and computed.
+    pub facts: Arc<Facts>,
+    /// Wait until artifacts are on the device before they get their names.
+    pub durable: bool,
     /// The tree store.
     pub repo: PathBuf,
     /// Neither read nor write the tree store.

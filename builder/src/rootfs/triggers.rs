@@ -2,13 +2,13 @@
 //! Each runs once, in the sandbox, over exactly the files that it declares; its outputs are cached by the digest of those inputs, so a change
 //! elsewhere in the tree does not run it again.
 
-use crate::base::{AtomicFile, Blob, Digest, Error, Hasher, ImagePath, Result, ResultExt, SourceDateEpoch};
+use crate::base::{
+    AtomicFile, Blob, CheckedFile, Digest, Entry, Error, Facts, Hasher, ImagePath, Result, ResultExt, SourceDateEpoch, question, set_aside,
+};
 use crate::rootfs::Checkout;
 use crate::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ pub struct Trigger {
 pub struct TriggerCache {
     pub outputs: PathBuf,
     pub scratch: PathBuf,
+    /// What earlier runs gave: an output that is not what a run of this user gave is made anew.
+    pub facts: Arc<Facts>,
 }
 
 /// Runs (or takes from the cache) one trigger and puts its outputs into the tree. Returns the paths that changed.
@@ -39,7 +41,8 @@ pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: 
     }
     let key = input_digest(tree, trigger, epoch)?;
     let cached = cache.outputs.join(format!("{key}.output"));
-    let outputs = match read_cached(&cached) {
+    let made = cache.facts.get(output_question(&key));
+    let outputs = match made.map(|made| read_cached(&cached, made, &cache.facts)).transpose()?.flatten() {
         Some(outputs) => outputs,
         None => {
             let scratch = cache.scratch.join(format!("{}-{}", trigger.name, std::process::id()));
@@ -55,8 +58,10 @@ pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: 
             if outputs.is_empty() {
                 return Err(Error::tool(format!("trigger {} left none of its outputs ({})", trigger.name, trigger.outputs.join(", "))));
             }
-            store(&cached, &outputs)?;
-            read_cached(&cached).ok_or_else(|| Error::internal(format!("what was just written to {} cannot be read", cached.display())))?
+            let made = store(&cached, &outputs)?;
+            cache.facts.add(output_question(&key), made);
+            read_cached(&cached, made, &cache.facts)?
+                .ok_or_else(|| Error::internal(format!("what was just written to {} cannot be read", cached.display())))?
         }
     };
     let mut changed = Vec::new();
@@ -113,8 +118,13 @@ fn flatten(found: &FileTree, at: &ImagePath, outputs: &mut Vec<Output>) {
     }
 }
 
-/// Writes a cache entry: the length of its head (8 bytes, little endian), the head, the contents one after the other, and the SHA-256 of all that.
-fn store(cached: &Path, outputs: &[Output]) -> Result<()> {
+/// What a program makes of its inputs: the digest of the cache entry.
+fn output_question(inputs: &Digest) -> Digest {
+    question("output", &[inputs.as_bytes()])
+}
+
+/// Writes a cache entry: the length of its head (8 bytes, little endian), the head, and the contents one after the other. Returns the SHA-256 of all that.
+fn store(cached: &Path, outputs: &[Output]) -> Result<Digest> {
     let head: Vec<Named> = outputs
         .iter()
         .map(|output| {
@@ -140,20 +150,30 @@ fn store(cached: &Path, outputs: &[Output]) -> Result<()> {
             content.for_each_window(&mut write)?;
         }
     }
-    atomic.file().write_all(hasher.finish().as_bytes()).context(|| format!("write {}", cached.display()))?;
-    atomic.commit().map(drop)
+    atomic.commit_unsynced()?;
+    Ok(hasher.finish())
 }
 
-/// Contents stay in the file: an initramfs and a hardware database are many bytes. `None` for an entry that is absent, cut short or changed.
-fn read_cached(cached: &Path) -> Option<Vec<Output>> {
-    let file = Arc::new(File::open(cached).ok()?);
-    let len = file.metadata().ok()?.len().checked_sub(32)?;
-    let mut digest = [0; 32];
-    file.read_exact_at(&mut digest, len).ok()?;
-    let entry = Blob::Extent { file, path: cached.into(), offset: 0, len };
-    if entry.digest().ok()?.as_bytes() != &digest {
-        return None;
+/// Contents stay in the file: an initramfs and a hardware database are many bytes. `None` for an entry that is absent, or that is not `made`; the latter
+/// is set aside.
+fn read_cached(cached: &Path, made: Digest, facts: &Facts) -> Result<Option<Vec<Output>>> {
+    let found = match Entry::open(cached)? {
+        Entry::Absent => return Ok(None),
+        Entry::Unreadable(_) => None,
+        // What cannot be read to its end is no entry either.
+        Entry::Open(file, _) => CheckedFile::scan(file, cached, facts.alarm().clone()).ok().filter(|(_, digest)| *digest == made),
+    };
+    let outputs = found.and_then(|(file, _)| {
+        let len = file.len();
+        outputs_of(&Blob::Checked { file: Arc::new(file), offset: 0, len, content: None })
+    });
+    if outputs.is_none() {
+        set_aside(cached)?;
     }
+    Ok(outputs)
+}
+
+fn outputs_of(entry: &Blob) -> Option<Vec<Output>> {
     let mut head_length = [0; 8];
     entry.read_exact_at(&mut head_length, 0).ok()?;
     let head = entry.slice(8, u64::from_le_bytes(head_length)).ok()?;
@@ -181,7 +201,7 @@ fn input_digest(tree: &FileTree, trigger: &Trigger, epoch: SourceDateEpoch) -> R
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
-    field(b"trigger 4");
+    field(b"trigger 5");
     field(trigger.script.as_bytes());
     field(&epoch.0.to_le_bytes());
     for output in &trigger.outputs {
@@ -205,7 +225,7 @@ fn input_digest(tree: &FileTree, trigger: &Trigger, epoch: SourceDateEpoch) -> R
 
 fn content_identity(content: &Blob) -> Result<Vec<u8>> {
     match content.identity() {
-        Some(identity) => Ok(identity.into_bytes()),
+        Some(identity) => Ok(identity.bytes().to_vec()),
         None => Ok(content.digest()?.as_bytes().to_vec()),
     }
 }
@@ -216,8 +236,9 @@ mod tests {
 
     #[test]
     fn an_entry_reads_back_as_stored_and_not_at_all_once_a_byte_is_wrong() {
-        let folder = tempfile::tempdir().unwrap();
-        let cached = folder.path().join("entry");
+        let cache = tempfile::tempdir().unwrap();
+        let folder = cache.path().join("outputs");
+        let cached = folder.join("entry");
         let output = |path: &str, kind| Output { path: path.into(), mode: 0o640, kind };
         let long = vec![3; 3 << 20];
         let outputs = [
@@ -227,7 +248,8 @@ mod tests {
             output("/d/link", OutputKind::Symlink(b"one".to_vec())),
             output("/d/two", OutputKind::File(b"two".to_vec().into())),
         ];
-        store(&cached, &outputs).unwrap();
+        let made = store(&cached, &outputs).unwrap();
+        let facts = Facts::none();
         let read = |cached: &Path| {
             let shown = |output: Output| {
                 let kind = match output.kind {
@@ -237,7 +259,8 @@ mod tests {
                 };
                 (String::from_utf8(output.path).unwrap(), output.mode, kind)
             };
-            read_cached(cached).map(|outputs| outputs.into_iter().map(shown).collect::<Vec<_>>())
+            let read = read_cached(cached, made, &facts).unwrap();
+            read.map(|outputs| outputs.into_iter().map(shown).collect::<Vec<_>>())
         };
         let expected: Vec<(String, u16, Vec<u8>)> =
             [("/d", &b"directory"[..]), ("/d/one", &long), ("/d/none", b""), ("/d/link", b"to one"), ("/d/two", b"two")]
@@ -245,15 +268,20 @@ mod tests {
                 .to_vec();
         assert!(read(&cached) == Some(expected));
         let bytes = std::fs::read(&cached).unwrap();
-        for at in [0, 7, 20, 1 << 20, bytes.len() - 33, bytes.len() - 1] {
+        for at in [0, 7, 20, 1 << 20, bytes.len() - 1] {
             let mut twin = bytes.clone();
             twin[at] ^= 1;
             std::fs::write(&cached, &twin).unwrap();
-            assert!(read(&cached).is_none(), "{at}");
+            assert!(read(&cached).is_none() && !cached.exists(), "{at}");
         }
-        for length in [0, 31, 32, 40, bytes.len() - 1] {
+        for length in [0, 7, 8, 40, bytes.len() - 1] {
             std::fs::write(&cached, &bytes[..length]).unwrap();
-            assert!(read(&cached).is_none(), "{length}");
+            assert!(read(&cached).is_none() && !cached.exists(), "{length}");
         }
+        assert!(read(&cached).is_none(), "an entry that is absent");
+        // Somebody else's entry, whole in itself.
+        store(&cached, &outputs[..1]).unwrap();
+        assert!(read(&cached).is_none());
+        assert_eq!(std::fs::read_dir(cache.path().join("damaged")).unwrap().count(), 11);
     }
 }

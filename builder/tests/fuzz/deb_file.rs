@@ -231,7 +231,7 @@ fn a_deb_is_converted_or_refused() {
         change: None,
         read: &|bytes| {
             std::fs::write(&path, bytes).unwrap();
-            let made = deb::convert(&path, &expected, &folder.path().join("out"));
+            let made = deb::convert(&path, &expected, &folder.path().join("out"), &atomic_image::base::Facts::none());
             let answer = made.map(|made| std::fs::read(&made.path).unwrap());
             std::fs::remove_dir_all(folder.path().join("out")).ok();
             match answer {

@@ -3,8 +3,8 @@
 use crate::random::Random;
 use crate::rpm_file::{FILES, Item, Rpm, Value, assemble, compress, cpio, texts};
 use crate::{Answer, Subject, fuzz, inside, scratch};
-use atomic_image::base::{Digest, Error, Silent};
-use atomic_image::fetch::{Keyring, Pack, Trust, verify};
+use atomic_image::base::{Digest, Error, Facts, Silent};
+use atomic_image::fetch::{FoundPack, Keyring, Pack, Trust, verify};
 use atomic_image::formats::cpio::{CpioEntry, CpioReader};
 use atomic_image::formats::rpm;
 use atomic_image::inspect::package;
@@ -113,11 +113,12 @@ fn signed(rpm: &Rpm) -> Vec<u8> {
 pub fn import(folder: &Path, bytes: &[u8], trust: Trust<'_>) -> Answer {
     let (file, packs) = (folder.join("in.rpm"), folder.join("packs"));
     std::fs::write(&file, bytes).unwrap();
+    let facts = Facts::none();
     let answer = (|| {
         let verified = verify(&file, &Digest::of(bytes), bytes.len() as u64, trust)?;
-        Pack::import(&packs, &verified)
+        Pack::import(&packs, &verified, &facts)
     })();
-    let judged = answer.map_or_else(|error| Ok(Err(error)), |pack| judge(&packs, pack));
+    let judged = answer.map_or_else(|error| Ok(Err(error)), |pack| judge(&packs, pack, &facts));
     std::fs::remove_dir_all(&packs).ok();
     std::fs::remove_file(&file).ok();
     std::fs::remove_file(folder.join("in.rpm.rejected")).ok();
@@ -127,7 +128,7 @@ pub fn import(folder: &Path, bytes: &[u8], trust: Trust<'_>) -> Answer {
     judged
 }
 
-fn judge(packs: &Path, pack: Pack) -> Answer {
+fn judge(packs: &Path, pack: Pack, facts: &Facts) -> Answer {
     for entry in std::fs::read_dir(packs).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         if ![format!("{}.pack", pack.digest()), format!("{}.index", pack.digest())].contains(&name) {
@@ -135,7 +136,7 @@ fn judge(packs: &Path, pack: Pack) -> Answer {
         }
     }
     pack.entries().iter().try_for_each(|entry| inside(&entry.path))?;
-    let Ok(Some(opened)) = Pack::open(packs, pack.digest()) else { return Err("an imported pack does not open".into()) };
+    let Ok(FoundPack::Whole(opened)) = Pack::open(packs, pack.digest(), facts) else { return Err("an imported pack does not open".into()) };
     if opened.entries() != pack.entries() {
         return Err("an imported pack opens as another".into());
     }

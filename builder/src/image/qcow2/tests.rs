@@ -55,8 +55,8 @@ fn qemu_finds_both_formats_identical_and_complains_about_a_corrupted_twin() {
     let folder = tempfile::tempdir().unwrap();
     let disk = sample(folder.path());
     let (raw_path, path) = (folder.path().join("disk.raw"), folder.path().join("disk.qcow2"));
-    let raw = raw::write(&disk, "raw", None, &raw_path, &Silent).unwrap();
-    let image = write(&disk, Compression::Zstd, &path, &Silent).unwrap();
+    let raw = raw::write(&disk, "raw", None, &raw_path, &Silent).unwrap().name().unwrap();
+    let image = write(&disk, Compression::Zstd, &path, &Silent).unwrap().name().unwrap();
     for artifact in [&raw, &image] {
         let out = Command::new("sha256sum").arg(&artifact.path).output().unwrap();
         assert!(String::from_utf8_lossy(&out.stdout).starts_with(&artifact.sha256.to_string()), "{artifact:?}");
@@ -102,7 +102,9 @@ fn the_bytes_do_not_depend_on_the_number_of_threads() {
     let disk = sample(folder.path());
     let with = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| write(&disk, Compression::Zstd, &folder.path().join(format!("{threads}.qcow2")), &Silent).unwrap().sha256)
+        pool.install(|| {
+            write(&disk, Compression::Zstd, &folder.path().join(format!("{threads}.qcow2")), &Silent).unwrap().artifact().sha256
+        })
     };
     assert_eq!(with(1), with(5));
 }
@@ -128,7 +130,7 @@ fn the_reader_returns_our_disk_and_qemus_own_zlib_image_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let disk = sample(folder.path());
     let path = folder.path().join("disk.qcow2");
-    write(&disk, Compression::Zstd, &path, &Silent).unwrap();
+    write(&disk, Compression::Zstd, &path, &Silent).unwrap().name().unwrap();
     reads_the_same(&disk, &path);
     let zlib = folder.path().join("zlib.qcow2");
     let convert: [&std::ffi::OsStr; 8] = [
@@ -151,7 +153,7 @@ fn a_hostile_file_is_an_error_and_no_panic() {
     let folder = tempfile::tempdir().unwrap();
     let disk = sample(folder.path());
     let path = folder.path().join("disk.qcow2");
-    write(&disk, Compression::Zstd, &path, &Silent).unwrap();
+    write(&disk, Compression::Zstd, &path, &Silent).unwrap().name().unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let mut refused = 0;
     for at in (0..112).chain((0..400).map(|n| bytes.len() - 1 - n * 997)) {

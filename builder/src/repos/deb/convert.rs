@@ -1,6 +1,6 @@
-//! Converts .debs to .rpms on disk, once each: the cache names the .deb's digest and the converter's version.
+//! Converts .debs to .rpms on disk, once each: [`Facts`] keep what the converter made of a .deb, the cache keeps the bytes.
 
-use crate::base::{AtomicFile, Digest, Error, Progress, Result, ResultExt, Silent};
+use crate::base::{AtomicFile, Digest, Entry, Error, Facts, Hasher, Progress, Result, ResultExt, Silent, question, set_aside};
 use crate::formats::deb::Deb;
 use crate::formats::deb::control::Stanza;
 use crate::net::Client;
@@ -13,6 +13,9 @@ use super::{metadata, rpm_file};
 /// Raised whenever the same .deb would give other bytes.
 pub const CONVERTER_VERSION: u32 = 1;
 
+/// In bytes: far beyond the biggest package of the Debian archive, 1.9 GB.
+const LARGEST_DEB: u64 = 8 << 30;
+
 /// A package that was repackaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConvertedRpm {
@@ -23,18 +26,17 @@ pub struct ConvertedRpm {
     pub size: u64,
 }
 
-/// What lies beside a converted package, so that nobody hashes it again to know its name.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Record {
-    sha256: Digest,
-    size: u64,
+/// What this converter makes of a .deb: the digest of the .rpm.
+fn conversion_question(deb: &Digest) -> Digest {
+    question("converted", &[&CONVERTER_VERSION.to_le_bytes(), deb.as_bytes()])
 }
 
-/// The converted package of a .deb with this digest, if `folder` has it. Its bytes are verified by who opens it.
-fn cached(folder: &Path, deb: &Digest) -> Option<ConvertedRpm> {
+/// The converted package of a .deb with this digest, if it was made before and is there. Its bytes are verified by who opens it.
+fn cached(folder: &Path, deb: &Digest, facts: &Facts) -> Result<Option<ConvertedRpm>> {
     let path = rpm_path(folder, deb);
-    let record: Record = serde_json::from_slice(&std::fs::read(path.with_extension("json")).ok()?).ok()?;
-    (std::fs::metadata(&path).ok()?.len() == record.size).then_some(ConvertedRpm { path, sha256: record.sha256, size: record.size })
+    let Some(sha256) = facts.get(conversion_question(deb)) else { return Ok(None) };
+    let Entry::Open(_, metadata) = Entry::open(&path)? else { return Ok(None) };
+    Ok(Some(ConvertedRpm { path, sha256, size: metadata.len() }))
 }
 
 fn rpm_path(folder: &Path, deb: &Digest) -> PathBuf {
@@ -42,17 +44,14 @@ fn rpm_path(folder: &Path, deb: &Digest) -> PathBuf {
 }
 
 /// Converts the .deb at `deb` into `folder`. `expected` is what the archive's index says of it: its digest and its identity must hold.
-pub fn convert(deb: &Path, expected: &PackageMeta, folder: &Path) -> Result<ConvertedRpm> {
+pub fn convert(deb: &Path, expected: &PackageMeta, folder: &Path, facts: &Facts) -> Result<ConvertedRpm> {
     let doing = || format!("convert {}", deb.display());
-    let bytes = std::fs::read(deb).context(|| format!("read {}", deb.display()))?;
+    let bytes = Entry::read(deb, LARGEST_DEB)?.ok_or_else(|| Error::integrity(format!("{} cannot be read", deb.display())))?;
     let digest = Digest::of(&bytes);
     if let Some(wanted) = expected.source_digest
         && wanted != digest
     {
         return Err(Error::integrity(format!("{}: expected sha256 {wanted}, found {digest}", deb.display())));
-    }
-    if let Some(found) = cached(folder, &digest) {
-        return Ok(found);
     }
     let mut package = Deb::parse(&bytes).context(doing)?;
     drop(bytes);
@@ -66,19 +65,17 @@ pub fn convert(deb: &Path, expected: &PackageMeta, folder: &Path) -> Result<Conv
     }
     let rpm = rpm_file::build(package, &stanza, &meta, &digest).context(doing)?;
     let converted = ConvertedRpm { path: rpm_path(folder, &digest), sha256: Digest::of(&rpm), size: rpm.len() as u64 };
-    write(&converted.path, &rpm)?;
-    let record = serde_json::to_vec(&Record { sha256: converted.sha256, size: converted.size })
-        .map_err(|e| Error::internal("encode the record").source(e))?;
-    write(&converted.path.with_extension("json"), &record)?;
+    AtomicFile::write_unsynced(&converted.path, &rpm)?;
+    facts.add(conversion_question(&digest), converted.sha256);
     Ok(converted)
 }
 
-/// Without waiting for the device: a cache entry that is verified when read.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    use std::io::Write;
-    let mut file = AtomicFile::create(path)?;
-    file.file().write_all(bytes).context(|| format!("write {}", path.display()))?;
-    file.commit_unsynced().map(drop)
+/// Of a file of the cache; `None` if it cannot be read.
+fn file_digest(path: &Path) -> Result<Option<Digest>> {
+    let Entry::Open(file, _) = Entry::open(path)? else { return Ok(None) };
+    let mut hasher = Hasher::new();
+    // A read error of the disk is damage like any other.
+    Ok(std::io::copy(&mut std::io::BufReader::with_capacity(1 << 20, file), &mut hasher).ok().map(|_| hasher.finish()))
 }
 
 /// Brings each package that `cache` does not hold converted, and converts it; on every core, results in the order of `packages`. Tells
@@ -88,6 +85,7 @@ pub fn fetch_and_convert(
     mirror: &(dyn Fn() -> Result<String> + Sync),
     packages: &[&PackageMeta],
     cache: &Path,
+    facts: &Facts,
     progress: &dyn Progress,
 ) -> Result<Vec<ConvertedRpm>> {
     let folder = cache.join("converted");
@@ -98,13 +96,20 @@ pub fn fetch_and_convert(
         .map(|package| {
             let digest =
                 package.source_digest.ok_or_else(|| Error::integrity(format!("package {}: the index gives no SHA256", package.nevra())))?;
-            let converted = match cached(&folder, &digest) {
+            let converted = match cached(&folder, &digest, facts)? {
                 Some(found) => found,
                 None => {
                     let deb = cache.join("debs").join(format!("{digest}.deb"));
                     let url = format!("{}/{}", mirror()?.trim_end_matches('/'), package.location);
-                    client.download(&url, &deb, package.size, &digest, &Silent).context(|| format!("package {}", package.nevra()))?;
-                    convert(&deb, package, &folder)?
+                    let download =
+                        || client.download(&url, &deb, package.size, &digest, &Silent).context(|| format!("package {}", package.nevra()));
+                    download()?;
+                    if file_digest(&deb)? != Some(digest) {
+                        let aside = set_aside(&deb)?;
+                        progress.warn(&format!("{} is damaged: kept as {}, downloaded again", deb.display(), aside.display()));
+                        download()?;
+                    }
+                    convert(&deb, package, &folder, facts)?
                 }
             };
             progress.advance(1);

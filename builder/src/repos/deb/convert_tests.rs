@@ -52,7 +52,7 @@ fn rpm(database: &Path, args: &[&str], file: &Path) -> (bool, String) {
 fn rpm_verifies_a_converted_package_and_refuses_a_changed_one() {
     let folder = tempfile::tempdir().unwrap();
     let Some((deb, meta)) = sample(folder.path()) else { return };
-    let converted = convert(&deb, &meta, &folder.path().join("out")).unwrap();
+    let converted = convert(&deb, &meta, &folder.path().join("out"), &Facts::none()).unwrap();
     if Command::new("rpm").arg("--version").output().is_err() {
         eprintln!("skipped: no rpm here");
         return;
@@ -76,7 +76,7 @@ fn rpm_verifies_a_converted_package_and_refuses_a_changed_one() {
 fn a_converted_package_has_the_deb_s_files_dependencies_and_times() {
     let folder = tempfile::tempdir().unwrap();
     let Some((deb, meta)) = sample(folder.path()) else { return };
-    let converted = convert(&deb, &meta, &folder.path().join("out")).unwrap();
+    let converted = convert(&deb, &meta, &folder.path().join("out"), &Facts::none()).unwrap();
     if Command::new("rpm").arg("--version").output().is_err() {
         eprintln!("skipped: no rpm here");
         return;
@@ -120,11 +120,11 @@ fn the_same_deb_gives_the_same_bytes_in_every_folder_and_thread() {
     let outputs: Vec<Vec<u8>> = (0..4)
         .into_par_iter()
         .map(|i| {
-            let converted = convert(&deb, &meta, &folder.path().join(format!("out{i}"))).unwrap();
+            let converted = convert(&deb, &meta, &folder.path().join(format!("out{i}")), &Facts::none()).unwrap();
             let bytes = fs::read(&converted.path).unwrap();
             assert_eq!((converted.sha256, converted.size), (Digest::of(&bytes), bytes.len() as u64));
             // A second call takes the cached one.
-            assert_eq!(convert(&deb, &meta, &folder.path().join(format!("out{i}"))).unwrap(), converted);
+            assert_eq!(convert(&deb, &meta, &folder.path().join(format!("out{i}")), &Facts::none()).unwrap(), converted);
             bytes
         })
         .collect();
@@ -137,14 +137,14 @@ fn a_deb_that_is_not_the_locked_one_is_refused() {
     let Some((deb, meta)) = sample(folder.path()) else { return };
     let out = folder.path().join("out");
     let other_digest = PackageMeta { source_digest: Some(Digest::of(b"other")), ..meta.clone() };
-    assert!(convert(&deb, &other_digest, &out).unwrap_err().to_string().contains("expected sha256"));
+    assert!(convert(&deb, &other_digest, &out, &Facts::none()).unwrap_err().to_string().contains("expected sha256"));
     let other_version = PackageMeta { version: "3".into(), ..meta.clone() };
-    assert!(convert(&deb, &other_version, &out).unwrap_err().to_string().contains("expected sample-1:3-3+b1"));
+    assert!(convert(&deb, &other_version, &out, &Facts::none()).unwrap_err().to_string().contains("expected sample-1:3-3+b1"));
     let bytes = fs::read(&deb).unwrap();
     for cut in [0, 7, 60, 100, bytes.len() / 2, bytes.len() - 1] {
         let path = folder.path().join("cut.deb");
         fs::write(&path, &bytes[..cut]).unwrap();
-        let error = convert(&path, &PackageMeta { source_digest: None, ..meta.clone() }, &out).unwrap_err();
+        let error = convert(&path, &PackageMeta { source_digest: None, ..meta.clone() }, &out, &Facts::none()).unwrap_err();
         assert_eq!(error.kind(), crate::base::Kind::Integrity, "{error}");
     }
 }

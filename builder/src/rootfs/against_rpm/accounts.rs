@@ -10,7 +10,7 @@ use crate::tree::FileTree;
 
 fn unpack(paths: &[PathBuf], folder: &Path, remembered: Remembered) -> crate::base::Result<(FileTree, Installation)> {
     let packs = order::of(&packs(paths, &folder.join("packs")));
-    let cache = TriggerCache { outputs: folder.join("outputs"), scratch: folder.join("scratch") };
+    let cache = TriggerCache { outputs: folder.join("outputs"), scratch: folder.join("scratch"), facts: Default::default() };
     Installation::unpack(
         &packs,
         &Rules { remembered, ..Rules::default() },

@@ -41,7 +41,7 @@ fn packs(paths: &[PathBuf], folder: &Path) -> Vec<Pack> {
     let import = |path: &PathBuf| {
         let bytes = std::fs::read(path).unwrap();
         let verified = verify(path, &Digest::of(&bytes), bytes.len() as u64, Trust::Unsigned).unwrap();
-        Pack::import(folder, &verified).unwrap()
+        Pack::import(folder, &verified, &crate::base::Facts::none()).unwrap()
     };
     paths.iter().map(import).collect()
 }

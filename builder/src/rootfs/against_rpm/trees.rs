@@ -79,7 +79,7 @@ struct Installed {
 
 fn ours(paths: &[PathBuf], folder: &Path) -> Installed {
     let packs = order::of(&packs(paths, &folder.join("packs")));
-    let cache = TriggerCache { outputs: folder.join("outputs"), scratch: folder.join("scratch") };
+    let cache = TriggerCache { outputs: folder.join("outputs"), scratch: folder.join("scratch"), facts: Default::default() };
     let around = Surroundings { cache: &cache, epoch: SourceDateEpoch(7), progress: &Silent };
     let rules = Rules { default: Some(DefaultPolicy::Sandbox), ..Rules::default() };
     let (mut tree, mut installation) = Installation::unpack(&packs, &rules, around).unwrap();

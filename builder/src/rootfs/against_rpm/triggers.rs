@@ -49,7 +49,7 @@ fn talkative(folder: &Path, name: &str, requires: &str, priorities: [u32; 4]) ->
 
 fn install(paths: &[PathBuf], folder: &Path, default: DefaultPolicy) -> crate::base::Result<(FileTree, Ledger)> {
     let packs = order::of(&packs(paths, &folder.join("packs")));
-    let cache = TriggerCache { outputs: folder.join("outputs"), scratch: folder.join("scratch") };
+    let cache = TriggerCache { outputs: folder.join("outputs"), scratch: folder.join("scratch"), facts: Default::default() };
     let around = Surroundings { cache: &cache, epoch: SourceDateEpoch(7), progress: &Silent };
     let rules = Rules { default: Some(default), ..Rules::default() };
     let (mut tree, mut installation) = Installation::unpack(&packs, &rules, around)?;

@@ -50,7 +50,7 @@ fn debian_packages_made_to_trap_are_refused() {
     let through = tar(&[member("./evil", b'2', "/etc", b""), member("./evil/passwd", b'0', "", b"root::0:0")]);
     let path = folder.path().join("a.deb");
     std::fs::write(&path, deb_file::package(".gz", &control, &through)).unwrap();
-    let converted = deb::convert(&path, &meta, &folder.path().join("out")).unwrap();
+    let converted = deb::convert(&path, &meta, &folder.path().join("out"), &atomic_image::base::Facts::none()).unwrap();
     let rpm = std::fs::read(converted.path).unwrap();
     let empty = scratch();
     check("a file through a link, which lies inside the tree", Read, || import(empty.path(), &rpm, Trust::Unsigned));

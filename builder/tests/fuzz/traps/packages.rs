@@ -76,7 +76,7 @@ fn links_and_devices_lead_nowhere() {
                 let (path, bytes) = (place.path().join(name), rpm.encode());
                 std::fs::write(&path, &bytes).unwrap();
                 let verified = verify(&path, &Digest::of(&bytes), bytes.len() as u64, Trust::Unsigned).unwrap();
-                Pack::import(&place.path().join("packs"), &verified).unwrap()
+                Pack::import(&place.path().join("packs"), &verified, &atomic_image::base::Facts::none()).unwrap()
             })
             .collect();
         let composed = match compose_tools(&packs, &Silent) {
@@ -228,7 +228,7 @@ fn payload_bombs_of_every_compressor_are_streamed_or_refused() {
             std::fs::write(&path, &bytes).unwrap();
             let (pack, used) = measured(|| {
                 let verified = verify(&path, &Digest::of(&bytes), bytes.len() as u64, Trust::Unsigned)?;
-                Pack::import(&packs, &verified)
+                Pack::import(&packs, &verified, &atomic_image::base::Facts::none())
             });
             match used.peak {
                 0..0x200_0000 => Ok(pack.map(drop)),
