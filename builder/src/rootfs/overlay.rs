@@ -1,22 +1,26 @@
 //! Folders of files that are laid over the rootfs, one for each role. Mode: the executable bit of the file; everything else is stated here.
 
-use crate::base::{Blob, ByteSize, Error, ImagePath, Result, SourceDateEpoch, open_regular, read_regular};
+use crate::base::{Alarm, Blob, ByteSize, CheckedFile, Content, Error, ImagePath, Result, SourceDateEpoch, open_regular, read_regular};
 use crate::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Files that only root may read, whatever the umask of the checkout.
 const PRIVATE: &[&str] = &["/etc/sudoers", "/etc/sudoers.d/"];
 /// Longer files stay on the disk and are read in windows.
 const MAX_IN_MEMORY: ByteSize = ByteSize::mib(1);
+/// Of an overlay's long files, as each needs a descriptor. Further ones are opened for each read, and not checked for a change in the same length.
+const MAX_CHECKED: usize = 128;
 /// Longer files are refused: what an image holds it holds in full, also the holes of a sparse file.
 const MAX_FILE: ByteSize = ByteSize::mib(16 << 10);
 
 /// Lays `folder` over the tree, files root:root 0644 or 0755 by their executable bit. Returns the paths that it wrote, parents first, siblings sorted.
 pub fn apply(tree: &mut FileTree, folder: &Path, epoch: SourceDateEpoch) -> Result<Vec<ImagePath>> {
     let mut written = Vec::new();
+    let mut checked = 0;
     // Not a recursion: folders may be nested as deep as a path is long.
     let mut pending = names(folder, &ImagePath::root())?;
     while let Some(entry) = pending.pop() {
@@ -50,7 +54,7 @@ pub fn apply(tree: &mut FileTree, folder: &Path, epoch: SourceDateEpoch) -> Resu
                 (_, true) => 0o755,
                 (_, false) => 0o644,
             };
-            Inode::file(content(&entry.host, &meta).map_err(|e| wrong(&e))?, attributes(mode))
+            Inode::file(content(&entry.host, &meta, &mut checked).map_err(|e| wrong(&e))?, attributes(mode))
         } else {
             return Err(wrong(&"it is neither file, directory nor symlink")
                 .hint("devices, FIFOs and sockets are made on the host: see tmpfiles.d(5)"));
@@ -81,20 +85,31 @@ fn names(folder: &Path, at: &ImagePath) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// The bytes of a file that is as long as `meta` says when they are read.
-fn content(host: &Path, meta: &Metadata) -> std::io::Result<Blob> {
-    let changed = || std::io::Error::other("it changed while it was read");
+/// The bytes of a file, which must not change before the build is done. `checked` counts the files that are kept open.
+fn content(host: &Path, meta: &Metadata, checked: &mut usize) -> Result<Blob> {
+    let changed = || Error::recipe("it changed while it was read");
+    let unreadable = |e: std::io::Error| Error::recipe("cannot read it").source(e);
     if meta.len() > MAX_FILE.0 {
-        return Err(std::io::Error::other(format!("it has {}, expected at most {MAX_FILE}", ByteSize(meta.len()))));
+        return Err(Error::recipe(format!("it has {}, expected at most {MAX_FILE}", ByteSize(meta.len()))));
     }
     if meta.len() > MAX_IN_MEMORY.0 {
-        let opened = open_regular(host)?.metadata()?;
+        let file = open_regular(host).map_err(unreadable)?;
+        let opened = file.metadata().map_err(unreadable)?;
         if (opened.dev(), opened.ino(), opened.len()) != (meta.dev(), meta.ino(), meta.len()) {
             return Err(changed());
         }
-        return Ok(Blob::Unopened { path: host.into(), offset: 0, len: meta.len() });
+        if *checked == MAX_CHECKED {
+            return Ok(Blob::Unopened { path: host.into(), offset: 0, len: meta.len() });
+        }
+        *checked += 1;
+        let (file, digest) = CheckedFile::scan(file, host, Alarm::default())?;
+        let len = file.len();
+        if len != meta.len() {
+            return Err(changed());
+        }
+        return Ok(Blob::Checked { file: Arc::new(file), offset: 0, len, content: Some(Content { digest, offset: 0, len }) });
     }
-    let bytes = read_regular(host, MAX_IN_MEMORY.0)?;
+    let bytes = read_regular(host, MAX_IN_MEMORY.0).map_err(unreadable)?;
     if bytes.len() as u64 == meta.len() { Ok(bytes.into()) } else { Err(changed()) }
 }
 
@@ -131,15 +146,18 @@ mod tests {
         fs::write(folder.path().join("lib/b/small"), "s").unwrap();
         symlink("loop", folder.path().join("etc/loop")).unwrap();
         let big = File::create(folder.path().join("lib/a-big")).unwrap();
-        big.set_len(3 << 30).unwrap();
+        big.set_len(8 << 20).unwrap();
         let (tree, written) = applied(folder.path()).unwrap();
         let shown: Vec<String> = written.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["/etc/loop", "/usr/lib/a-big", "/usr/lib/b/small"]);
         let NodeKind::File(content) = &tree.at("/usr/lib/a-big").unwrap().kind else { panic!("a file is a file") };
-        assert!(matches!(content, Blob::Unopened { .. }) && content.len() == 3 << 30);
-        // What is cut short afterwards is an error, not another content.
-        big.set_len(5).unwrap();
+        assert!(matches!(content, Blob::Checked { .. }) && content.len() == 8 << 20);
+        assert!(content.read_exact_at(&mut [0; 8], 1 << 20).is_ok());
+        // What changes afterwards is an error, not another content.
+        std::os::unix::fs::FileExt::write_at(&big, b"x", (1 << 20) + 100).unwrap();
         assert!(content.read_exact_at(&mut [0; 8], 1 << 20).is_err());
+        big.set_len(5).unwrap();
+        assert!(content.read_exact_at(&mut [0; 8], 2 << 20).is_err());
     }
 
     #[test]
