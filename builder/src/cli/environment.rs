@@ -3,7 +3,7 @@
 use super::apt_sources;
 use super::args::SourceArguments;
 use super::render;
-use crate::base::{Error, Facts, InputExt, Result, SourceDateEpoch};
+use crate::base::{Error, Facts, InputExt, Result, SourceDateEpoch, open_regular};
 use crate::pipeline::{ProxyEnvironment, Settings};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +13,10 @@ use std::time::UNIX_EPOCH;
 pub(super) fn settings(sources: &SourceArguments) -> Result<Settings> {
     let cache = cache(&sources.cache)?;
     require_writable(&cache, "--cache")?;
+    if let Some(ca) = &sources.ca {
+        // Said now, not only in a build that happens to need the network.
+        open_regular(ca).map_err(|e| Error::recipe(format!("cannot read {}", ca.display())).source(e))?;
+    }
     Ok(Settings {
         out: PathBuf::from("out"),
         repo: PathBuf::from("repo"),

@@ -1,12 +1,14 @@
 //! `seed`: a NoCloud ISO for cloud-init's first boot.
 
 use super::args::SeedArguments;
-use crate::base::{AtomicFile, Error, Result};
+use crate::base::{AtomicFile, Result, read_input};
 use crate::formats::iso9660;
 use std::path::Path;
 
 /// The volume label that cloud-init looks for (its NoCloud data source).
 const LABEL: &str = "cidata";
+/// Of each file, in bytes; clouds take far less (EC2: 16 KiB).
+const MAX_FILE: u64 = 64 << 20;
 
 pub(super) fn run(arguments: &SeedArguments) -> Result<()> {
     let mut files = vec![("user-data", read(&arguments.user_data)?), ("meta-data", read(&arguments.meta_data)?)];
@@ -32,5 +34,5 @@ fn iso(files: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Error::recipe(format!("cannot read {}", path.display())).source(e))
+    read_input(path, MAX_FILE)
 }

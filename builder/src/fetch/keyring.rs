@@ -1,8 +1,8 @@
 //! OpenPGP keys that a recipe trusts (RFC 9580), and the signatures that they made. What is too weak is [`Policy`]'s matter.
 
 use super::Policy;
-use crate::base::{Error, InputExt, Result};
-use crate::recipe::Weakness;
+use crate::base::{Error, Result, ResultExt, read_input};
+use crate::recipe::{KeyFile, Weakness};
 use pgp::composed::{Deserializable, DetachedSignature, SignedPublicKey, SignedPublicSubKey};
 use pgp::packet::{Signature, SignatureType};
 use pgp::ser::Serialize as _;
@@ -71,7 +71,7 @@ impl Keyring {
     pub fn load(files: &[PathBuf]) -> Result<Self> {
         let mut keyring = Keyring::default();
         for file in files {
-            let bytes = std::fs::read(file).input(|| format!("read the key file {}", file.display()))?;
+            let bytes = read_input(file, KeyFile::MAX).context(|| "key file")?;
             let before = keyring.keys.len();
             keyring.add(&file.display().to_string(), &bytes)?;
             let stem = file.file_stem().map(|stem| stem.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();

@@ -5,7 +5,7 @@
 
 use super::keyring::{Keyring, Refusal, Signer};
 use super::signatures::{self, reader_at};
-use crate::base::{Digest, Error, Hasher, Result, ResultExt};
+use crate::base::{Digest, Error, Hasher, Result, ResultExt, open_regular};
 use crate::formats::rpm::{self, FileKind, Package};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -112,7 +112,7 @@ pub fn payload_of(file: &File, path: &Path, package: &Package) -> Result<impl Re
 
 /// Opens and parses a package that someone named.
 pub fn open_package(path: &Path) -> Result<(File, Package)> {
-    let file = File::open(path).map_err(|e| Error::recipe(format!("cannot open {}", path.display())).source(e))?;
+    let file = open_regular(path).map_err(|e| Error::recipe(format!("cannot open {}", path.display())).source(e))?;
     let package = rpm::parse(BufReader::new(reader_at(&file, path, 0)?)).context(|| path.display())?;
     Ok((file, package))
 }

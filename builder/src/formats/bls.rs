@@ -21,8 +21,12 @@ impl Entry {
         fields.extend(self.initrd.as_ref().map(|initrd| ("initrd", initrd)));
         let mut out = String::new();
         for (key, value) in fields {
-            if value.contains(['\n', '\r', '\0']) {
-                return Err(Error::recipe(format!("a boot entry's {key} cannot hold a line break: {value:?}")));
+            if value.contains(char::is_control) {
+                return Err(Error::recipe(format!("a boot entry's {key} cannot hold a line break or control character: {value:?}")));
+            }
+            // What follows would be a part of the quoted argument, `ostree=` among it.
+            if key == "options" && !value.matches('"').count().is_multiple_of(2) {
+                return Err(Error::recipe(format!("a boot entry's options have a double quote that stays open: {value:?}")));
             }
             out.push_str(&format!("{key} {value}\n"));
         }
@@ -61,8 +65,12 @@ mod tests {
     fn an_entry_is_five_lines_and_no_value_can_add_a_sixth() {
         let mut entry = Entry { title: "T".into(), version: 2, options: "rw quiet".into(), linux: "/k".into(), initrd: Some("/i".into()) };
         assert_eq!(entry.to_text().unwrap(), "title T\nversion 2\noptions rw quiet\nlinux /k\ninitrd /i\n");
-        entry.title = "T\nlinux /evil".into();
-        assert!(entry.to_text().is_err());
+        for title in ["T\nlinux /evil", "T\r", "T\0", "T\x1b[2J"] {
+            entry.title = title.into();
+            assert!(entry.to_text().is_err());
+        }
+        let options = Entry { title: "T".into(), options: "a=\"b c\" bad=\"open ostree=/x".into(), ..entry };
+        assert!(options.to_text().unwrap_err().to_string().contains("stays open"));
     }
 
     #[test]

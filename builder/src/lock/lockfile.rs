@@ -2,12 +2,11 @@
 //!
 //! `repo` names a repository of the recipe, and locations are relative to that, or on its host where its metadata names a base of its own.
 
-use crate::base::{AtomicFile, Digest, Error, Kind, Result, ResultExt, SourceDateEpoch};
+use crate::base::{AtomicFile, Digest, Error, Result, SourceDateEpoch, read_input_text};
 use crate::lock::LockedRepository;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 const SCHEMA: u32 = 1;
@@ -131,13 +130,7 @@ impl Lockfile {
     }
 
     pub fn read(path: &Path) -> Result<Self> {
-        let name = || format!("read {}", path.display());
-        let mut text = String::new();
-        let file = std::fs::File::open(path).context(name)?;
-        file.take(LIMIT + 1).read_to_string(&mut text).context(name)?;
-        if text.len() as u64 > LIMIT {
-            return Err(Error::new(Kind::Recipe, format!("{}: expected at most {LIMIT} bytes, found more", path.display())));
-        }
+        let text = read_input_text(path, LIMIT)?;
         Self::parse(&text).map_err(|e| e.context(path.display()))
     }
 
@@ -352,7 +345,7 @@ mod tests {
         ] {
             assert!(text.contains(from), "{from} in {text}");
             let error = Lockfile::parse(&text.replacen(from, to, 1)).unwrap_err();
-            assert_eq!(error.kind(), Kind::Recipe);
+            assert_eq!(error.kind(), crate::base::Kind::Recipe);
             assert!(error.to_string().contains(expected), "{expected}: {error}");
         }
     }

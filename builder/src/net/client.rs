@@ -2,7 +2,7 @@
 //!
 //! Only what the caller can check comes out: [`Client::get`] is bounded, [`Client::download`] publishes a file only when its digest holds.
 
-use crate::base::{Digest, Error, Progress, Result, ResultExt};
+use crate::base::{Digest, Error, Progress, Result, ResultExt, read_input};
 use crate::net::Url;
 use crate::net::agents::Agents;
 use crate::net::exchange::{self, Answer, Question, broken};
@@ -123,9 +123,7 @@ impl Client {
 /// The machine's authorities and those of a PEM file.
 fn authorities(ca: &Path) -> Result<ureq::tls::RootCerts> {
     let wrong = |found: &str| Error::recipe(format!("{}: expected certificates in PEM form{found}", ca.display()));
-    let mut text = Vec::new();
-    let file = std::fs::File::open(ca).map_err(|e| Error::recipe(format!("read the certificates of {}", ca.display())).source(e))?;
-    file.take(MAX_CERTIFICATES).read_to_end(&mut text).context(|| format!("read the certificates of {}", ca.display()))?;
+    let text = read_input(ca, MAX_CERTIFICATES).context(|| "the certificates of --ca")?;
     let mut roots = Vec::new();
     for item in ureq::tls::parse_pem(&text) {
         if let ureq::tls::PemItem::Certificate(certificate) = item.map_err(|e| wrong("").source(e))? {

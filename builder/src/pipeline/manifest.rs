@@ -1,7 +1,7 @@
 //! manifest.json: every input and output digest of a build, and what the builder did to the tree beside unpacking. Same inputs, same bytes.
 
 use super::Artifact;
-use crate::base::{AtomicFile, Digest, Error, ImageSeed, InputExt, Result};
+use crate::base::{AtomicFile, Digest, Error, ImageSeed, Result, read_input};
 use crate::fetch::Pack;
 use crate::lock::Lockfile;
 use crate::ostree::CommitId;
@@ -124,9 +124,12 @@ pub struct ManifestInputs {
     pub lockfile: String,
 }
 
+/// Of a manifest, in bytes; one of 700 packages has 400 KB.
+const MAX_MANIFEST: u64 = 64 << 20;
+
 /// Reads the inputs from a manifest.
 pub fn read_inputs(path: &Path) -> Result<ManifestInputs> {
-    let text = std::fs::read(path).input(|| format!("read the manifest {}", path.display()))?;
+    let text = read_input(path, MAX_MANIFEST)?;
     serde_json::from_slice(&text).map_err(|e| Error::integrity(format!("{} is no manifest of a build", path.display())).source(e))
 }
 

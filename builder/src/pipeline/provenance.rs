@@ -1,6 +1,6 @@
 //! Where a file of an image comes from: an overlay of the recipe, or a package, and the line of the recipe that asks for it.
 
-use crate::base::{Digest, Facts, ImagePath, Result, ResultExt};
+use crate::base::{Digest, Facts, ImagePath, Result, read_input_text};
 use crate::fetch::{FoundPack, Pack};
 use crate::recipe::Recipe;
 use std::os::unix::ffi::OsStrExt;
@@ -65,7 +65,7 @@ fn packaged_as(path: &ImagePath) -> Result<Vec<ImagePath>> {
 fn line_of(recipe: &Recipe, package: &str) -> Result<Option<String>> {
     let quoted = format!("\"{package}\"");
     for source in &recipe.sources {
-        let text = std::fs::read_to_string(source).context(|| format!("read {}", source.display()))?;
+        let text = read_input_text(source, Recipe::MAX_FILE)?;
         let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim_start().starts_with(['#', '[']) && line.contains(&quoted));
         // A list of packages, not a rule about one: such lines begin with the string or with `install`.
         if let Some((number, _)) = lines.find(|(_, line)| line.trim_start().starts_with(['"', 'i'])) {

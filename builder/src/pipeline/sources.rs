@@ -1,7 +1,7 @@
 //! The recipe's repositories, loaded: packages, and for a Debian archive what converts them.
 
 use super::{Settings, packs};
-use crate::base::{Error, InputExt, Progress, Result, ResultExt, SourceDateEpoch};
+use crate::base::{Error, Progress, Result, ResultExt, SourceDateEpoch, read_input};
 use crate::lock::LockedRepository;
 use crate::net::{Client, Mirrors, Url};
 use crate::recipe::{KeyFile, MetadataTrust, Recipe, Repo, RepoKind, RepoSource, Trust};
@@ -79,7 +79,7 @@ fn load(repo: &Repo, settings: &Settings, client: &Client, progress: &dyn Progre
             let Trust::Keys(files) = &repo.trust else {
                 return Err(Error::recipe("a Debian archive is always signed").hint("name its keys"));
             };
-            let read = |file: &KeyFile| std::fs::read(&file.path).input(|| format!("read {}", file.path.display()));
+            let read = |file: &KeyFile| read_input(&file.path, KeyFile::MAX);
             let keys = files.iter().map(read).collect::<Result<Vec<_>>>()?;
             let source = DebSource {
                 mirror: &url,

@@ -1,7 +1,8 @@
 //! One recipe out of several files: arrays concatenate (included first), tables merge, scalars of the includer win.
 
+use super::Recipe;
 use super::raw::{self, Entry, Faults, Node, Place, Table, Value};
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, read_regular_text};
 use std::path::{Path, PathBuf};
 
 /// What the files say together.
@@ -18,7 +19,7 @@ const SCHEMA: i64 = 1;
 
 /// Only an unreadable recipe is an error at once; all else becomes faults.
 pub(super) fn read(path: &Path, faults: &Faults) -> Result<Merged> {
-    let text = std::fs::read_to_string(path).map_err(|e| {
+    let text = read_regular_text(path, Recipe::MAX_FILE).map_err(|e| {
         Error::recipe(format!("cannot read recipe {}", path.display())).source(e).hint("name a file such as recipes/atomic-host.toml")
     })?;
     let mut merged = Merged { table: Table::new(), files: Vec::new(), seen: Vec::new() };
@@ -57,7 +58,7 @@ impl Merged {
 
     fn included(&mut self, at: &Place, from: &Path, name: &str, open: &mut Vec<PathBuf>, faults: &Faults) -> Option<Table> {
         let path = from.parent().unwrap_or(Path::new("")).join(name);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match read_regular_text(&path, Recipe::MAX_FILE) {
             Ok(text) => text,
             Err(e) => {
                 let hint =
@@ -97,6 +98,9 @@ fn includes(entry: Option<Entry>, faults: &Faults) -> Vec<(Place, String)> {
     let mut names = Vec::new();
     for item in items {
         match item.value {
+            Value::Text(name) if name.is_empty() || name.contains(char::is_control) => {
+                faults.add(&item.at, format!("`include` must name files, found {name:?}"), None);
+            }
             Value::Text(name) => names.push((item.at, name)),
             other => faults.add(&item.at, format!("`include` must be an array of strings, found {} in it", other.kind()), None),
         }

@@ -1,6 +1,8 @@
 //! The recipe: what the user wants, in TOML. Read with the position of everything, merged with its includes, and validated as a whole, so
 //! that all faults come at once.
 
+#[cfg(test)]
+mod bad_values_tests;
 mod include;
 mod model;
 mod output;

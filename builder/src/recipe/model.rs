@@ -2,6 +2,7 @@
 
 use super::{Output, Weakness};
 use crate::base::{ByteSize, Digest, ImagePath, SourceDateEpoch};
+use crate::formats::conf::account::{AccountField, AccountId, AccountName};
 pub use crate::formats::rpm::Phase;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -56,6 +57,9 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// Of a recipe's file or an included one, in bytes.
+    pub const MAX_FILE: u64 = 1 << 20;
+
     /// Digest of everything effective: the same for the same intent in another directory, with another layout of includes, or through another mirror.
     pub fn digest(&self) -> Digest {
         Digest::of(&serde_json::to_vec(self).unwrap_or_default())
@@ -154,6 +158,11 @@ pub struct KeyFile {
     pub digest: Digest,
 }
 
+impl KeyFile {
+    /// Of a key file, in bytes; a distribution's whole keyring has some 100 KB.
+    pub const MAX: u64 = 16 << 20;
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PackageSet {
     pub install: Vec<String>,
@@ -218,25 +227,26 @@ pub struct Accounts {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct User {
-    pub name: String,
-    pub uid: u32,
+    pub name: AccountName,
+    pub uid: AccountId,
     pub group: PrimaryGroup,
-    pub home: String,
-    pub shell: String,
-    pub gecos: String,
+    pub home: AccountField,
+    pub shell: AccountField,
+    pub gecos: AccountField,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PrimaryGroup {
-    Gid(u32),
-    Name(String),
+    Gid(AccountId),
+    /// The user's own name stands for a group of its own, which is made if no one else makes it.
+    Name(AccountName),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Group {
-    pub name: String,
-    pub gid: u32,
+    pub name: AccountName,
+    pub gid: AccountId,
 }
 
 /// A fix to a packaged file; what is `None` stays.

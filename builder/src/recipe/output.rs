@@ -1,5 +1,6 @@
 //! `[output]`: the files that a build writes.
 
+use crate::base::ByteSize;
 use serde::Serialize;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -76,6 +77,17 @@ impl OutputFormat {
             OutputFormat::VhdDynamic => "Hyper-V: only what is used",
             OutputFormat::Vhdx => "Hyper-V",
             OutputFormat::Gce => "Google Compute Engine: disk.raw in a tar.gz",
+        }
+    }
+
+    /// The largest disk that it can hold, where that is less than a filesystem can have.
+    pub fn max_disk(self) -> Option<ByteSize> {
+        match self {
+            // Offsets of sectors with 32 bits.
+            OutputFormat::Vmdk | OutputFormat::Ova => Some(ByteSize::mib((2 << 20) - 1)),
+            // Microsoft's limit for VHD.
+            OutputFormat::Vhd | OutputFormat::VhdDynamic => Some(ByteSize::mib(2040 << 10)),
+            _ => None,
         }
     }
 

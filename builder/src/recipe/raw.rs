@@ -1,6 +1,6 @@
 //! A recipe file as written: TOML values that remember where they stand, and the faults found in them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -68,7 +68,7 @@ struct Fault {
 
 impl Faults {
     pub fn add(&self, at: &Place, what: impl Into<String>, hint: Option<String>) {
-        self.found.borrow_mut().push(Fault { at: at.clone(), what: what.into(), hint });
+        self.found.borrow_mut().push(Fault { at: at.clone(), what: printable(&what.into()), hint: hint.as_deref().map(printable) });
     }
 
     pub fn is_empty(&self) -> bool {
@@ -95,10 +95,33 @@ impl fmt::Display for Faults {
     }
 }
 
+/// Of a message, in characters: what it quotes may be as long as the file.
+const MAX_MESSAGE: usize = 400;
+
+/// One line without control characters, cut where it becomes too long.
+fn printable(text: &str) -> String {
+    let mut out = String::new();
+    for (count, c) in text.chars().enumerate() {
+        if count == MAX_MESSAGE {
+            out.push('…');
+            break;
+        }
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+/// Longer names are nobody's slip of the keyboard, and comparing takes time with the square of the length.
+const MAX_COMPARED: usize = 64;
+
 /// The name of `known` that a slip of the keyboard makes into `name`, as a hint.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    if name.len() > MAX_COMPARED {
+        return None;
+    }
     known
         .into_iter()
+        .filter(|candidate| candidate.len() <= MAX_COMPARED)
         .map(|candidate| (strsim::damerau_levenshtein(&name.to_lowercase(), candidate), candidate))
         .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 3))
         .min()
@@ -107,7 +130,7 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 
 /// Parses one file's text. Syntax errors become faults; what could be read is returned all the same.
 pub(super) fn parse(file: &Path, text: &str, faults: &Faults) -> Table {
-    let source = Source { file: Rc::from(file), line_starts: line_starts(text), text };
+    let source = Source { file: Rc::from(file), line_starts: line_starts(text), text, last: Cell::new((0, 1)) };
     faults.files.borrow_mut().push(source.file.clone());
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
@@ -122,6 +145,8 @@ struct Source<'t> {
     text: &'t str,
     /// Byte offset of each line.
     line_starts: Vec<usize>,
+    /// The last offset that was asked for, and its column: a line may be long, and have many values.
+    last: Cell<(usize, usize)>,
 }
 
 fn line_starts(text: &str) -> Vec<usize> {
@@ -132,7 +157,9 @@ impl Source<'_> {
     fn place(&self, offset: usize) -> Place {
         let line = self.line_starts.partition_point(|&start| start <= offset);
         let start = self.line_starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
-        let column = self.text.get(start..offset).map_or(1, |before| before.chars().count() + 1);
+        let (known, column) = Some(self.last.get()).filter(|(known, _)| (start..=offset).contains(known)).unwrap_or((start, 1));
+        let column = column + self.text.get(known..offset).map_or(0, |between| between.chars().count());
+        self.last.set((offset, column));
         Place { file: self.file.clone(), line, column }
     }
 

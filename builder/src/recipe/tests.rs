@@ -2,7 +2,7 @@ use super::*;
 use crate::base::{ByteSize, Kind};
 use std::fs;
 
-const GOOD: &str = r#"schema = 1
+pub(super) const GOOD: &str = r#"schema = 1
 name = "demo"
 ref = "demo/x86_64/stable"
 include = ["include/base.toml"]
@@ -19,7 +19,7 @@ args = ["rw"]
 "net.ipv4.ip_forward" = 1
 "#;
 
-const BASE: &str = r#"title = "Included"
+pub(super) const BASE: &str = r#"title = "Included"
 name = "other"
 [[repo]]
 id = "suite"
@@ -38,7 +38,7 @@ esp = "32MiB"
 "#;
 
 /// A project with a recipe, its include, a key and an overlay.
-fn project(recipe: &str, base: &str) -> tempfile::TempDir {
+pub(super) fn project(recipe: &str, base: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for folder in ["recipes/include", "recipes/keys", "rootfs-overlay/base"] {
         fs::create_dir_all(dir.path().join(folder)).unwrap();
@@ -49,7 +49,7 @@ fn project(recipe: &str, base: &str) -> tempfile::TempDir {
     dir
 }
 
-fn load_in(dir: &tempfile::TempDir) -> Result<Recipe> {
+pub(super) fn load_in(dir: &tempfile::TempDir) -> Result<Recipe> {
     load(&dir.path().join("recipes/demo.toml"))
 }
 
@@ -115,12 +115,16 @@ fn each_bad_value_is_named_where_it_stands() {
     for (old, new, expected) in [
         ("schema = 1", "schema = 2", "demo.toml:1:10: this builder reads schema 1 only; hint: write `schema = 1`"),
         ("schema = 1\n", "", "demo.toml:1:1: missing key `schema`; hint: write `schema = 1` as the first line"),
-        ("\"demo\"", "\"De mo\"", "demo.toml:2:8: a name is made of a-z, 0-9 and -, found \"De mo\""),
+        ("\"demo\"", "\"De mo\"", "demo.toml:2:8: bad `name`: a name is made of a-z, 0-9 and -, found \"De mo\""),
         ("include/base.toml", "include/bas.toml", "demo.toml:4:12: cannot read included file"),
         ("include/base.toml", "demo.toml", "demo.toml:4:12: demo.toml includes itself, directly or through others"),
         ("keys = \"unsigned\"\n", "keys = \"unsigned\"\nrelax = [\"sha1-sig\"]\n", "found \"sha1-sig\""),
         ("keys = \"unsigned\"\n", "", "missing key `keys` in [[repo]]; hint: name the key files"),
-        ("\"rw\"", "\"ostree=/x\"", "demo.toml:13:9: `ostree=` is written by the builder"),
+        (
+            "\"rw\"",
+            "\"ostree=/x\"",
+            "demo.toml:13:9: kernel argument \"ostree=/x\" is the builder's; hint: `ostree=` is written by the builder",
+        ),
         ("\"net.ipv4.ip_forward\"", "net.ipv4.ip_forward", "demo.toml:15:1: sysctl name `net…` must be quoted"),
         ("[kernel]", "[rpmdb]\npath = \"/var/lib/rpm\"\n[kernel]", "`path` must be below /usr, found /var/lib/rpm; hint: Fedora has it"),
         ("[kernel]", "[kernel", "demo.toml:12:"),

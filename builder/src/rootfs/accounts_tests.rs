@@ -1,5 +1,13 @@
 use super::*;
 
+fn name(text: &str) -> AccountName {
+    AccountName::parse(text).unwrap()
+}
+
+fn id(id: u32) -> AccountId {
+    AccountId::new(id).unwrap()
+}
+
 const PASSWD: &str = "root:*:0:0:root:/root:/bin/bash\n";
 const GROUP: &str = "root:*:0:\nshadow:*:42:\n";
 
@@ -9,7 +17,7 @@ fn texts(text: &str) -> Vec<(String, String)> {
 
 #[test]
 fn ids_are_given_then_allocated_downward() {
-    let pinned = Pinned { groups: vec![PinnedGroup { name: "docker".into(), gid: 999 }], ..Pinned::default() };
+    let pinned = Pinned { groups: vec![PinnedGroup { name: name("docker"), gid: id(999) }], ..Pinned::default() };
     let accounts = Accounts::plan(&texts("u first - \"F\"\ng tty 5\nu later 998\nm first docker\n"), PASSWD, GROUP, &pinned).unwrap();
     assert_eq!((accounts.uid("later"), accounts.uid("first"), accounts.gid("first")), (Some(998), Some(997), Some(997)));
     assert_eq!(accounts.gid("docker"), Some(999));
@@ -29,27 +37,27 @@ fn an_id_stays_when_other_accounts_come_and_go() {
     let again = plan("u a\nu b\ng c\nm a d\n", &table);
     assert_eq!((again.users(), again.groups(), again.remembered()), (first.users(), first.groups(), table.clone()));
     // One went, one came before it, one asks for an id that another had.
-    let later = plan("u 0new\nu b\ng c\nu fixed 996\n", &table);
-    assert_eq!(ids(&later, &["b", "c", "fixed", "0new"]), [Some(998), Some(997), Some(996), Some(995)]);
-    assert_eq!((later.uid("b"), later.uid("0new"), later.remembered().users.get("a")), (Some(998), Some(995), Some(&999)));
+    let later = plan("u _new\nu b\ng c\nu fixed 996\n", &table);
+    assert_eq!(ids(&later, &["b", "c", "fixed", "_new"]), [Some(998), Some(997), Some(996), Some(995)]);
+    assert_eq!((later.uid("b"), later.uid("_new"), later.remembered().users.get("a")), (Some(998), Some(995), Some(&999)));
 }
 
 #[test]
 fn later_lines_add_accounts_and_move_none() {
     let mut accounts = Accounts::plan(&texts("u a\nu b 500\n"), PASSWD, GROUP, &Pinned::default()).unwrap();
     let before = accounts.clone();
-    accounts.extend(&texts("u 0new\nu b 600\nu a\nm 0new b\n")).unwrap();
+    accounts.extend(&texts("u _new\nu b 600\nu a\nm _new b\n")).unwrap();
     for name in ["root", "a", "b"] {
         assert_eq!((accounts.uid(name), accounts.gid(name)), (before.uid(name), before.gid(name)), "{name}");
     }
-    assert_eq!((accounts.uid("0new"), accounts.remembered().users.get("0new")), (Some(998), Some(&998)));
-    assert_eq!(accounts.groups().iter().find(|g| g.name == "b").unwrap().members, ["0new"]);
+    assert_eq!((accounts.uid("_new"), accounts.remembered().users.get("_new")), (Some(998), Some(&998)));
+    assert_eq!(accounts.groups().iter().find(|g| g.name == "b").unwrap().members, ["_new"]);
 }
 
 #[test]
 fn a_collision_and_an_unknown_owner_are_named() {
     let pinned = Pinned {
-        groups: vec![PinnedGroup { name: "x".into(), gid: 42 }, PinnedGroup { name: "shadow".into(), gid: 43 }],
+        groups: vec![PinnedGroup { name: name("x"), gid: id(42) }, PinnedGroup { name: name("shadow"), gid: id(43) }],
         ..Pinned::default()
     };
     let error = Accounts::plan(&[], PASSWD, GROUP, &pinned).unwrap_err().to_string();
@@ -68,4 +76,44 @@ fn the_files_have_fixed_modes_and_no_date() {
     assert_eq!((shadow.attributes.mode, shadow.attributes.gid), (0o640, 42));
     let text = String::from_utf8(tree.read("/etc/shadow").unwrap().unwrap()).unwrap();
     assert_eq!(text, "root:*::0:99999:7:::\netcd:!*::0:99999:7:::\n");
+}
+
+#[test]
+fn a_pinned_user_gets_a_group_of_its_own_and_a_missing_one_is_named_plainly() {
+    let user = |name_of_group: Option<&str>| PinnedUser {
+        name: name("kiosk"),
+        uid: id(800),
+        gid: None,
+        group: name_of_group.map(name),
+        home: None,
+        shell: None,
+        gecos: None,
+    };
+    let plan = |user| Accounts::plan(&[], PASSWD, GROUP, &Pinned { users: vec![user], groups: vec![] });
+    for group in [None, Some("kiosk")] {
+        let accounts = plan(user(group)).unwrap();
+        assert_eq!((accounts.uid("kiosk"), accounts.gid("kiosk")), (Some(800), Some(800)));
+    }
+    let error = plan(user(Some("none"))).unwrap_err().to_string();
+    assert!(error.contains("user kiosk wants the unknown group none") && !error.contains("Some"), "{error}");
+}
+
+#[test]
+fn a_member_that_nobody_makes_is_made_by_sysusers_and_passed_over_in_a_scriptlet() {
+    let accounts = Accounts::plan(&texts("m a b\n"), PASSWD, GROUP, &Pinned::default()).unwrap();
+    assert_eq!((accounts.gid("b"), accounts.uid("a"), accounts.gid("a")), (Some(999), Some(998), Some(998)));
+    let line = Line::Member { user: name("a"), group: name("b"), creates: false };
+    let accounts = Accounts::plan_all(&[], &[line], [PASSWD, GROUP], &Pinned::default(), &Remembered::default()).unwrap();
+    assert_eq!((accounts.gid("b"), accounts.uid("a")), (None, None));
+}
+
+#[test]
+fn a_name_that_a_package_has_twice_is_not_written() {
+    for (passwd, group) in
+        [(format!("{PASSWD}a:x:5:5::/:\na:x:6:6::/:\n"), GROUP.to_owned()), (PASSWD.into(), format!("{GROUP}a:x:5:\na:x:6:\n"))]
+    {
+        let accounts = Accounts::plan(&[], &passwd, &group, &Pinned::default()).unwrap();
+        let error = accounts.write(&mut FileTree::new()).unwrap_err().to_string();
+        assert!(error.ends_with("name: a"), "{error}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Composes packages into one sealed `FileTree`: accounts, payloads, scriptlets, overlay, units, triggers, initramfs, OSTree shape.
 
+mod account_files;
 mod account_lines;
 #[cfg(test)]
 mod against_rpm;

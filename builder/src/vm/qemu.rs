@@ -1,7 +1,7 @@
 //! One virtual machine as QEMU's arguments: q35, one processor, virtio disk (by default with a throw-away layer), user network.
 
 use super::Console;
-use crate::base::{Error, Result, ResultExt};
+use crate::base::{Error, Result, ResultExt, open_disk};
 use crate::recipe::Firmware;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -137,16 +137,11 @@ fn escaped(path: &Path) -> Result<String> {
 
 /// QEMU's probing would let a guest that writes a qcow2 header read host files, so the format is always stated.
 pub fn image_format(image: &Path) -> Result<&'static str> {
-    use std::os::unix::fs::{FileExt, FileTypeExt};
+    use std::os::unix::fs::FileExt;
     let mut start = [0; 8];
     let mut end = [0; 8];
     let mut signature = [0; 4];
-    // Asked before opening: to open a fifo is to wait for its writer.
-    let kind = std::fs::metadata(image).map(|metadata| metadata.file_type());
-    if kind.is_ok_and(|kind| !kind.is_file() && !kind.is_block_device()) {
-        return Err(Error::recipe(format!("image {}: expected a file or a block device", image.display())));
-    }
-    std::fs::File::open(image)
+    open_disk(image)
         .and_then(|file| {
             let length = file.metadata()?.len();
             file.read_exact_at(&mut start, 0)?;

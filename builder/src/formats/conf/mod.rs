@@ -1,11 +1,14 @@
 //! Line-based configuration files of a Linux root: parsers only, no policy.
 
+pub mod account;
 pub mod file_contexts;
 pub mod passwd;
 pub mod preset;
+pub mod specifiers;
 pub mod sysusers;
 pub mod tmpfiles;
 pub mod unit_install;
 mod words;
 
-pub use words::{quote, split};
+use words::{Escapes, split, unescape};
+pub use words::{escape_argument, quote, quote_literal};

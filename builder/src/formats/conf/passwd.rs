@@ -1,39 +1,40 @@
 //! passwd(5) and group(5): colon-separated account databases.
 
 use crate::base::{Error, Result};
+use crate::formats::conf::account::{AccountField, AccountId, AccountName};
 use std::fmt;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswdEntry {
-    pub name: String,
+    pub name: AccountName,
     /// Field two: `x` when the hash is in shadow, `*` for no login.
-    pub password: String,
-    pub uid: u32,
-    pub gid: u32,
-    pub gecos: String,
-    pub home: String,
-    pub shell: String,
+    pub password: AccountField,
+    pub uid: AccountId,
+    pub gid: AccountId,
+    pub gecos: AccountField,
+    pub home: AccountField,
+    pub shell: AccountField,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupEntry {
-    pub name: String,
-    pub password: String,
-    pub gid: u32,
-    pub members: Vec<String>,
+    pub name: AccountName,
+    pub password: AccountField,
+    pub gid: AccountId,
+    pub members: Vec<AccountName>,
 }
 
 pub fn parse_passwd(text: &str) -> Result<Vec<PasswdEntry>> {
     lines(text)
         .map(|(number, line)| match line.split(':').collect::<Vec<_>>()[..] {
-            [name, password, uid, gid, gecos, home, shell] if !name.is_empty() => Ok(PasswdEntry {
-                name: name.into(),
-                password: password.into(),
-                uid: id(uid, number)?,
-                gid: id(gid, number)?,
-                gecos: gecos.into(),
-                home: home.into(),
-                shell: shell.into(),
+            [name_field, password, uid, gid, gecos, home, shell] => Ok(PasswdEntry {
+                name: name("passwd", number, name_field)?,
+                password: field("passwd", number, password)?,
+                uid: id("passwd", number, uid)?,
+                gid: id("passwd", number, gid)?,
+                gecos: field("passwd", number, gecos)?,
+                home: field("passwd", number, home)?,
+                shell: field("passwd", number, shell)?,
             }),
             _ => Err(Error::integrity(format!("passwd line {number}: expected 7 fields, found {line:?}"))),
         })
@@ -43,11 +44,11 @@ pub fn parse_passwd(text: &str) -> Result<Vec<PasswdEntry>> {
 pub fn parse_group(text: &str) -> Result<Vec<GroupEntry>> {
     lines(text)
         .map(|(number, line)| match line.split(':').collect::<Vec<_>>()[..] {
-            [name, password, gid, members] if !name.is_empty() => Ok(GroupEntry {
-                name: name.into(),
-                password: password.into(),
-                gid: id(gid, number)?,
-                members: members.split(',').filter(|m| !m.is_empty()).map(str::to_owned).collect(),
+            [name_field, password, gid, members] => Ok(GroupEntry {
+                name: name("group", number, name_field)?,
+                password: field("group", number, password)?,
+                gid: id("group", number, gid)?,
+                members: members.split(',').filter(|m| !m.is_empty()).map(|m| name("group", number, m)).collect::<Result<_>>()?,
             }),
             _ => Err(Error::integrity(format!("group line {number}: expected 4 fields, found {line:?}"))),
         })
@@ -58,8 +59,20 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(at, line)| (at + 1, line)).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
 }
 
-fn id(text: &str, line: usize) -> Result<u32> {
-    text.parse().map_err(|_| Error::integrity(format!("line {line}: expected a numeric id, found {text:?}")))
+fn wrong(file: &str, line: usize, text: &str) -> impl FnOnce(&str) -> Error {
+    move |why| Error::integrity(format!("{file} line {line}: {why}, found {text:?}"))
+}
+
+fn name(file: &str, line: usize, text: &str) -> Result<AccountName> {
+    AccountName::parse_relaxed(text).map_err(wrong(file, line, text))
+}
+
+fn field(file: &str, line: usize, text: &str) -> Result<AccountField> {
+    AccountField::parse(text).map_err(wrong(file, line, text))
+}
+
+fn id(file: &str, line: usize, text: &str) -> Result<AccountId> {
+    AccountId::parse(text).map_err(wrong(file, line, text))
 }
 
 impl fmt::Display for PasswdEntry {
@@ -70,7 +83,14 @@ impl fmt::Display for PasswdEntry {
 
 impl fmt::Display for GroupEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}:{}", self.name, self.password, self.gid, self.members.join(","))
+        write!(
+            f,
+            "{}:{}:{}:{}",
+            self.name,
+            self.password,
+            self.gid,
+            self.members.iter().map(|member| &**member).collect::<Vec<_>>().join(",")
+        )
     }
 }
 
@@ -84,7 +104,11 @@ mod tests {
         assert_eq!(parse_passwd(text).unwrap()[0].to_string(), text);
         let text = "sudo:*:27:a,b";
         assert_eq!(parse_group(text).unwrap()[0].to_string(), text);
-        assert!(parse_passwd("root:*:0:0").is_err());
-        assert!(parse_group("sudo:*:x:").is_err());
+        for bad in ["root:*:0:0", "a:*:65535:0:::", "a:*:0:-1:::", ":*:0:0:::", "a:*:0:0:\x07::"] {
+            assert!(parse_passwd(&format!("# c\n{bad}")).unwrap_err().to_string().starts_with("passwd line 2: "), "{bad}");
+        }
+        for bad in ["sudo:*:x:", "sudo:*:5:a,b c", "sudo:*:5"] {
+            assert!(parse_group(bad).unwrap_err().to_string().starts_with("group line 1: "), "{bad}");
+        }
     }
 }

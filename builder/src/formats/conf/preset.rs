@@ -39,7 +39,11 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Rule>> {
 
 /// fnmatch(3) without flags: `*`, `?`, `[a-z]`, `[!a]`.
 pub fn glob_matches(glob: &str, name: &str) -> bool {
-    let (glob, name) = (glob.as_bytes(), name.as_bytes());
+    glob_matches_bytes(glob.as_bytes(), name.as_bytes())
+}
+
+/// The same for names that need not be UTF-8.
+pub fn glob_matches_bytes(glob: &[u8], name: &[u8]) -> bool {
     let (mut g, mut n) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {

@@ -9,6 +9,7 @@ use std::path::Path;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PathRow {
+    /// Absolute, but for a source package: there without the leading slash, as rpm lists it.
     pub path: String,
     /// `file`, `directory`, `symlink`, `char-device`, `block-device`, `fifo` or `socket`.
     pub kind: &'static str,
@@ -36,12 +37,17 @@ pub fn dump(path: &Path) -> Result<Vec<PathRow>> {
     let caps = package.header.strings(tags::FILE_CAPS).context(|| path.display())?.unwrap_or_default();
     let mut order: Vec<usize> = (0..package.files.len()).collect();
     order.sort_by(|&a, &b| package.files[a].path.cmp(&package.files[b].path));
-    Ok(order.into_iter().map(|i| row(&package.files[i], contents[i], caps.get(i).copied().unwrap_or_default())).collect())
+    Ok(order
+        .into_iter()
+        .map(|i| row(&package.files[i], contents[i], caps.get(i).copied().unwrap_or(b""), package.metadata.is_source))
+        .collect())
 }
 
-fn row(file: &FileEntry, sha256: Option<Digest>, caps: &[u8]) -> PathRow {
+/// A source package's files are for rpmbuild's folder, wherever that is, and have names alone.
+fn row(file: &FileEntry, sha256: Option<Digest>, caps: &[u8], is_source: bool) -> PathRow {
+    let path = shown(file.path.as_bytes());
     PathRow {
-        path: shown(file.path.as_bytes()),
+        path: if is_source { path.trim_start_matches('/').to_owned() } else { path },
         kind: kind_name(&file.kind),
         mode: format!("{:04o}", file.mode),
         user: file.user.clone(),

@@ -148,9 +148,6 @@ fn compare(path: &Path, theirs: Option<BTreeMap<String, Said>>, is_source: bool)
         }
     };
     let Some(mut theirs) = theirs else { return Err("only rpm refuses".into()) };
-    if is_source {
-        theirs = theirs.into_iter().map(|(path, said)| (format!("/{path}"), said)).collect();
-    }
     if ours.windows(2).any(|pair| pair[0].path >= pair[1].path) {
         return Err("the rows are not sorted".into());
     }
@@ -168,7 +165,10 @@ fn compare(path: &Path, theirs: Option<BTreeMap<String, Said>>, is_source: bool)
     if ours.is_empty() {
         return Ok(true);
     }
-    let contents = unpacked(path).ok_or("only rpm2cpio and rpm2archive refuse")?;
+    let mut contents = unpacked(path).ok_or("only rpm2cpio and rpm2archive refuse")?;
+    if is_source {
+        contents = contents.into_iter().map(|(path, digest)| (path.trim_start_matches('/').to_owned(), digest)).collect();
+    }
     match ours == contents {
         true => Ok(true),
         false => Err(format!("contents differ:\n{ours:?}\n{contents:?}")),

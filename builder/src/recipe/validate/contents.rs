@@ -1,15 +1,16 @@
-//! What is in the root besides packages: scriptlet rules, accounts, fixes to files, units, overlays, tuning.
+//! What is in the root besides packages: scriptlet rules, fixes to files, units, overlays, tuning.
 
 use super::super::model::*;
 use super::super::raw::{Faults, Node, Value, nearest};
 use super::super::reader::{At, Reader};
-use super::siblings;
+use super::{names, siblings};
 use crate::base::ImagePath;
+use crate::formats::conf::account::{AccountId, AccountName};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(super) fn scriptlet(mut row: Reader<'_>) -> Option<ScriptletRule> {
-    let package = row.required_text("package");
+    let package = row.required_typed("package", names::package_pattern);
     const PHASES: [Phase; 8] = [
         Phase::Pretrans,
         Phase::Pre,
@@ -33,27 +34,28 @@ pub(super) fn scriptlet(mut row: Reader<'_>) -> Option<ScriptletRule> {
         }
         good
     });
+    let is_missing = !row.has("policy");
     let policy = row.choice("policy", &[("native", Policy::Native), ("sandbox", Policy::Sandbox), ("skip", Policy::Skip)]);
-    if policy.is_none() {
+    if is_missing {
         row.missing("policy", Some("\"native\", \"sandbox\" or \"skip\"".into()));
     }
-    let reason = row.required_text("reason");
+    let reason = row.required_prose("reason");
     row.finish();
-    Some(ScriptletRule { package: package?.value, phase, digest: digest.map(|d| d.value), policy: policy?, reason: reason?.value })
+    Some(ScriptletRule { package: package?.value, phase, digest: digest.map(|d| d.value), policy: policy?, reason: reason? })
 }
 
 pub(super) fn conflict(mut row: Reader<'_>) -> Option<ConflictRule> {
     let path = row.required_text("path").filter(|path| {
-        let good = path.value.starts_with('/');
+        let good = path.value.starts_with('/') && !path.value.split('/').any(|name| name == "..");
         if !good {
             row.faults.add(&path.at, format!("`path` must be an absolute path or a pattern of such, found {:?}", path.value), None);
         }
         good
     });
-    let package = row.required_text("package");
-    let reason = row.required_text("reason");
+    let package = row.required_typed("package", names::package);
+    let reason = row.required_prose("reason");
     row.finish();
-    Some(ConflictRule { path: path?.value, package: package?.value, reason: reason?.value })
+    Some(ConflictRule { path: path?.value, package: package?.value, reason: reason? })
 }
 
 pub(super) fn scriptlet_default(mut section: Reader<'_>) -> DefaultPolicy {
@@ -62,77 +64,60 @@ pub(super) fn scriptlet_default(mut section: Reader<'_>) -> DefaultPolicy {
     default.unwrap_or(DefaultPolicy::Refuse)
 }
 
-pub(super) fn accounts(mut section: Reader<'_>, faults: &Faults) -> Accounts {
-    let mut accounts = Accounts::default();
-    for mut row in section.rows("users") {
-        let at = row.at.clone();
-        let name = row.required_text("name");
-        let uid = row.required_number("uid");
-        let gid = row.number("gid");
-        let group = row.text("group").map(|group| group.value);
-        let mut free = |key, default: &str| row.text(key).map_or_else(|| default.to_owned(), |text| text.value);
-        let (home, shell, gecos) = (free("home", "/"), free("shell", "/usr/sbin/nologin"), free("gecos", ""));
-        row.finish();
-        let (Some(name), Some(uid)) = (name, uid) else { continue };
-        let group = match (gid, group) {
-            (Some(_), Some(_)) => {
-                faults.add(&at, format!("both `gid` and `group` for user `{}`", name.value), Some("keep one".into()));
-                continue;
-            }
-            (Some(gid), None) => PrimaryGroup::Gid(gid),
-            (None, Some(group)) => PrimaryGroup::Name(group),
-            (None, None) => PrimaryGroup::Name(name.value.clone()),
-        };
-        if accounts.users.iter().any(|user| user.name == name.value || user.uid == uid) {
-            faults.add(&name.at, format!("user `{}` or uid {uid} is pinned twice", name.value), None);
-        }
-        accounts.users.push(User { name: name.value, uid, group, home, shell, gecos });
-    }
-    for mut row in section.rows("groups") {
-        let name = row.required_text("name");
-        let gid = row.required_number("gid");
-        row.finish();
-        let (Some(name), Some(gid)) = (name, gid) else { continue };
-        if accounts.groups.iter().any(|group| group.name == name.value || group.gid == gid) {
-            faults.add(&name.at, format!("group `{}` or gid {gid} is pinned twice", name.value), None);
-        }
-        accounts.groups.push(Group { name: name.value, gid });
-    }
-    section.finish();
-    accounts
-}
-
 pub(super) fn attribute(mut row: Reader<'_>) -> Option<AttributeRule> {
+    // A number is an owner, too, of files whose account is none of the image's.
+    let owner = |text: &str| match text.bytes().all(|b| b.is_ascii_digit()) {
+        true => AccountId::parse(text).map(|id| id.to_string()),
+        false => AccountName::parse_relaxed(text).map(|name| name.to_string()),
+    };
     let path = row.image_path("path");
     let mode = row.mode("mode");
-    let user = row.text("user").map(|user| user.value);
-    let group = row.text("group").map(|group| group.value);
+    let user = row.typed("user", owner).map(|user| user.value);
+    let group = row.typed("group", owner).map(|group| group.value);
+    if !["mode", "user", "group"].iter().any(|key| row.was_given(key)) {
+        row.missing("mode", Some("or `user`, or `group`: else the row changes nothing".into()));
+    }
     row.finish();
-    Some(AttributeRule { path: path?, mode, user, group })
+    Some(AttributeRule { path: path?.value, mode, user, group })
 }
 
-pub(super) fn link(mut row: Reader<'_>) -> Option<LinkRule> {
-    let path = row.image_path("path");
-    let target = row.required_text("target");
-    row.finish();
-    Some(LinkRule { path: path?, target: target?.value })
+pub(super) fn links(rows: Vec<Reader<'_>>) -> Vec<LinkRule> {
+    let mut links: Vec<LinkRule> = Vec::new();
+    for mut row in rows {
+        let path = row.image_path("path");
+        let target = row.required_text("target");
+        if let Some(path) = &path
+            && let Some(other) = links.iter().find(|link| link.path == path.value)
+            && target.as_ref().is_some_and(|target| target.value != other.target)
+        {
+            row.faults.add(&path.at, format!("two links at {}, to different targets", path.value), Some("keep one".into()));
+        }
+        row.finish();
+        if let (Some(path), Some(target)) = (path, target) {
+            links.push(LinkRule { path: path.value, target: target.value });
+        }
+    }
+    links
 }
 
 pub(super) fn copy(mut row: Reader<'_>) -> Option<CopyRule> {
     let from = row.image_path("from");
     let to = row.image_path("to");
     let mode = row.mode("mode");
+    if let (Some(from), Some(to)) = (&from, &to)
+        && from.value == to.value
+    {
+        row.faults.add(&to.at, format!("a copy of {} to itself", to.value), None);
+    }
     row.finish();
-    Some(CopyRule { from: from?, to: to?, mode })
+    Some(CopyRule { from: from?.value, to: to?.value, mode })
 }
 
-/// systemd.unit(5).
-const UNIT_SUFFIXES: [&str; 11] =
-    [".service", ".socket", ".timer", ".target", ".path", ".mount", ".automount", ".swap", ".slice", ".scope", ".device"];
-
 fn check_unit(unit: &At<String>, faults: &Faults) {
-    if !UNIT_SUFFIXES.iter().any(|suffix| unit.value.ends_with(suffix)) || unit.value.contains('/') {
-        faults.add(&unit.at, format!("{:?} is not a unit's name", unit.value), Some(format!("did you mean `{}.service`", unit.value)));
+    if !names::is_unit(&unit.value) {
+        let hint = format!("did you mean `{}.service`", unit.value);
+        let hint = Some(hint).filter(|_| names::is_unit(&format!("{}.service", unit.value)) && !unit.value.contains('.'));
+        faults.add(&unit.at, format!("{:?} is not a unit's name", unit.value), hint);
     }
 }
 
@@ -140,15 +125,29 @@ pub(super) fn units(mut section: Reader<'_>, faults: &Faults) -> Units {
     let mut list = |key| {
         let units = section.texts(key);
         units.iter().for_each(|unit| check_unit(unit, faults));
-        units.into_iter().map(|unit| unit.value).collect()
+        units
     };
     let (enable, disable, mask) = (list("enable"), list("disable"), list("mask"));
+    for unit in disable.iter().chain(&mask) {
+        if enable.iter().any(|enabled| enabled.value == unit.value) {
+            faults.add(&unit.at, format!("the unit {} is in `enable`, too", unit.value), Some("keep one".into()));
+        }
+    }
     let default = section.text("default");
     if let Some(default) = &default {
-        check_unit(default, faults);
+        match default.value.ends_with(".target") {
+            true => check_unit(default, faults),
+            false => faults.add(&default.at, format!("`default` must be a target, found {:?}", default.value), None),
+        }
     }
     section.finish();
-    Units { enable, disable, mask, default: default.map_or_else(|| "multi-user.target".to_owned(), |default| default.value) }
+    let plain = |units: Vec<At<String>>| units.into_iter().map(|unit| unit.value).collect();
+    Units {
+        enable: plain(enable),
+        disable: plain(disable),
+        mask: plain(mask),
+        default: default.map_or_else(|| "multi-user.target".to_owned(), |default| default.value),
+    }
 }
 
 /// Folders below `rootfs-overlay/`, which stands beside the recipe's folder.
@@ -170,12 +169,18 @@ pub(super) fn overlays(mut section: Reader<'_>, folder: &Path, faults: &Faults) 
     overlays
 }
 
+/// Of a sysctl's value, in bytes: a page, which is what the kernel reads.
+const MAX_TUNING: usize = 4096;
+
 pub(super) fn tuning(mut section: Reader<'_>, faults: &Faults) -> BTreeMap<String, String> {
     let mut tuning = BTreeMap::new();
     for (key, entry) in section.rest() {
         let Node { at, value } = entry.node;
+        if let (Err(why), false) = (names::sysctl(&key), matches!(value, Value::Table(_))) {
+            faults.add(&entry.key_at, format!("bad sysctl name {key:?}: {why}"), None);
+        }
         match value {
-            Value::Text(text) if !text.contains('\n') => tuning.insert(key, text),
+            Value::Text(text) if !text.contains(char::is_control) && text.len() <= MAX_TUNING => tuning.insert(key, text),
             Value::Integer(number) => tuning.insert(key, number.to_string()),
             // An unquoted dotted key nests: `net.ipv4.ip_forward = 1`.
             Value::Table(_) => {
@@ -187,7 +192,11 @@ pub(super) fn tuning(mut section: Reader<'_>, faults: &Faults) -> BTreeMap<Strin
                 None
             }
             other => {
-                faults.add(&at, format!("`{key}` must be a string of one line or an integer, found {}", other.kind()), None);
+                faults.add(
+                    &at,
+                    format!("`{key}` must be a string of one line without control characters or an integer, found {}", other.kind()),
+                    None,
+                );
                 None
             }
         };
@@ -197,15 +206,12 @@ pub(super) fn tuning(mut section: Reader<'_>, faults: &Faults) -> BTreeMap<Strin
 }
 
 pub(super) fn rpmdb(mut section: Reader<'_>) -> Option<ImagePath> {
-    let wanted = section.has("path");
-    let path = if wanted { section.image_path("path") } else { None };
-    if let Some(path) = &path
-        && path.components().next() != Some(b"usr")
-    {
+    let path = if section.has("path") { section.image_path("path") } else { None };
+    let below_usr = |path: &ImagePath| path.components().next() == Some(b"usr") && path.components().count() > 1;
+    if let Some(path) = path.as_ref().filter(|path| !below_usr(&path.value)) {
         let hint = "Fedora has it at \"/usr/lib/sysimage/rpm\"; what is in /var does not come with an update";
-        section.faults.add(&section.at, format!("`path` must be below /usr, found {path}"), Some(hint.into()));
-        return None;
+        section.faults.add(&path.at, format!("`path` must be below /usr, found {}", path.value), Some(hint.into()));
     }
     section.finish();
-    path
+    path.map(|path| path.value)
 }

@@ -1,13 +1,16 @@
 //! From the merged tables to a [`Recipe`]: every key is known, every value makes sense, every named file is there.
 
+mod accounts;
 mod contents;
+mod kernel_arguments;
 mod machine;
+mod names;
 mod repositories;
 
 use super::include::Merged;
 use super::model::*;
 use super::raw::{Faults, Place};
-use super::reader::{At, Reader};
+use super::reader::Reader;
 use crate::base::SourceDateEpoch;
 use std::path::{Path, PathBuf};
 
@@ -18,23 +21,24 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
     let start = Place { file: merged.files.first().map_or(path.as_path(), |file| file.as_path()).into(), line: 1, column: 1 };
     let mut top = Reader::new("", start, merged.table, faults);
 
-    let name = top.required_text("name").filter(|name| check_name(name, faults));
-    let title = top.text("title").map(|title| title.value);
-    let reference = top.required_text("ref").filter(|reference| check_reference(reference, faults));
-    let version = top.text("version").map(|version| version.value);
-    let epoch = top.number("epoch").map(SourceDateEpoch);
-    let repos = repositories::repos(&mut top, &folder, faults);
-    let packages = repositories::package_set(top.section("packages"), false);
-    let tools = repositories::package_set(top.section("tools"), true);
+    let name = top.required_typed("name", names::own_name);
+    let title = top.typed("title", names::title).map(|title| title.value);
+    let reference = top.required_typed("ref", names::reference);
+    let version = top.typed("version", names::version).map(|version| version.value);
+    let epoch = top.number("epoch").map(|epoch| SourceDateEpoch(epoch.value));
+    let (repos, ids) = repositories::repos(&mut top, &folder, faults);
+    let packages = repositories::package_set(top.section("packages"));
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let tools = repositories::tool_set(top.section("tools"), &ids);
     if packages.install.is_empty() {
         top.missing("packages.install", Some("name at least one package to install".into()));
     }
     let scriptlets = top.rows("scriptlet").into_iter().filter_map(contents::scriptlet).collect();
     let scriptlet_default = contents::scriptlet_default(top.section("scriptlets"));
     let conflicts = top.rows("conflict").into_iter().filter_map(contents::conflict).collect();
-    let accounts = contents::accounts(top.section("accounts"), faults);
+    let accounts = accounts::accounts(top.section("accounts"), faults);
     let attributes = top.rows("attribute").into_iter().filter_map(contents::attribute).collect();
-    let links = top.rows("link").into_iter().filter_map(contents::link).collect();
+    let links = contents::links(top.rows("link"));
     let copies = top.rows("copy").into_iter().filter_map(contents::copy).collect();
     let units = contents::units(top.section("units"), faults);
     let rpmdb = contents::rpmdb(top.section("rpmdb"));
@@ -44,13 +48,10 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
     let initramfs = machine::initramfs(top.section("initramfs"));
     let selinux = machine::selinux(top.section("selinux"));
     let root = machine::root(top.section("root"));
-    let (disk, large_sectors) = machine::disk(top.section("disk"));
-    let deployments = machine::deployments(top.section("deployments"), faults);
+    let (disk, places) = machine::disk(top.section("disk"));
+    let deployments = machine::deployments(top.section("deployments"));
     let output = machine::output(top.section("output"));
-    let small: Vec<&str> = output.formats.iter().filter(|format| !format.takes_large_sectors()).map(|format| format.name()).collect();
-    if let Some(at) = large_sectors.filter(|_| !small.is_empty()) {
-        faults.add(&at, format!("{}: such disks always have sectors of 512 bytes", small.join(", ")), None);
-    }
+    machine::check_formats(&output, &disk, &places, faults);
     top.finish();
 
     let name = name?.value;
@@ -88,30 +89,6 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
-}
-
-fn check_name(name: &At<String>, faults: &Faults) -> bool {
-    let good = name.value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') && !name.value.starts_with('-');
-    if !good {
-        faults.add(&name.at, format!("a name is made of a-z, 0-9 and -, found {:?}", name.value), None);
-    }
-    good
-}
-
-/// OSTree's rule for refs: words of letters, digits, `-`, `.` and `_` that start with a letter, digit or `_`, joined by `/`.
-fn check_reference(reference: &At<String>, faults: &Faults) -> bool {
-    let word = |word: &str| {
-        word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) && !word.is_empty() && !word.starts_with(['-', '.'])
-    };
-    let good = reference.value.split('/').all(word);
-    if !good {
-        faults.add(
-            &reference.at,
-            format!("`ref` must be words joined by /, found {:?}", reference.value),
-            Some("such as \"atomic-host/x86_64/stable\"".into()),
-        );
-    }
-    good
 }
 
 /// The names beside `path`, sorted.

@@ -4,11 +4,12 @@ use super::super::Weakness;
 use super::super::model::*;
 use super::super::raw::{Faults, nearest};
 use super::super::reader::{At, Reader};
-use super::{absolute, check_name, siblings};
-use crate::base::Digest;
+use super::{absolute, names, siblings};
+use crate::base::{Digest, read_regular};
 use std::path::Path;
 
-pub(super) fn repos(top: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Vec<Repo> {
+/// With the id of every row, also of those that have faults.
+pub(super) fn repos(top: &mut Reader<'_>, folder: &Path, faults: &Faults) -> (Vec<Repo>, Vec<String>) {
     let rows = top.rows("repo");
     if rows.is_empty() {
         top.missing("repo", Some("add a [[repo]] with id, type, url or metalink, and keys".into()));
@@ -17,23 +18,29 @@ pub(super) fn repos(top: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Vec
     let mut repos = Vec::new();
     for mut row in rows {
         let at = row.at.clone();
-        let id = row.required_text("id").filter(|id| check_name(id, faults));
+        let id = row.required_typed("id", names::own_name);
         if let Some(id) = &id {
             if ids.contains(&id.value) {
                 faults.add(&id.at, format!("two repositories with id `{}`", id.value), None);
             }
             ids.push(id.value.clone());
         }
+        let is_missing = !row.has("type");
         let deb = row.choice("type", &[("rpm-md", false), ("deb", true)]);
-        if deb.is_none() {
+        if is_missing {
             row.missing("type", Some("\"rpm-md\" or \"deb\"".into()));
         }
         let source = source(&mut row, deb);
+        if deb == Some(true)
+            && let Some(keys) = row.place_of("keys", Some("unsigned"))
+        {
+            faults.add(&keys, "`keys` must name key files for a repository of type \"deb\": such an archive is always signed", None);
+        }
         let trust = trust(&mut row, folder, faults);
         let kind = deb_kind(&mut row, deb == Some(true), faults);
-        let priority = row.number("priority").unwrap_or(99);
-        let packages = row.plain_texts("packages");
-        let exclude = row.plain_texts("exclude");
+        let priority = row.number("priority").map_or(99, |priority| priority.value);
+        let packages = patterns(&mut row, "packages");
+        let exclude = patterns(&mut row, "exclude");
         let metadata = metadata_trust(&mut row, source.as_ref(), trust.as_ref());
         let allow_expired = row.flag("allow-expired", false);
         let mut relax = row.choices("relax", &Weakness::ALL.map(|weakness| (weakness.name(), weakness)));
@@ -49,7 +56,7 @@ pub(super) fn repos(top: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Vec
             faults.add(&at, "this repository cannot be used", None);
         }
     }
-    repos
+    (repos, ids)
 }
 
 /// Exactly one of `url`, `metalink`, `mirrorlist` and `mirror`.
@@ -87,6 +94,16 @@ fn source(row: &mut Reader<'_>, deb: Option<bool>) -> Option<RepoSource> {
 /// An http, https or file URL; a path is relative to the file that has it.
 fn address(row: &Reader<'_>, key: &str, text: &At<String>) -> Option<String> {
     let value = if key == "url" && !text.value.contains('?') { text.value.trim_end_matches('/') } else { text.value.as_str() };
+    if value.contains("://")
+        && value.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}'))
+    {
+        row.faults.add(
+            &text.at,
+            format!("`{key}` holds a character that no URL has, found {:?}", text.value),
+            Some("write it as %XX".into()),
+        );
+        return None;
+    }
     if ["http://", "https://", "file:///"].iter().any(|scheme| value.starts_with(scheme)) {
         return Some(value.to_owned());
     }
@@ -134,6 +151,10 @@ fn metadata_trust(row: &mut Reader<'_>, source: Option<&RepoSource>, trust: Opti
 /// Key files are looked for beside the file that names them, then beside the recipe, so that includes can share recipes/keys.
 fn trust(row: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Option<Trust> {
     let hint = "name the key files, or write `keys = \"unsigned\"`";
+    if let Some(at) = row.place_of("keys", None) {
+        faults.add(&at, "`keys` is empty", Some(hint.into()));
+    }
+    let is_missing = !row.has("keys");
     let names = match row.word_or_texts("keys", "unsigned") {
         Some(Ok(())) => {
             if let Some(from) = row.text("keys-from") {
@@ -143,7 +164,9 @@ fn trust(row: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Option<Trust> 
         }
         Some(Err(names)) if !names.is_empty() => names,
         Some(Err(_)) | None => {
-            row.missing("keys", Some(hint.into()));
+            if is_missing {
+                row.missing("keys", Some(hint.into()));
+            }
             return None;
         }
     };
@@ -156,7 +179,7 @@ fn trust(row: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Option<Trust> 
         let beside = absolute(&name.at.file).parent().unwrap_or(Path::new("/")).join(&name.value);
         let shared = folder.join(&name.value);
         let path = if shared.exists() && !beside.exists() { shared } else { beside };
-        match std::fs::read(&path) {
+        match read_regular(&path, KeyFile::MAX) {
             Ok(bytes) => keys.push(KeyFile { path, digest: Digest::of(&bytes) }),
             Err(e) => {
                 let near = siblings(&path)
@@ -189,11 +212,12 @@ fn how_to_get(from: &str, path: &Path) -> String {
 }
 
 fn deb_kind(row: &mut Reader<'_>, deb: bool, faults: &Faults) -> Option<RepoKind> {
-    let suite = row.text("suite");
-    let components = row.texts("components");
-    let arch = row.text("arch");
+    let is_missing = !row.has("suite");
+    let suite = row.typed("suite", names::archive_word);
+    let components = row.typed_texts("components", names::archive_word);
+    let arch = row.typed("arch", names::component);
     if deb {
-        if suite.is_none() {
+        if is_missing {
             row.missing("suite", Some("such as \"trixie\"".into()));
         }
         let components = if components.is_empty() { vec!["main".to_owned()] } else { components.into_iter().map(|c| c.value).collect() };
@@ -205,9 +229,26 @@ fn deb_kind(row: &mut Reader<'_>, deb: bool, faults: &Faults) -> Option<RepoKind
     Some(RepoKind::RpmMd)
 }
 
-pub(super) fn package_set(mut section: Reader<'_>, claims_repos: bool) -> PackageSet {
+fn patterns(section: &mut Reader<'_>, key: &'static str) -> Vec<String> {
+    section.typed_texts(key, names::package_pattern).into_iter().map(|pattern| pattern.value).collect()
+}
+
+/// `[tools]`; `ids`: of the recipe's repositories.
+pub(super) fn tool_set(mut section: Reader<'_>, ids: &[&str]) -> PackageSet {
+    let mut repos = Vec::new();
+    for repo in section.texts("repos") {
+        if !ids.contains(&repo.value.as_str()) {
+            let hint = nearest(&repo.value, ids.iter().copied());
+            section.faults.add(&repo.at, format!("no [[repo]] has the id {:?}", repo.value), hint);
+        }
+        repos.push(repo.value);
+    }
+    PackageSet { repos, ..package_set(section) }
+}
+
+pub(super) fn package_set(mut section: Reader<'_>) -> PackageSet {
     let mut install = section.plain_texts("install");
-    let mut exclude = section.plain_texts("exclude");
+    let mut exclude = patterns(&mut section, "exclude");
     for list in [&mut install, &mut exclude] {
         list.sort();
         list.dedup();
@@ -215,18 +256,17 @@ pub(super) fn package_set(mut section: Reader<'_>, claims_repos: bool) -> Packag
     let weak = section.flag("weak", false);
     let multilib = section.flag("multilib", false);
     let modules = modules(&mut section);
-    let installonly = section.plain_texts("installonly");
-    let repos = if claims_repos { section.plain_texts("repos") } else { Vec::new() };
+    let installonly = patterns(&mut section, "installonly");
     section.finish();
-    PackageSet { install, exclude, weak, multilib, modules, installonly, repos }
+    PackageSet { install, exclude, weak, multilib, modules, installonly, repos: Vec::new() }
 }
 
 /// `name:stream`, sorted.
 fn modules(section: &mut Reader<'_>) -> Vec<String> {
     let mut modules: Vec<String> = Vec::new();
     for module in section.texts("modules") {
-        match module.value.split_once(':') {
-            Some((name, stream)) if !name.is_empty() && !stream.is_empty() && !stream.contains([':', '/']) => {
+        match names::module(&module.value) {
+            Some((name, stream)) => {
                 if modules.iter().any(|other| other.split_once(':').is_some_and(|(n, s)| n == name && s != stream)) {
                     section.faults.add(&module.at, format!("two streams of the module {name}"), Some("keep one".into()));
                 }

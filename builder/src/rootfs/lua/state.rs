@@ -75,8 +75,8 @@ impl State {
     pub fn new(tree: FileTree, accounts: &Accounts, epoch: SourceDateEpoch, is_child: bool) -> Self {
         State {
             tree,
-            users: accounts.users().iter().map(|u| (u.name.clone(), u.uid)).collect(),
-            groups: accounts.groups().iter().map(|g| (g.name.clone(), g.gid)).collect(),
+            users: accounts.users().iter().map(|u| (u.name.to_string(), u.uid.get())).collect(),
+            groups: accounts.groups().iter().map(|g| (g.name.to_string(), g.gid.get())).collect(),
             epoch,
             working: b"/".to_vec(),
             umask: 0o022,

@@ -1,5 +1,6 @@
 //! groupadd, useradd and their kin, as the lines of sysusers.d that say the same.
 
+use crate::formats::conf::account::{AccountField, AccountId, AccountName};
 use crate::formats::conf::sysusers::{Line, PrimaryGroup};
 
 /// The accounts that a command makes; `None` if it does more than that, or if something in it is not known before it runs.
@@ -13,11 +14,21 @@ pub(super) fn lines(command: &[&str]) -> Option<Vec<Line>> {
         "useradd" => user(arguments),
         "usermod" => membership(arguments),
         "gpasswd" => match arguments {
-            ["-a", user, group] => Some(vec![Line::Member { user: (*user).into(), group: (*group).into() }]),
+            ["-a", user, group] => Some(vec![member(user, group)?]),
             _ => None,
         },
         _ => None,
     }
+}
+
+/// A command fails on a name that no account can have; then it is not understood.
+fn name(text: &str) -> Option<AccountName> {
+    AccountName::parse_relaxed(text).ok()
+}
+
+/// useradd's and usermod's members must exist: nothing is made for them.
+fn member(user: &str, group: &str) -> Option<Line> {
+    Some(Line::Member { user: name(user)?, group: name(group)?, creates: false })
 }
 
 /// Name and value.
@@ -58,41 +69,44 @@ fn options<'a>(arguments: &[&'a str], valued: &[&str]) -> Option<(Vec<Choice<'a>
 
 fn group(arguments: &[&str]) -> Option<Vec<Line>> {
     let (options, words) = options(arguments, &["g", "gid", "K", "key"])?;
-    let [name] = words.as_slice() else { return None };
+    let [group] = words.as_slice() else { return None };
     let mut gid = None;
     for (option, value) in options {
         match option {
-            "g" | "gid" => gid = Some(value?.parse().ok()?),
+            "g" | "gid" => gid = Some(AccountId::parse(value?).ok()?),
             "r" | "system" | "f" | "force" | "o" | "non-unique" => {}
             _ => return None,
         }
     }
-    Some(vec![Line::Group { name: (*name).into(), gid }])
+    Some(vec![Line::Group { name: name(group)?, gid }])
 }
 
 fn user(arguments: &[&str]) -> Option<Vec<Line>> {
     let valued =
         ["u", "uid", "g", "gid", "G", "groups", "d", "home-dir", "home", "s", "shell", "c", "comment", "b", "K", "key", "k", "e", "p"];
     let (options, words) = options(arguments, &valued)?;
-    let [name] = words.as_slice() else { return None };
+    let [user] = words.as_slice() else { return None };
     let (mut uid, mut primary, mut members) = (None, PrimaryGroup::Own, Vec::new());
     let (mut gecos, mut home, mut shell, mut is_system) = (None, None, None, false);
     for (option, value) in options {
-        let text = || value.map(str::to_owned);
+        // An empty home or shell is allowed to useradd, and means the default.
+        let path = |text: &str| AccountField::parse_path(text).ok();
         match option {
-            "u" | "uid" => uid = Some(value?.parse().ok()?),
+            "u" | "uid" => uid = Some(AccountId::parse(value?).ok()?),
             "g" | "gid" => {
                 let group = value?;
-                primary = match group.parse() {
+                primary = match AccountId::parse(group) {
                     Ok(gid) => PrimaryGroup::Id(gid),
-                    Err(_) if group == *name => PrimaryGroup::Own,
-                    Err(_) => PrimaryGroup::Named(group.into()),
+                    Err(_) if group == *user => PrimaryGroup::Own,
+                    Err(_) => PrimaryGroup::Named(name(group)?),
                 };
             }
-            "G" | "groups" => members = value?.split(',').map(str::to_owned).collect(),
-            "d" | "home-dir" | "home" => home = text(),
-            "s" | "shell" => shell = text(),
-            "c" | "comment" => gecos = text(),
+            "G" | "groups" => members = value?.split(',').collect(),
+            "d" | "home-dir" | "home" => {
+                home = value.filter(|text| !text.is_empty()).map(path).map_or(Some(None), |path| path.map(Some))?
+            }
+            "s" | "shell" => shell = value.filter(|text| !text.is_empty()).map(path).map_or(Some(None), |path| path.map(Some))?,
+            "c" | "comment" => gecos = Some(AccountField::parse(value?).ok()?),
             "r" | "system" => is_system = true,
             "M" | "no-create-home" | "l" | "no-log-init" | "o" | "non-unique" | "N" | "no-user-group" | "U" | "user-group" => {}
             // A home that is made, a password, an expiry: more than an account.
@@ -103,8 +117,8 @@ fn user(arguments: &[&str]) -> Option<Vec<Line>> {
     if !is_system && uid.is_none() {
         return None;
     }
-    let user = Line::User { name: (*name).into(), uid, group: primary, gecos, home, shell, locked: false };
-    Some(std::iter::once(user).chain(members.into_iter().map(|group| Line::Member { user: (*name).into(), group })).collect())
+    let line = Line::User { name: name(user)?, uid, group: primary, gecos, home, shell, locked: false };
+    std::iter::once(Some(line)).chain(members.into_iter().map(|group| member(user, group))).collect()
 }
 
 fn membership(arguments: &[&str]) -> Option<Vec<Line>> {
@@ -113,7 +127,10 @@ fn membership(arguments: &[&str]) -> Option<Vec<Line>> {
     let appends = options.iter().any(|(option, _)| matches!(*option, "a" | "append"));
     let groups = options.iter().find(|(option, _)| matches!(*option, "G" | "groups"))?.1?;
     let only = options.iter().all(|(option, _)| matches!(*option, "a" | "append" | "G" | "groups"));
-    (appends && only).then(|| groups.split(',').map(|group| Line::Member { user: (*user).into(), group: group.into() }).collect())
+    if !appends || !only {
+        return None;
+    }
+    groups.split(',').map(|group| member(user, group)).collect()
 }
 
 #[cfg(test)]
@@ -134,7 +151,7 @@ mod tests {
                     shell.as_deref().unwrap_or("-")
                 )
             }
-            Line::Member { user, group } => format!("m {user} {group}"),
+            Line::Member { user, group, .. } => format!("m {user} {group}"),
             Line::Range { .. } => "r".into(),
         };
         Some(lines.iter().map(text).collect::<Vec<_>>().join(", "))
@@ -158,6 +175,15 @@ mod tests {
             ("gpasswd -a x y", Some("m x y")),
             ("useradd -m -r x", None),
             ("useradd x", None),
+            ("useradd -r -c 'a:b' x", None),
+            ("useradd -r -c 'a\nroot::0:0::/:' x", None),
+            ("useradd -r -d rel x", None),
+            ("useradd -r -d '' -s '' x", Some("u x None Own - - -")),
+            ("useradd -r -u 65535 x", None),
+            ("useradd -r 'x:y'", None),
+            ("groupadd -g 4294967295 x", None),
+            ("groupadd 'a,b'", None),
+            ("usermod -aG 'a:b' x", None),
             ("usermod -s /bin/sh root", None),
             ("useradd -r $NAME", None),
             ("groupadd -g many x", None),

@@ -201,7 +201,7 @@ mod tests {
         );
         assert_eq!(reading.remainder, Vec::<String>::new());
         assert_eq!(reading.accounts.len(), 3);
-        assert!(matches!(&reading.accounts[1], Line::User { name, uid: Some(74), .. } if name == "sshd"));
+        assert!(matches!(&reading.accounts[1], Line::User { name, uid: Some(uid), .. } if *name == "sshd" && uid.get() == 74));
         assert_eq!((reading.enable, reading.alternatives.len()), (vec!["x.socket".to_owned()], 1));
         // The same words in a maintainer script of dpkg's are somebody's to decide.
         assert!(!read("useradd -r x", Called::ByDpkg("configure")).remainder.is_empty());
