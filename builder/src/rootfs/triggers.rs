@@ -42,8 +42,7 @@ pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: 
     let outputs = match read_cached(&cached) {
         Some(outputs) => outputs,
         None => {
-            let scratch = cache.scratch.join(format!("{}-{}", trigger.name, std::process::id()));
-            let checkout = Checkout::write(tree, &scratch, &|p| (trigger.inputs)(p))?;
+            let checkout = Checkout::write(tree, &cache.scratch, trigger.name, &|p| (trigger.inputs)(p))?;
             let script = format!("set -e; umask 022; {}", trigger.script);
             checkout.run(&["/bin/sh", "-c", &script], &[], epoch).context(|| format!("trigger {}", trigger.name))?;
             let mut outputs = Vec::new();
