@@ -7,7 +7,7 @@
 use crate::base::{Error, Result, ResultExt};
 use rustix::fs::{CWD, FlockOperation};
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Written beside its destination as `.NAME.RANDOM.partial`, which no other process can have or foresee; renamed by [`commit`](Self::commit), removed on
@@ -132,36 +132,11 @@ pub fn sweep(folder: &Path) {
     }
 }
 
-/// The same for the directories in a folder that holds nothing but scratch.
-pub fn sweep_scratch(folder: &Path) {
-    for path in abandoned(folder, Path::is_dir) {
-        remove_tree(&path);
-    }
-}
-
 fn abandoned(folder: &Path, select: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let free =
         |path: &PathBuf| File::open(path).is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
     entries.flatten().map(|entry| entry.path()).filter(|path| !path.is_symlink() && select(path) && free(path)).collect()
-}
-
-/// Removes a directory and all below, also what its owner may not search; gives up silently.
-pub fn remove_tree(top: &Path) {
-    fn unlock(directory: &Path) -> std::io::Result<()> {
-        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))?;
-        for entry in std::fs::read_dir(directory)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                unlock(&entry.path())?;
-            }
-        }
-        Ok(())
-    }
-    if std::fs::remove_dir_all(top).is_err() {
-        unlock(top).ok();
-        std::fs::remove_dir_all(top).ok();
-    }
 }
 
 impl Drop for AtomicFile {
@@ -183,12 +158,9 @@ mod tests {
         let live = AtomicFile::create(&at("live")).unwrap();
         std::fs::write(at(".dead.1.0.partial"), b"half").unwrap();
         std::fs::write(at("kept"), b"whole").unwrap();
-        std::fs::create_dir_all(at("tree/locked")).unwrap();
-        std::fs::set_permissions(at("tree/locked"), std::fs::Permissions::from_mode(0o0)).unwrap();
+        std::fs::create_dir_all(at("tree")).unwrap();
         sweep(folder.path());
         assert!(!at(".dead.1.0.partial").exists() && at("tree").exists() && at("kept").exists());
-        sweep_scratch(folder.path());
-        assert!(!at("tree").exists() && at("kept").exists());
         live.commit().unwrap();
         assert!(at("live").exists(), "a file that is being written is not swept");
     }

@@ -99,7 +99,7 @@ fn compose(
     refuse_unbuilt(recipe)?;
     // What runs that were killed left behind.
     ["packs", "outputs"].map(|name| settings.cache.join(name)).iter().for_each(|folder| sweep(folder));
-    sweep_scratch(&settings.cache.join("scratch"));
+    sweep_scratch(&settings.cache.join("scratch"))?;
     let lock = locking::ensure(recipe, settings, progress)?;
     let epoch = recipe.epoch.unwrap_or(lock.epoch);
     stages.done("lock");

@@ -1,7 +1,7 @@
 //! GRUB's two images, made by grub-mkimage from the recipe's tool packages in the sandbox: one that BIOS firmware starts, one for UEFI.
 
 use crate::base::{Error, ImagePath, Result, SourceDateEpoch};
-use crate::rootfs::triggers::{self, Trigger, TriggerCache};
+use crate::rootfs::triggers::{self, Trigger, TriggerCache, command};
 use crate::tree::{Attributes, Edit, FileTree, Inode};
 
 /// What the disk stage places.
@@ -36,16 +36,19 @@ pub fn build(tools: &mut FileTree, data: &BootData, cache: &TriggerCache, epoch:
             tools.insert(&path, Inode::symlink(target), Edit::Create)?;
         }
     }
-    let modules = |text: &str| text.lines().map(|l| l.split('#').next().unwrap_or_default()).collect::<Vec<_>>().join(" ");
-    let script = format!(
-        "mkdir /grub-out; grub-mkimage -O i386-pc -d /usr/lib/grub/i386-pc -p '(,gpt3)/grub2' -c {EMBEDDED} -o {BIOS_OUT} {}; \
-         grub-mkimage -O x86_64-efi -d /usr/lib/grub/x86_64-efi -p /EFI/BOOT -c {EMBEDDED} -o {EFI_OUT} {}",
-        modules(data.modules_bios),
-        modules(data.modules_efi),
-    );
+    let image = |format: &str, prefix: &str, output: &str, modules: &str| {
+        let folder = format!("/usr/lib/grub/{format}");
+        let names = modules.lines().filter_map(|line| line.split('#').next()).flat_map(str::split_whitespace).collect::<Vec<_>>();
+        command(["grub-mkimage", "-O", format, "-d", &folder, "-p", prefix, "-c", EMBEDDED, "-o", output].into_iter().chain(names))
+    };
+    let commands = vec![
+        command(["mkdir", "/grub-out"]),
+        image("i386-pc", "(,gpt3)/grub2", BIOS_OUT, data.modules_bios),
+        image("x86_64-efi", "/EFI/BOOT", EFI_OUT, data.modules_efi),
+    ];
     let trigger = Trigger {
         name: "grub",
-        script,
+        commands,
         needs: "/usr/bin/grub-mkimage".into(),
         inputs: |_| true,
         outputs: vec![BIOS_OUT.into(), EFI_OUT.into()],

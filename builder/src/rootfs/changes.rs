@@ -1,17 +1,15 @@
 //! A checkout in which scripts run one after the other, and what each of them changed.
 //!
 //! Every name's inode number, change time, size and mode are noted before a script. What differs afterwards is compared with the tree, so that a
-//! file rewritten with the same bytes, or touched, is no change.
+//! file rewritten with the same bytes, or touched, is no change. All reading goes through `sandbox::Reader`, which trusts nothing that is there.
 
-use crate::base::{Blob, Error, ImagePath, Result, ResultExt, SourceDateEpoch};
-use crate::rootfs::sandbox::{Checkout, Exit};
+use crate::base::{Blob, ImagePath, Result, ResultExt, SourceDateEpoch};
+use crate::rootfs::sandbox::{Checkout, Exit, OwnerChange, Reader};
 use crate::rootfs::scriptlets::Script;
 use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The text of the running script. At the top, where no link of the tree or of an earlier script can lead the writer elsewhere.
@@ -36,9 +34,9 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// The whole tree below `scratch`, which must not exist.
+    /// The whole tree in a new scratch directory in `scratch`.
     pub fn check_out(tree: &FileTree, scratch: &Path) -> Result<Self> {
-        let checkout = Checkout::write(tree, scratch, &|_| true)?;
+        let checkout = Checkout::write(tree, scratch, "scriptlets", &|_| true)?;
         // What the selection of files leaves out: directories with nothing in them.
         for entry in tree.walk() {
             if tree.inode(entry.id).is_directory() {
@@ -48,7 +46,7 @@ impl Watched {
                 }
             }
         }
-        let stamps = stamps(&checkout)?;
+        let stamps = stamps(&mut checkout.reader())?;
         Ok(Watched { checkout, stamps })
     }
 
@@ -57,7 +55,8 @@ impl Watched {
         let script = self.checkout.host(&ImagePath::parse(SCRIPT)?);
         let mut argv: Vec<&str> = run.interpreter.iter().map(String::as_str).collect();
         if !run.text.is_empty() {
-            fs::remove_file(&script).ok();
+            // A script may have left something under the name: a directory there is an error, a symlink is not followed.
+            remove_if_there(&script)?;
             fs::File::create_new(&script)
                 .and_then(|mut file| file.write_all(run.text.as_bytes()))
                 .context(|| "write a scriptlet into the sandbox")?;
@@ -66,13 +65,15 @@ impl Watched {
         }
         let environment = [("RPM_INSTALL_PREFIX", ""), ("DEBIAN_FRONTEND", "noninteractive")];
         let exit = self.checkout.run_to_exit(&argv, &environment, run.input.as_bytes(), epoch);
-        fs::remove_file(&script).ok();
+        remove_if_there(&script)?;
         exit
     }
 
-    /// Brings what changed since the last call into the tree: new inodes belong to root, changed ones keep their owner. Returns the paths, sorted.
-    pub fn read_changes(&mut self, tree: &mut FileTree, epoch: SourceDateEpoch) -> Result<Vec<ImagePath>> {
-        let now = stamps(&self.checkout)?;
+    /// Brings what changed since the last call into the tree: new inodes belong to root, changed ones keep their owner, and what the script gave to
+    /// another owner (`owners`) gets that one. Returns the paths, sorted.
+    pub fn read_changes(&mut self, tree: &mut FileTree, owners: &[OwnerChange], epoch: SourceDateEpoch) -> Result<Vec<ImagePath>> {
+        let mut reader = self.checkout.reader();
+        let now = stamps(&mut reader)?;
         let mut changed = Vec::new();
         // From the leaves up, so that a directory goes after what was in it.
         for path in self.stamps.keys().rev().filter(|path| !now.contains_key(path)) {
@@ -86,111 +87,121 @@ impl Watched {
             if before == Some(stamp) {
                 continue;
             }
-            if self.update(tree, path, stamp, before, &mut linked, epoch)? {
+            if update(&mut reader, tree, path, stamp, before, &mut linked, epoch)? {
                 changed.push(path.clone());
             }
         }
+        drop(reader);
+        changed.extend(give(tree, owners, &now));
         self.stamps = now;
         changed.sort();
+        changed.dedup();
         Ok(changed)
-    }
-
-    fn update(
-        &self,
-        tree: &mut FileTree,
-        path: &ImagePath,
-        stamp: &Stamp,
-        before: Option<&Stamp>,
-        linked: &mut BTreeMap<u64, InodeId>,
-        epoch: SourceDateEpoch,
-    ) -> Result<bool> {
-        let host = self.checkout.host(path);
-        let doing = || format!("read {path} back from the sandbox");
-        let old = tree.get(path);
-        let same_kind = old.is_some_and(|id| tree.inode(id).kind.type_bits() == stamp.mode & 0o170_000);
-        let kind = match stamp.mode & 0o170_000 {
-            0o040_000 => {
-                if !same_kind && old.is_some() {
-                    tree.remove(path);
-                }
-                NodeKind::Directory(BTreeMap::new())
-            }
-            0o120_000 => NodeKind::Symlink(fs::read_link(&host).context(doing)?.as_os_str().as_bytes().into()),
-            0o100_000 if stamp.size > LARGEST => {
-                return Err(Error::tool(format!("a script left {path} with {} bytes, more than {LARGEST}", stamp.size)));
-            }
-            0o100_000 => NodeKind::File(Blob::from(fs::read(&host).context(doing)?)),
-            0o010_000 => NodeKind::Fifo,
-            // Sockets of programs that ended; devices cannot be made there.
-            _ => return Ok(false),
-        };
-        // The checkout has no set-id bits and no directory modes: only a mode that the script changed says something.
-        let mode_changed = before.is_none_or(|before| before.mode != stamp.mode);
-        if let (Some(id), true) = (old, same_kind) {
-            let inode = tree.inode(id);
-            let same_content = match (&inode.kind, &kind) {
-                (NodeKind::File(a), NodeKind::File(b)) => a.len() == b.len() && a.to_vec()? == b.to_vec()?,
-                (NodeKind::Symlink(a), NodeKind::Symlink(b)) => a == b,
-                _ => true,
-            };
-            if same_content && !mode_changed {
-                return Ok(false);
-            }
-            let inode = tree.inode_mut(id);
-            if !same_content {
-                inode.kind = kind;
-                inode.attributes.mtime = i64::from(epoch.0);
-                // Written to, a file loses its capabilities.
-                inode.attributes.xattrs.remove(b"security.capability".as_slice());
-            }
-            if mode_changed {
-                inode.attributes.mode = (stamp.mode & 0o7777) as u16;
-            }
-            return Ok(true);
-        }
-        if let Some(&first) = linked.get(&stamp.inode)
-            && !matches!(kind, NodeKind::Directory(_))
-        {
-            tree.link(path, first)?;
-            return Ok(true);
-        }
-        if old.is_some_and(|id| tree.inode(id).is_directory()) {
-            tree.remove(path);
-        }
-        let attributes = Attributes { mtime: i64::from(epoch.0), ..Attributes::root((stamp.mode & 0o7777) as u16) };
-        let id = tree.insert(path, Inode { kind, attributes }, Edit::Replace)?;
-        linked.insert(stamp.inode, id);
-        Ok(true)
     }
 }
 
-fn stamps(checkout: &Checkout) -> Result<Stamps> {
-    let mut found = Stamps::new();
-    let mut folders = vec![ImagePath::root()];
-    while let Some(folder) = folders.pop() {
-        let host = checkout.host(&folder);
-        for entry in fs::read_dir(&host).context(|| format!("list {folder} in the sandbox"))? {
-            let entry = entry.context(|| format!("list {folder} in the sandbox"))?;
-            let path = folder.join(entry.file_name().as_bytes())?;
-            if IGNORED.iter().any(|place| place.as_bytes() == path.as_bytes()) {
-                continue;
+fn update(
+    reader: &mut Reader<'_>,
+    tree: &mut FileTree,
+    path: &ImagePath,
+    stamp: &Stamp,
+    before: Option<&Stamp>,
+    linked: &mut BTreeMap<u64, InodeId>,
+    epoch: SourceDateEpoch,
+) -> Result<bool> {
+    let old = tree.get(path);
+    let same_kind = old.is_some_and(|id| tree.inode(id).kind.type_bits() == stamp.mode & 0o170_000);
+    let kind = match stamp.mode & 0o170_000 {
+        0o040_000 => {
+            if !same_kind && old.is_some() {
+                tree.remove(path);
             }
-            let meta = entry.path().symlink_metadata().context(|| format!("look at {path} in the sandbox"))?;
-            if meta.is_dir() {
-                folders.push(path.clone());
-            }
-            let changed = if meta.is_dir() { (0, 0) } else { (meta.ctime(), meta.ctime_nsec()) };
-            let size = if meta.is_dir() { 0 } else { meta.size() };
-            found.insert(path, Stamp { inode: meta.ino(), changed, size, mode: meta.mode() });
-            if found.len() > MOST_NAMES {
-                return Err(Error::tool(format!("a script left more than {MOST_NAMES} names in the sandbox")));
+            NodeKind::Directory(BTreeMap::new())
+        }
+        0o120_000 => NodeKind::Symlink(reader.link(path)?.into()),
+        0o100_000 => NodeKind::File(Blob::from(reader.file(path)?)),
+        0o010_000 => NodeKind::Fifo,
+        // Sockets of programs that ended; devices cannot be made there.
+        _ => return Ok(false),
+    };
+    // The checkout has no set-id bits and no directory modes: only a mode that the script changed says something.
+    let mode_changed = before.is_none_or(|before| before.mode != stamp.mode);
+    if let (Some(id), true) = (old, same_kind) {
+        let inode = tree.inode(id);
+        let same_content = match (&inode.kind, &kind) {
+            (NodeKind::File(a), NodeKind::File(b)) => a.len() == b.len() && a.to_vec()? == b.to_vec()?,
+            (NodeKind::Symlink(a), NodeKind::Symlink(b)) => a == b,
+            _ => true,
+        };
+        if same_content && !mode_changed {
+            return Ok(false);
+        }
+        let inode = tree.inode_mut(id);
+        if !same_content {
+            inode.kind = kind;
+            inode.attributes.mtime = i64::from(epoch.0);
+            // Written to, a file loses its capabilities.
+            inode.attributes.xattrs.remove(b"security.capability".as_slice());
+        }
+        if mode_changed {
+            inode.attributes.mode = (stamp.mode & 0o7777) as u16;
+        }
+        return Ok(true);
+    }
+    if let Some(&first) = linked.get(&stamp.inode)
+        && !matches!(kind, NodeKind::Directory(_))
+    {
+        tree.link(path, first)?;
+        return Ok(true);
+    }
+    if old.is_some_and(|id| tree.inode(id).is_directory()) {
+        tree.remove(path);
+    }
+    let attributes = Attributes { mtime: i64::from(epoch.0), ..Attributes::root((stamp.mode & 0o7777) as u16) };
+    let id = tree.insert(path, Inode { kind, attributes }, Edit::Replace)?;
+    linked.insert(stamp.inode, id);
+    Ok(true)
+}
+
+/// Gives the files that a script gave to other owners to them, in the order of the calls. Returns the paths whose owner is another now.
+fn give(tree: &mut FileTree, owners: &[OwnerChange], now: &Stamps) -> Vec<ImagePath> {
+    if owners.is_empty() {
+        return Vec::new();
+    }
+    let mut paths: BTreeMap<u64, Vec<&ImagePath>> = BTreeMap::new();
+    now.iter().for_each(|(path, stamp)| paths.entry(stamp.inode).or_default().push(path));
+    let mut changed = Vec::new();
+    for owner in owners {
+        for path in paths.get(&owner.inode).into_iter().flatten() {
+            let Some(id) = tree.get(path) else { continue };
+            let attributes = &mut tree.inode_mut(id).attributes;
+            let before = (attributes.uid, attributes.gid);
+            attributes.uid = owner.user.unwrap_or(before.0);
+            attributes.gid = owner.group.unwrap_or(before.1);
+            if before != (attributes.uid, attributes.gid) {
+                changed.push((*path).clone());
             }
         }
+    }
+    changed
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).context(|| "remove a scriptlet from the sandbox"),
+        _ => Ok(()),
+    }
+}
+
+fn stamps(reader: &mut Reader<'_>) -> Result<Stamps> {
+    let wanted = |path: &ImagePath| !IGNORED.iter().any(|place| place.as_bytes() == path.as_bytes());
+    let mut found = Stamps::new();
+    for entry in reader.walk(&ImagePath::root(), &wanted)? {
+        let stat = entry.stat;
+        let directory = stat.st_mode & 0o170_000 == 0o040_000;
+        let changed = if directory { (0, 0) } else { (stat.st_ctime, stat.st_ctime_nsec as i64) };
+        let size = if directory { 0 } else { stat.st_size as u64 };
+        found.insert(entry.path, Stamp { inode: stat.st_ino, changed, size, mode: stat.st_mode });
     }
     Ok(found)
 }
-
-/// Of a file that a script makes, in bytes.
-const LARGEST: u64 = 1 << 30;
-/// Beyond any real root; a script that makes more is stopped before it fills the memory.
-const MOST_NAMES: usize = 4_000_000;

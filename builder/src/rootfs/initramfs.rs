@@ -2,7 +2,7 @@
 
 use crate::base::{Error, ImagePath, Result, SourceDateEpoch};
 use crate::rootfs::triggers;
-use crate::rootfs::triggers::{Trigger, TriggerCache};
+use crate::rootfs::triggers::{Trigger, TriggerCache, command};
 use crate::tree::{FileTree, NodeKind};
 
 /// What the recipe says about the generator; empty lists mean the defaults below.
@@ -37,19 +37,32 @@ const DRIVERS: &[&str] = &[
 const MODULES: &[&str] =
     &["ostree", "systemd", "systemd-initrd", "base", "fs-lib", "kernel-modules", "rootfs-block", "udev-rules", "usrmount"];
 
-/// The one kernel of the tree, as the name of its directory below /usr/lib/modules; `None` for a tree without kernel.
+/// The one kernel of the tree, as the name of its directory below /usr/lib/modules; `None` for a tree without kernel. The name becomes an argument of
+/// programs and part of paths and boot entries, so that only a plain one is accepted.
 pub fn kernel_version(tree: &FileTree) -> Result<Option<String>> {
     let Some(at) = tree.get(&ImagePath::parse("/usr/lib/modules")?) else { return Ok(None) };
     let names: Vec<String> = tree
         .children(at)
         .filter(|(_, id)| tree.child(*id, b"modules.order").is_some() || tree.child(*id, b"kernel").is_some())
-        .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
-        .collect();
+        .map(|(name, _)| plain_name(name))
+        .collect::<Result<_>>()?;
     match names.as_slice() {
         [] => Ok(None),
         [one] => Ok(Some(one.clone())),
         more => Err(Error::recipe(format!("expected one kernel in the tree, found {}: {}", more.len(), more.join(", ")))
             .hint("install a single kernel package in the recipe")),
+    }
+}
+
+fn plain_name(name: &[u8]) -> Result<String> {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"._+~-".contains(b);
+    match str::from_utf8(name) {
+        Ok(text) if name.iter().all(plain) && name.first().is_some_and(u8::is_ascii_alphanumeric) => Ok(text.to_owned()),
+        _ => Err(Error::recipe(format!(
+            "a package has the directory /usr/lib/modules/{}, whose name is no kernel version",
+            name.escape_ascii()
+        ))
+        .hint("a kernel version has letters, digits and . _ + ~ - and starts with a letter or digit; leave out the package that has the directory")),
     }
 }
 
@@ -78,14 +91,20 @@ pub fn place_kernel(tree: &mut FileTree, version: &str) -> Result<()> {
 pub fn generate(tree: &mut FileTree, version: &str, config: &InitramfsConfig, cache: &TriggerCache, epoch: SourceDateEpoch) -> Result<()> {
     let list = |given: &[String], default: &[&str]| if given.is_empty() { default.join(" ") } else { given.join(" ") };
     let output = format!("/usr/lib/modules/{version}/initramfs.img");
-    let omit = if config.omit.is_empty() { String::new() } else { format!("--omit '{}'", config.omit.join(" ")) };
-    let script = format!(
-        "mkdir -p /var/tmp; dracut --force --no-hostonly --no-hostonly-cmdline --reproducible --compress=zstd --tmpdir /tmp --modules '{}' {omit} --add-drivers '{}' --kver {version} {output}",
-        list(&config.modules, MODULES),
-        list(&config.drivers, DRIVERS),
-    );
-    let trigger =
-        Trigger { name: "initramfs", script, needs: "/usr/bin/dracut".into(), inputs: initramfs_inputs, outputs: vec![output.clone()] };
+    let (modules, drivers, omit) = (list(&config.modules, MODULES), list(&config.drivers, DRIVERS), config.omit.join(" "));
+    let mut dracut = command(["dracut", "--force", "--no-hostonly", "--no-hostonly-cmdline", "--reproducible", "--compress=zstd"]);
+    dracut.extend(command(["--tmpdir", "/tmp", "--modules", &modules]));
+    if !omit.is_empty() {
+        dracut.extend(command(["--omit", &omit]));
+    }
+    dracut.extend(command(["--add-drivers", &drivers, "--kver", version, &output]));
+    let trigger = Trigger {
+        name: "initramfs",
+        commands: vec![dracut],
+        needs: "/usr/bin/dracut".into(),
+        inputs: initramfs_inputs,
+        outputs: vec![output.clone()],
+    };
     if triggers::run(tree, &trigger, cache, epoch)?.is_empty() {
         return Err(Error::recipe("the recipe asks for a dracut initramfs, but the tree has no /usr/bin/dracut")
             .hint("add \"dracut\" to [packages] install, or set [initramfs] generator = \"none\""));
@@ -153,4 +172,43 @@ fn initramfs_inputs(path: &ImagePath) -> bool {
         ]);
     }
     !starts(&["/var/", "/boot/"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Attributes, Edit, Inode};
+
+    #[test]
+    fn a_kernel_version_is_a_plain_name_or_refused_with_its_path() {
+        let check = |name: &[u8], expected: Option<&str>| {
+            let mut tree = FileTree::new();
+            let path = ImagePath::parse([b"/usr/lib/modules/", name, b"/modules.order"].concat()).unwrap();
+            tree.insert(&path, Inode::file(b"".as_slice(), Attributes::root(0o644)), Edit::Create).unwrap();
+            match (kernel_version(&tree), expected) {
+                (Ok(found), Some(expected)) => assert_eq!(found.as_deref(), Some(expected)),
+                (Err(error), None) => assert!(error.to_string().contains("/usr/lib/modules/") && error.hint_text().is_some(), "{error}"),
+                (found, _) => panic!("{}: {found:?}", name.escape_ascii()),
+            }
+        };
+        for good in ["6.1.0-31-amd64", "5.14.0-503.el9.x86_64+rt", "6.12~rc1", "6.12_1"] {
+            check(good.as_bytes(), Some(good));
+        }
+        for bad in [
+            &b"6.1; rm -rf /"[..],
+            b"$(id)",
+            b"`id`",
+            b"--help",
+            b"-C",
+            b".hidden",
+            b"6.1\n2",
+            b"6.1 x",
+            b"6.1'",
+            b"6.1\"",
+            b"\xff",
+            b"6\xc3\xa9",
+        ] {
+            check(bad, None);
+        }
+    }
 }

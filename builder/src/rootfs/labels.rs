@@ -7,7 +7,7 @@ use crate::formats::rpm::Phase;
 use crate::recipe::{Selinux, SelinuxMode};
 use crate::rootfs::maintainer_script;
 use crate::rootfs::standard_triggers::selinux_inputs;
-use crate::rootfs::triggers::Trigger;
+use crate::rootfs::triggers::{Trigger, command};
 use crate::tree::{Attributes, Edit, FileTree, Inode};
 use rayon::prelude::*;
 
@@ -64,7 +64,8 @@ pub fn policy_trigger(tree: &FileTree, packs: &[Pack], selinux: &Selinux) -> Opt
     Some(Trigger {
         name: "selinux",
         // The repackager's first line gives it dpkg's arguments.
-        script: own,
+        // A script of the package's own, whole and unchanged but for its end.
+        commands: vec![command(["/bin/sh", "-e", "-c", &own])],
         needs: "/usr/sbin/semodule".into(),
         inputs: selinux_inputs,
         outputs: vec![format!("/etc/selinux/{}", selinux.policy)],

@@ -1,7 +1,7 @@
 //! The programs that every image's tree is finished with, if it has them.
 
 use crate::base::ImagePath;
-use crate::rootfs::triggers::Trigger;
+use crate::rootfs::triggers::{Trigger, command};
 use crate::tree::FileTree;
 
 /// What a program needs besides its data: the merged /usr links, the linker's files, the libraries and a shell.
@@ -42,7 +42,7 @@ pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Trigger> {
     let mut list = vec![
         Trigger {
             name: "ldconfig",
-            script: "ldconfig -X".into(),
+            commands: vec![command(["ldconfig", "-X"])],
             needs: "/usr/sbin/ldconfig".into(),
             // The directories of ld.so.conf may be anywhere below /usr; what is not a shared object does not count.
             inputs: |p| below(p, &["/usr/"]) && p.name().is_some_and(|n| n.windows(3).any(|w| w == b".so")) || programs(p, &["ldconfig"]),
@@ -50,21 +50,21 @@ pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Trigger> {
         },
         Trigger {
             name: "hwdb",
-            script: "systemd-hwdb update --usr".into(),
+            commands: vec![command(["systemd-hwdb", "update", "--usr"])],
             needs: "/usr/bin/systemd-hwdb".into(),
             inputs: |p| below(p, &["/usr/lib/udev/hwdb.d/", "/etc/udev/hwdb.d/"]) || programs(p, &["systemd-hwdb"]),
             outputs: vec!["/usr/lib/udev/hwdb.bin".into()],
         },
         Trigger {
             name: "catalog",
-            script: "mkdir -p /var/lib/systemd/catalog; journalctl --update-catalog".into(),
+            commands: vec![command(["mkdir", "-p", "/var/lib/systemd/catalog"]), command(["journalctl", "--update-catalog"])],
             needs: "/usr/bin/journalctl".into(),
             inputs: |p| below(p, &["/usr/lib/systemd/catalog/"]) || programs(p, &["journalctl"]),
             outputs: vec!["/var/lib/systemd/catalog/database".into()],
         },
         Trigger {
             name: "gschemas",
-            script: "glib-compile-schemas /usr/share/glib-2.0/schemas".into(),
+            commands: vec![command(["glib-compile-schemas", "/usr/share/glib-2.0/schemas"])],
             needs: "/usr/bin/glib-compile-schemas".into(),
             // Debian keeps the program beside the library and links to it.
             inputs: |p| {
@@ -77,7 +77,7 @@ pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Trigger> {
         let at = format!("/usr/lib/modules/{version}");
         list.push(Trigger {
             name: "depmod",
-            script: format!("depmod {version}"),
+            commands: vec![command(["depmod", version])],
             needs: "/usr/sbin/depmod".into(),
             inputs: |p| below(p, &["/usr/lib/modules/", "/usr/lib/depmod.d/", "/etc/depmod.d/"]) || programs(p, &["depmod", "kmod"]),
             outputs: [
@@ -107,7 +107,7 @@ struct Listing {
     name: &'static str,
     /// Where distributions have the program.
     programs: &'static [&'static str],
-    arguments: &'static str,
+    arguments: &'static [&'static str],
     /// Where they have the data.
     folders: &'static [&'static str],
     inputs: fn(&ImagePath) -> bool,
@@ -119,7 +119,7 @@ const LISTINGS: [Listing; 4] = [
     Listing {
         name: "giomodules",
         programs: &["/usr/bin/gio-querymodules-64", "/usr/bin/gio-querymodules", "/usr/lib/x86_64-linux-gnu/glib-2.0/gio-querymodules"],
-        arguments: "",
+        arguments: &[],
         folders: &["/usr/lib64/gio/modules", "/usr/lib/x86_64-linux-gnu/gio/modules"],
         inputs: |p| {
             let data = ["/usr/lib64/gio/modules/", "/usr/lib/x86_64-linux-gnu/gio/modules/", "/usr/lib/x86_64-linux-gnu/glib-2.0/"];
@@ -130,7 +130,7 @@ const LISTINGS: [Listing; 4] = [
     Listing {
         name: "mime",
         programs: &["/usr/bin/update-mime-database"],
-        arguments: "",
+        arguments: &[],
         folders: &["/usr/share/mime"],
         inputs: |p| below(p, &["/usr/share/mime/packages/"]) || programs(p, &["update-mime-database"]),
         output: "",
@@ -138,7 +138,7 @@ const LISTINGS: [Listing; 4] = [
     Listing {
         name: "icons",
         programs: &["/usr/bin/gtk-update-icon-cache", "/usr/bin/gtk4-update-icon-cache"],
-        arguments: "--force --quiet",
+        arguments: &["--force", "--quiet"],
         folders: &["/usr/share/icons/hicolor"],
         inputs: |p| below(p, &["/usr/share/icons/hicolor/"]) || programs(p, &["gtk-update-icon-cache", "gtk4-update-icon-cache"]),
         output: "icon-theme.cache",
@@ -146,7 +146,7 @@ const LISTINGS: [Listing; 4] = [
     Listing {
         name: "desktop",
         programs: &["/usr/bin/update-desktop-database"],
-        arguments: "--quiet",
+        arguments: &["--quiet"],
         folders: &["/usr/share/applications"],
         inputs: |p| below(p, &["/usr/share/applications/"]) || programs(p, &["update-desktop-database"]),
         output: "mimeinfo.cache",
@@ -163,8 +163,14 @@ impl Listing {
         };
         let folder = self.folders.iter().find(files)?;
         let output = if self.output.is_empty() { (*folder).to_owned() } else { format!("{folder}/{}", self.output) };
-        let script = [program, self.arguments, folder].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-        Some(Trigger { name: self.name, script, needs: (*program).to_owned(), inputs: self.inputs, outputs: vec![output] })
+        let words = std::iter::once(*program).chain(self.arguments.iter().copied()).chain([*folder]);
+        Some(Trigger {
+            name: self.name,
+            commands: vec![command(words)],
+            needs: (*program).to_owned(),
+            inputs: self.inputs,
+            outputs: vec![output],
+        })
     }
 }
 

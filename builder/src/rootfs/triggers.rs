@@ -15,14 +15,37 @@ use std::sync::Arc;
 /// One program and what it reads and writes.
 pub struct Trigger {
     pub name: &'static str,
-    /// Shell text run by the image's /bin/sh with `set -e`.
-    pub script: String,
+    /// Programs with their arguments, run one after the other; the first failure ends the trigger. No shell reads them, so that a name from a package
+    /// cannot become a command.
+    pub commands: Vec<Vec<String>>,
     /// Runs only if this path is in the tree.
     pub needs: String,
     /// True for the paths that the program may see.
     pub inputs: fn(&ImagePath) -> bool,
     /// What is read back; other changes are dropped with the sandbox.
     pub outputs: Vec<String>,
+}
+
+impl Trigger {
+    /// What is run, as bytes that no other list of commands has.
+    fn commands_identity(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let number = |bytes: &mut Vec<u8>, n: usize| bytes.extend_from_slice(&(n as u64).to_le_bytes());
+        number(&mut bytes, self.commands.len());
+        for command in &self.commands {
+            number(&mut bytes, command.len());
+            for word in command {
+                number(&mut bytes, word.len());
+                bytes.extend_from_slice(word.as_bytes());
+            }
+        }
+        bytes
+    }
+}
+
+/// A command from words.
+pub fn command<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    words.into_iter().map(str::to_owned).collect()
 }
 
 /// Where scratch checkouts and cached outputs live.
@@ -45,10 +68,11 @@ pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: 
     let outputs = match made.map(|made| read_cached(&cached, made, &cache.facts)).transpose()?.flatten() {
         Some(outputs) => outputs,
         None => {
-            let scratch = cache.scratch.join(format!("{}-{}", trigger.name, std::process::id()));
-            let checkout = Checkout::write(tree, &scratch, &|p| (trigger.inputs)(p))?;
-            let script = format!("set -e; umask 022; {}", trigger.script);
-            checkout.run(&["/bin/sh", "-c", &script], &[], epoch).context(|| format!("trigger {}", trigger.name))?;
+            let checkout = Checkout::write(tree, &cache.scratch, trigger.name, &|p| (trigger.inputs)(p))?;
+            for command in &trigger.commands {
+                let words: Vec<&str> = command.iter().map(String::as_str).collect();
+                checkout.run(&words, &[], epoch).context(|| format!("trigger {}", trigger.name))?;
+            }
             let mut outputs = Vec::new();
             for output in &trigger.outputs {
                 if let Some(found) = checkout.read_back(&ImagePath::parse(output)?, epoch)? {
@@ -206,7 +230,7 @@ fn input_digest(tree: &FileTree, trigger: &Trigger, epoch: SourceDateEpoch) -> R
         hasher.update(bytes);
     };
     field(b"trigger 5");
-    field(trigger.script.as_bytes());
+    field(&trigger.commands_identity());
     field(&epoch.0.to_le_bytes());
     for output in &trigger.outputs {
         field(output.as_bytes());

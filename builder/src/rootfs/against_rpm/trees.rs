@@ -222,8 +222,8 @@ fn the_closure_of_bash_runs_its_own_bash_and_rpm_knows_its_packages() {
     let database = ImagePath::parse("/usr/lib/sysimage/rpm").unwrap();
     rpm_database::write(&mut tree, &database, &packs, SourceDateEpoch(1_600_000_000)).unwrap();
 
-    let root = folder.path().join("checkout");
-    let checkout = Checkout::write(&tree, &root, &|_| true).unwrap();
+    let checkout = Checkout::write(&tree, folder.path(), "checkout", &|_| true).unwrap();
+    let root = checkout.path();
     let script = "echo $BASH_VERSION $UID $PWD; read -r line < /etc/centos-release; echo $line; [[ -x /bin/bash && ! -e /work ]] && echo \"${BASH##*/}\"; \
                   while read -r shell; do echo $shell; done < /etc/shells";
     let said = checkout.run(&["/bin/bash", "-c", script], &[("LC_ALL", "C")], SourceDateEpoch(0)).unwrap();
@@ -232,7 +232,7 @@ fn the_closure_of_bash_runs_its_own_bash_and_rpm_knows_its_packages() {
 
     // CentOS 7's own rpm 4.11 reads Berkeley DB, and its library's payload is not among the fixtures: a newer one reads our database.
     let mut command = Command::new("unshare");
-    command.args(["--map-root-user", "rpm", "--root"]).arg(&root).args(["--dbpath", "/usr/lib/sysimage/rpm", "-qa"]);
+    command.args(["--map-root-user", "rpm", "--root"]).arg(root).args(["--dbpath", "/usr/lib/sysimage/rpm", "-qa"]);
     let Ok(output) = command.env("LC_ALL", "C").output() else { return println!("skipped: no rpm or no unshare") };
     let mut listed: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
     listed.sort();

@@ -1,109 +1,197 @@
-//! What the child of a fork does before it becomes the program: new namespaces, mounts, a new root.
+//! What is prepared before the clone, and the clone: a child that is pid 1 of its own namespaces.
 
-#![allow(unsafe_code, reason = "fork, unshare and mount between fork and exec have no safe form")]
+#![allow(unsafe_code, reason = "clone3 has no safe form")]
 
-use crate::base::{Error, Result};
+use super::child::{self, Stage};
+use super::limits::Limits;
+use super::seccomp;
+use crate::base::{Error, Result, ResultExt};
+use rustix::fs::{Mode, OFlags, ResolveFlags, StatVfsMountFlags};
 use std::ffi::CString;
-use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Everything the child needs after fork, allocated before it.
-pub(super) struct Jail {
-    top: CString,
-    mounts: Vec<(CString, CString, Option<CString>, libc::c_ulong)>,
-    devices: Vec<(CString, CString)>,
-    uid_map: Vec<u8>,
-    gid_map: Vec<u8>,
+/// A file system that is made for the program alone.
+pub(super) struct Mount {
+    pub kind: CString,
+    pub at: CString,
+    pub options: CString,
+    pub flags: libc::c_ulong,
 }
 
+/// Everything that the child needs, allocated before the clone: between it and the exec only system calls are made.
+pub(super) struct Jail {
+    pub top: CString,
+    /// Flags of the mount that the checkout is on: the kernel refuses to take one of them away.
+    pub top_flags: libc::c_ulong,
+    pub mounts: Vec<Mount>,
+    /// The machine's device, and where it is shown.
+    pub devices: Vec<(CString, CString)>,
+    pub links: Vec<(CString, CString)>,
+    pub uid_map: Vec<u8>,
+    pub gid_map: Vec<u8>,
+    pub limits: Vec<(u32, libc::rlimit)>,
+    pub filter: Vec<libc::sock_filter>,
+    /// Where the program may be, in the order in which they are tried.
+    pub programs: Vec<CString>,
+    pub arguments: Vec<CString>,
+    pub environment: Vec<CString>,
+}
+
+/// The child of a clone, and our ends of what connects us.
+pub(super) struct Started {
+    pub pidfd: OwnedFd,
+    pub channel: OwnedFd,
+}
+
+/// Mount points of the sandbox, which the checkout must have as directories.
+const PLACES: [&str; 4] = ["proc", "dev", "run", "tmp"];
+
 impl Jail {
-    pub(super) fn new(top: &Path) -> Result<Self> {
+    pub(super) fn new(top: &Path, directory: BorrowedFd<'_>, argv: &[&str], environment: &[(&str, &str)], limits: &Limits) -> Result<Self> {
         let c = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::internal("a NUL byte in the sandbox's path"));
-        let fixed = |text: &str| CString::new(text).unwrap_or_default();
+        let text =
+            |text: &str| CString::new(text).map_err(|_| Error::tool(format!("a NUL byte in {text:?}, which is to run in the sandbox")));
+        // A package or an earlier program may have put a symlink there.
+        for place in PLACES {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            rustix::fs::openat2(directory, place, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS).map_err(
+                |e| {
+                    Error::tool(format!("/{place} in the tree is no directory that the sandbox can mount on"))
+                        .source(std::io::Error::from(e))
+                },
+            )?;
+        }
+        let quiet = libc::MS_NOSUID | libc::MS_NODEV;
         let mut mounts = Vec::new();
-        for (kind, at, flags) in [
-            ("proc", "proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC),
-            ("tmpfs", "dev", libc::MS_NOSUID),
-            ("tmpfs", "run", libc::MS_NOSUID),
-            ("tmpfs", "tmp", libc::MS_NOSUID),
+        for (kind, at, options, flags) in [
+            // Processes only: nothing of the machine, whose settings and keys root could otherwise read, and with uid 0 write.
+            ("proc", "proc", "subset=pid", quiet | libc::MS_NOEXEC | libc::MS_RDONLY),
+            ("tmpfs", "dev", "mode=0755,size=1m,nr_inodes=1k", libc::MS_NOSUID | libc::MS_NOEXEC),
+            ("tmpfs", "run", "mode=0755,size=64m,nr_inodes=64k", quiet),
+            ("tmpfs", "tmp", "mode=1777,size=4g,nr_inodes=1m", quiet),
         ] {
-            mounts.push((fixed(kind), c(&top.join(at))?, (kind == "tmpfs").then(|| fixed("mode=0755")), flags));
+            mounts.push(Mount { kind: text(kind)?, at: c(&top.join(at))?, options: text(options)?, flags });
         }
         let mut devices = Vec::new();
         for name in ["null", "zero", "full", "random", "urandom"] {
-            devices.push((fixed(&format!("/dev/{name}")), c(&top.join("dev").join(name))?));
+            devices.push((text(&format!("/dev/{name}"))?, c(&top.join("dev").join(name))?));
         }
+        let mut links = Vec::new();
+        // What udev makes; the shell's process substitution needs /dev/fd.
+        for (name, target) in
+            [("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2")]
+        {
+            links.push((text(target)?, c(&top.join("dev").join(name))?));
+        }
+        let program = argv.first().ok_or_else(|| Error::internal("no program to run in the sandbox"))?;
+        let programs = if program.contains('/') {
+            vec![text(program)?]
+        } else {
+            super::PATH.split(':').map(|folder| text(&format!("{folder}/{program}"))).collect::<Result<_>>()?
+        };
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         Ok(Jail {
             top: c(top)?,
+            top_flags: mount_flags(directory)?,
             mounts,
             devices,
+            links,
             uid_map: format!("0 {uid} 1\n").into_bytes(),
             gid_map: format!("0 {gid} 1\n").into_bytes(),
+            limits: resource_limits(limits),
+            filter: seccomp::filter(),
+            programs,
+            arguments: argv.iter().map(|word| text(word)).collect::<Result<_>>()?,
+            environment: environment.iter().map(|(name, value)| text(&format!("{name}={value}"))).collect::<Result<_>>()?,
         })
     }
 
-    /// In the child: new namespaces, then a second child that is pid 1 of its own and goes on to exec; the first waits and passes the status on.
-    pub(super) fn enter(&self) -> io::Result<()> {
-        let check = |r: libc::c_int| if r < 0 { Err(io::Error::last_os_error()) } else { Ok(r) };
-        // SAFETY: plain system calls; every pointer is to NUL-terminated memory that lives in `self`.
-        unsafe {
-            check(libc::unshare(
-                libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS,
-            ))?;
-            write_proc(c"/proc/self/setgroups", b"deny")?;
-            write_proc(c"/proc/self/uid_map", &self.uid_map)?;
-            write_proc(c"/proc/self/gid_map", &self.gid_map)?;
-            // Who waits for the sandbox must not outlive the build, nor the sandbox whoever waits for it.
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            let pid = check(libc::fork())?;
-            if pid > 0 {
-                // std's parent waits for the exec of the second child on a pipe: do not hold it open.
-                libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, 0 as libc::c_uint);
-                let mut status = 0;
-                while libc::waitpid(pid, &mut status, 0) < 0 && *libc::__errno_location() == libc::EINTR {}
-                libc::_exit(if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) });
+    /// Clones into new namespaces. The child prepares itself, sends its [`child::Handles`] over the channel, and waits there for leave to exec.
+    pub(super) fn start(&self, stdin: BorrowedFd<'_>, output: BorrowedFd<'_>) -> std::io::Result<Started> {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        // exec takes NULL-terminated lists of pointers, which must exist before the clone.
+        let pointers = |words: &[CString]| words.iter().map(|w| w.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
+        let (arguments, environment) = (pointers(&self.arguments), pointers(&self.environment));
+        let flags = libc::CLONE_NEWUSER
+            | libc::CLONE_NEWNS
+            | libc::CLONE_NEWPID
+            | libc::CLONE_NEWNET
+            | libc::CLONE_NEWIPC
+            | libc::CLONE_NEWUTS
+            | libc::CLONE_NEWCGROUP
+            | libc::CLONE_PIDFD;
+        let mut pidfd: libc::c_int = -1;
+        // struct clone_args as of Linux 5.3: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls.
+        let request: [u64; 8] = [flags as u64, (&raw mut pidfd) as u64, 0, 0, libc::SIGCHLD as u64, 0, 0, 0];
+        // SAFETY: without CLONE_VM and without a stack this is a fork; the child only makes system calls on memory prepared above.
+        let pid = unsafe { libc::syscall(libc::SYS_clone3, request.as_ptr(), size_of_val(&request)) };
+        match pid {
+            -1 => Err(std::io::Error::last_os_error()),
+            0 => child::run(self, stdin, output, theirs.as_fd(), &arguments, &environment),
+            _ => {
+                // SAFETY: the kernel has just made this descriptor for us.
+                let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+                Ok(Started { pidfd, channel: ours })
             }
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            libc::umask(0o022);
-            let none = std::ptr::null();
-            check(libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast()))?;
-            check(libc::mount(self.top.as_ptr(), self.top.as_ptr(), none, libc::MS_BIND | libc::MS_REC, none.cast()))?;
-            for (kind, at, data, flags) in &self.mounts {
-                check(libc::mount(
-                    kind.as_ptr(),
-                    at.as_ptr(),
-                    kind.as_ptr(),
-                    *flags,
-                    data.as_ref().map_or(none.cast(), |d| d.as_ptr().cast()),
-                ))?;
-            }
-            for (from, to) in &self.devices {
-                let fd = check(libc::open(to.as_ptr(), libc::O_CREAT | libc::O_WRONLY | libc::O_CLOEXEC, 0o666))?;
-                libc::close(fd);
-                check(libc::mount(from.as_ptr(), to.as_ptr(), none, libc::MS_BIND, none.cast()))?;
-            }
-            check(libc::chroot(self.top.as_ptr()))?;
-            check(libc::chdir(c"/".as_ptr()))?;
-            // A mirror of what udev would make; the shell's process substitution needs /dev/fd.
-            libc::symlink(c"/proc/self/fd".as_ptr(), c"/dev/fd".as_ptr());
-            libc::sethostname(c"localhost".as_ptr(), 9);
         }
-        Ok(())
     }
 }
 
-unsafe fn write_proc(path: &std::ffi::CStr, bytes: &[u8]) -> io::Result<()> {
-    // SAFETY: `path` is NUL-terminated and `bytes` is a live slice.
-    unsafe {
-        let fd = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
+fn mount_flags(directory: BorrowedFd<'_>) -> Result<libc::c_ulong> {
+    let have = rustix::fs::fstatvfs(directory).map_err(std::io::Error::from).context(|| "look at the sandbox's file system")?.f_flag;
+    let pairs = [
+        (StatVfsMountFlags::NODEV, libc::MS_NODEV),
+        (StatVfsMountFlags::NOSUID, libc::MS_NOSUID),
+        (StatVfsMountFlags::NOEXEC, libc::MS_NOEXEC),
+        (StatVfsMountFlags::RDONLY, libc::MS_RDONLY),
+    ];
+    if have.contains(StatVfsMountFlags::NOEXEC) {
+        return Err(Error::tool("the cache is on a file system that is mounted noexec: no program can run from there")
+            .hint("name a directory on another file system with --cache"));
+    }
+    Ok(pairs.iter().filter(|(flag, _)| have.contains(*flag)).fold(libc::MS_NOSUID | libc::MS_NODEV, |all, (_, flag)| all | flag))
+}
+
+/// Hard limits, none above what we have ourselves.
+fn resource_limits(limits: &Limits) -> Vec<(u32, libc::rlimit)> {
+    use rustix::process::{Resource, getrlimit};
+    [
+        (Resource::Core, libc::RLIMIT_CORE, 0),
+        (Resource::Fsize, libc::RLIMIT_FSIZE, limits.file),
+        (Resource::Data, libc::RLIMIT_DATA, limits.memory),
+        // Counted for the user namespace alone; not for the machine's root, whom only the watch bounds.
+        (Resource::Nproc, libc::RLIMIT_NPROC, limits.threads),
+        (Resource::Nofile, libc::RLIMIT_NOFILE, 4096),
+        (Resource::Memlock, libc::RLIMIT_MEMLOCK, 64 << 10),
+        (Resource::Msgqueue, libc::RLIMIT_MSGQUEUE, 1 << 20),
+        (Resource::Sigpending, libc::RLIMIT_SIGPENDING, 4096),
+        (Resource::Rtprio, libc::RLIMIT_RTPRIO, 0),
+    ]
+    .into_iter()
+    .map(|(resource, number, most)| {
+        let most = getrlimit(resource).maximum.map_or(most, |ours| ours.min(most));
+        (number, libc::rlimit { rlim_cur: most, rlim_max: most })
+    })
+    .collect()
+}
+
+impl Stage {
+    /// What could not be done, as a message says it.
+    pub(super) fn doing(self) -> &'static str {
+        match self {
+            Stage::Identity => "map the user into the sandbox",
+            Stage::Session => "start a session for the sandbox",
+            Stage::Mounts => "mount the sandbox's file systems",
+            Stage::Root => "change the sandbox's root",
+            Stage::Limits => "limit what the sandbox may use",
+            Stage::Privileges => "drop the sandbox's privileges",
+            Stage::Filter => "install the sandbox's seccomp filter",
+            Stage::Descriptors => "close what the sandbox must not inherit",
+            Stage::Handover => "hand over to the program in the sandbox",
+            Stage::Exec => "start the program in the sandbox",
         }
-        let written = libc::write(fd, bytes.as_ptr().cast(), bytes.len());
-        let error = io::Error::last_os_error();
-        libc::close(fd);
-        if written == bytes.len() as isize { Ok(()) } else { Err(error) }
     }
 }

@@ -55,15 +55,11 @@ impl Executor<'_> {
                 Work::Sandbox(script) => {
                     let watched = match &mut sandbox {
                         Some(watched) => watched,
-                        None => {
-                            let scratch = self.cache.scratch.join(format!("scriptlets-{}", std::process::id()));
-                            sandbox.insert(Watched::check_out(tree, &scratch).context(doing)?)
-                        }
+                        None => sandbox.insert(Watched::check_out(tree, &self.cache.scratch).context(doing)?),
                     };
                     let outcome = watched.run_script(script, self.epoch).context(doing)?;
-                    let changed = watched.read_changes(tree, self.epoch).context(doing)?;
-                    let failure = (outcome.code != 0).then(|| format!("exit status {}: {}", outcome.code, tail(&outcome.output)));
-                    (changed, failure, String::new())
+                    let changed = watched.read_changes(tree, &outcome.owners, self.epoch).context(doing)?;
+                    (changed, outcome.failure(), String::new())
                 }
             };
             let row = ledger.get_mut(action.row).ok_or_else(|| Error::internal("an action without its row in the ledger"))?;
@@ -81,13 +77,6 @@ impl Executor<'_> {
         }
         Ok(())
     }
-}
-
-/// The end of an output: where programs say why they gave up.
-fn tail(output: &str) -> String {
-    const LINES: usize = 20;
-    let lines: Vec<&str> = output.trim().lines().collect();
-    lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
 #[cfg(test)]
