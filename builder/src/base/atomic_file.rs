@@ -97,12 +97,11 @@ fn remove_leftover(path: &Path) {
 }
 
 /// 16 hexadecimal digits from the kernel. They end in names of files under way alone, never in an artifact.
-pub fn random_name() -> Result<String> {
+pub fn random_name() -> std::io::Result<String> {
     let mut bytes = [0; 8];
-    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(std::io::Error::from);
-    match got.context(|| "ask the kernel for a random name")? {
+    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())? {
         8 => Ok(hex::encode(bytes)),
-        n => Err(Error::internal(format!("the kernel gave {n} random bytes, expected 8"))),
+        n => Err(std::io::Error::other(format!("the kernel gave {n} random bytes, expected 8"))),
     }
 }
 
@@ -110,7 +109,8 @@ pub fn random_name() -> Result<String> {
 /// still writing.
 pub fn create_locked(folder: &Path, prefix: &str) -> Result<(File, PathBuf)> {
     loop {
-        let path = folder.join(format!("{prefix}.{}.partial", random_name()?));
+        let random = random_name().context(|| format!("name a file in {}", folder.display()))?;
+        let path = folder.join(format!("{prefix}.{random}.partial"));
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&path);
         let file = match file {
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => continue,

@@ -54,7 +54,7 @@ pub fn set_aside(path: &Path) -> Result<PathBuf> {
     let (Some(name), Some(folder)) = (path.file_name(), path.parent()) else { return Err(Error::internal(doing())) };
     let aside = folder.parent().unwrap_or(folder).join("damaged");
     std::fs::create_dir_all(&aside).context(doing)?;
-    let to = aside.join(format!("{}.{}", name.to_string_lossy(), super::random_name()?));
+    let to = aside.join(format!("{}.{}", name.to_string_lossy(), super::random_name().context(doing)?));
     match std::fs::rename(path, &to) {
         Ok(()) => Ok(to),
         // Another build was faster.

@@ -4,7 +4,7 @@
 //! user who runs, and nobody holds the marker locked; every other name in the folder is left alone. On a filesystem without locks no directory is
 //! ever marked, so that nobody sweeps it.
 
-use crate::base::{Error, Result, ResultExt};
+use crate::base::{Error, Result, ResultExt, random_name};
 use rustix::fs::{AtFlags, CWD, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
@@ -112,12 +112,6 @@ fn abandoned(directory: &OwnedFd) -> Option<File> {
     let mut text = Vec::new();
     let read = (&marker).take(MAGIC.len() as u64 + 1).read_to_end(&mut text);
     (read.is_ok() && text == MAGIC).then_some(marker)
-}
-
-fn random_name() -> std::io::Result<String> {
-    let mut bytes = [0; 8];
-    let filled = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty())?;
-    if filled == bytes.len() { Ok(hex::encode(bytes)) } else { Err(std::io::Error::other("the kernel gave too few random bytes")) }
 }
 
 fn is_dot(name: &CStr) -> bool {

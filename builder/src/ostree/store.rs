@@ -142,7 +142,7 @@ impl Store {
                 match found {
                     Ok(()) => Ok(None),
                     Err(error) if error.kind() == Kind::Integrity => {
-                        progress.warn(&format!("{error}: written anew"));
+                        progress.warn(&format!("{error:#}: written anew"));
                         Ok(Some(*object))
                     }
                     Err(error) => Err(error),
@@ -301,7 +301,7 @@ impl Store {
         let rename = || {
             if path.is_dir() {
                 // Nothing of ours: it would keep the object from its place.
-                let aside = self.root.join("tmp").join(format!("folder.{}", random_name()?));
+                let aside = self.root.join("tmp").join(format!("folder.{}", random_name().context(|| "name a folder")?));
                 std::fs::rename(path, &aside).context(|| format!("move the folder {} out of an object's place", path.display()))?;
             }
             std::fs::rename(&partial, path).context(|| format!("rename to {}", path.display()))

@@ -31,7 +31,7 @@ fn undisturbed<T>(settings: &Settings, progress: &dyn Progress, work: impl Fn() 
     let first = work();
     match first {
         Err(error) if settings.facts.alarm().is_raised() => {
-            progress.warn(&format!("{error}: all of the cache that is needed is verified, and the build begins again"));
+            progress.warn(&format!("{error:#}: all of the cache that is needed is verified, and the build begins again"));
             settings.facts.distrust();
             work()
         }

@@ -132,7 +132,7 @@ fn import(
             let verified = match verify(file) {
                 // The file was moved away: so it is not the one that the lockfile names, which may be had once more.
                 Err(error) if error.kind() == Kind::Integrity && !file.exists() => {
-                    progress.warn(&format!("{error}: brought anew"));
+                    progress.warn(&format!("{error:#}: brought anew"));
                     let again = bring(recipe, std::slice::from_ref(locked), settings, &Silent)?;
                     verify(again.first().unwrap_or(file))?
                 }
