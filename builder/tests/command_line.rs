@@ -60,14 +60,14 @@ const WRONG: [(&str, u8, &str); 37] = [
     ("diff xfs.img xfs.img", 3, "xfs"),
     ("explain xfs.img --sector 2048", 3, "past the end of the disk"),
     ("explain xfs.img --sector 18446744073709551615", 3, "past the end of the disk"),
-    ("verify text", 3, "read the manifest manifest.json"),
-    ("verify text --manifest absent.json", 3, "read the manifest absent.json"),
+    ("verify text", 3, "cannot read manifest.json"),
+    ("verify text --manifest absent.json", 3, "cannot read absent.json"),
     ("boot absent.raw", 3, "cannot read image absent.raw"),
-    ("boot dir", 3, "image dir: expected a file or a block device"),
+    ("boot dir", 3, "it is a directory, expected a regular file or a block device"),
     ("boot xfs.img --forward 2222:22 --forward 2222:80", 3, "forwarded twice"),
     ("boot xfs.img --seed absent.iso", 3, "seed absent.iso"),
     ("boot xfs.img --seed seed", 3, "seed/user-data"),
-    ("rpm verify text --key absent.asc", 3, "read the key file absent.asc"),
+    ("rpm verify text --key absent.asc", 3, "cannot read absent.asc"),
     ("man text", 3, "create text"),
 ];
 

@@ -125,18 +125,21 @@ pub fn create_locked(folder: &Path, prefix: &str) -> Result<(File, PathBuf)> {
     }
 }
 
-/// Removes the `.partial` files that killed runs left in `folder`: those that nobody holds locked. Whatever cannot be removed stays.
+/// Removes the files that killed runs left under way in `folder`: those with a name that [`create_locked`] gives and that nobody holds locked. Whatever
+/// cannot be removed stays.
 pub fn sweep(folder: &Path) {
-    for path in abandoned(folder, |path| path.extension().is_some_and(|e| e == "partial") && path.is_file()) {
-        remove_leftover(&path);
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let is_ours = |name: &str| {
+        let random = name.strip_suffix(".partial").and_then(|rest| rest.rsplit_once('.'));
+        random.is_some_and(|(_, random)| random.len() == 16 && random.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
+    };
+    for path in entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_ours)).map(|entry| entry.path()) {
+        let is_free = path.symlink_metadata().is_ok_and(|m| m.is_file())
+            && File::open(&path).is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
+        if is_free {
+            remove_leftover(&path);
+        }
     }
-}
-
-fn abandoned(folder: &Path, select: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let free =
-        |path: &PathBuf| File::open(path).is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
-    entries.flatten().map(|entry| entry.path()).filter(|path| !path.is_symlink() && select(path) && free(path)).collect()
 }
 
 impl Drop for AtomicFile {
@@ -156,11 +159,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let live = AtomicFile::create(&at("live")).unwrap();
-        std::fs::write(at(".dead.1.0.partial"), b"half").unwrap();
+        std::fs::write(at(".dead.0123456789abcdef.partial"), b"half").unwrap();
         std::fs::write(at("kept"), b"whole").unwrap();
+        std::fs::write(at("thesis.partial"), b"not ours").unwrap();
         std::fs::create_dir_all(at("tree")).unwrap();
         sweep(folder.path());
-        assert!(!at(".dead.1.0.partial").exists() && at("tree").exists() && at("kept").exists());
+        assert!(
+            !at(".dead.0123456789abcdef.partial").exists() && at("tree").exists() && at("kept").exists() && at("thesis.partial").exists()
+        );
         live.commit().unwrap();
         assert!(at("live").exists(), "a file that is being written is not swept");
     }

@@ -103,7 +103,8 @@ mod tests {
         let check = |path: &Path, expected: &str| {
             let error = read_input(path, 10).unwrap_err();
             assert_eq!(error.kind(), Kind::Recipe);
-            assert!(error.to_string().contains(expected) && error.to_string().contains(&path.display().to_string()), "{error}");
+            let text = format!("{error:#}");
+            assert!(text.contains(expected) && text.contains(&path.display().to_string()), "{text}");
         };
         check(Path::new("/dev/zero"), "it is a character device, expected a regular file");
         check(&at("fifo"), "it is a FIFO");

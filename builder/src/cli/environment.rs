@@ -12,7 +12,10 @@ use std::time::UNIX_EPOCH;
 /// The settings that every command which reads repositories shares; the rest is as for `lock`.
 pub(super) fn settings(sources: &SourceArguments) -> Result<Settings> {
     let cache = cache(&sources.cache)?;
-    require_writable(&cache, "--cache")?;
+    // A cache that is complete may be read-only.
+    if !cache.join("CACHEDIR.TAG").exists() {
+        require_writable(&cache, "--cache")?;
+    }
     if let Some(ca) = &sources.ca {
         // Said now, not only in a build that happens to need the network.
         open_regular(ca).map_err(|e| Error::recipe(format!("cannot read {}", ca.display())).source(e))?;

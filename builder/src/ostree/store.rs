@@ -113,6 +113,9 @@ impl Store {
     pub fn write(&self, commit: &Commit, tree: &FileTree, ref_name: &str, level: u32, progress: &dyn Progress) -> Result<usize> {
         let ref_path = self.ref_path(ref_name)?;
         let _lock = self.lock_shared()?;
+        if let Some(refs) = ref_path.parent() {
+            sweep(refs);
+        }
         for folder in 0..=255u8 {
             let path = self.root.join(format!("objects/{folder:02x}"));
             std::fs::create_dir_all(&path).context(|| format!("create directory {}", path.display()))?;

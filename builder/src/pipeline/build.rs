@@ -98,7 +98,15 @@ fn compose(
 ) -> Result<(Composed, Option<Store>)> {
     refuse_unbuilt(recipe)?;
     // What runs that were killed left behind.
-    ["packs", "outputs"].map(|name| settings.cache.join(name)).iter().for_each(|folder| sweep(folder));
+    for name in ["", "packs", "outputs", "converted", "rpms", "deb", "rpmmd/metadata"] {
+        sweep(&settings.cache.join(name));
+    }
+    for (state, name) in settings.facts.folder().into_iter().flat_map(|state| ["contents", "digests", "stores"].map(|name| (state, name))) {
+        sweep(&state.join(name));
+    }
+    if let Some(folder) = recipe.lockfile().parent() {
+        sweep(folder);
+    }
     sweep_scratch(&settings.cache.join("scratch"))?;
     let lock = locking::ensure(recipe, settings, progress)?;
     let epoch = recipe.epoch.unwrap_or(lock.epoch);

@@ -382,7 +382,7 @@ fn a_recipe_of_any_size_or_depth_is_answered_quickly() {
     ] {
         let error = load_in(&project(&recipe, BASE)).unwrap_err();
         assert_eq!(error.kind(), Kind::Recipe);
-        let text = error.to_string();
+        let text = format!("{error:#}");
         assert!(text.contains(expected), "{expected}: {:?}", text.chars().take(500).collect::<String>());
     }
 }

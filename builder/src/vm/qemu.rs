@@ -239,7 +239,7 @@ mod tests {
         assert!(error.kind() == crate::base::Kind::Recipe && error.to_string().contains("absent.iso: expected an ISO"), "{error}");
         let machine = Machine { seed: None, ..absent };
         let error = Machine { image: folder.path().into(), ..machine }.arguments(None).unwrap_err();
-        assert!(error.to_string().contains("expected a file or a block device"), "{error}");
+        assert!(format!("{error:#}").contains("it is a directory, expected a regular file or a block device"), "{error:#}");
         let machine = Machine {
             image: "/nowhere".into(),
             firmware: Firmware::Bios,

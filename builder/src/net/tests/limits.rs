@@ -47,7 +47,7 @@ fn a_server_that_sends_a_byte_at_a_time_is_left_for_the_next_mirror() {
     assert!(std::fs::read(&to).unwrap() == whole);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     assert_eq!(slow.heads().len(), 1, "a slow mirror is not asked again");
-    let error = hurried().impatient().get(&slow.at("slow"), 1 << 20).unwrap_err().to_string();
+    let error = format!("{:#}", hurried().impatient().get(&slow.at("slow"), 1 << 20).unwrap_err());
     assert!(error.contains("too slow") && error.contains(&slow.url("slow")), "{error}");
 }
 
@@ -58,7 +58,7 @@ fn a_server_that_says_nothing_has_a_time_limit() {
     let client = client_with(|options| options.limits.response = Duration::from_millis(200));
     let began = Instant::now();
     let error = client.impatient().get(&url, 10).unwrap_err();
-    assert!(error.kind() == Kind::Network && error.to_string().contains("timeout"), "{error}");
+    assert!(error.kind() == Kind::Network && format!("{error:#}").contains("timeout"), "{error:#}");
     assert!(began.elapsed() < Duration::from_secs(10));
 }
 

@@ -90,7 +90,7 @@ fn a_proxy_that_is_not_there_is_told_as_the_proxy() {
         let client = through(&[("all_proxy", &value)]).impatient();
         let url = Url::parse(&format!("{scheme}://repo.example.invalid/x")).unwrap();
         let error = client.get(&url, 10).unwrap_err();
-        let text = error.to_string();
+        let text = format!("{error:#}");
         assert!(text.contains(&format!("proxy 127.0.0.1:{port}")) && text.contains("refused"), "{text}");
         assert!(!text.contains("secret") && error.hint_text().is_some_and(|hint| hint.contains("no_proxy")), "{text}");
     }
