@@ -149,8 +149,12 @@ def artifacts(place):
 
 
 def claims(place):
-    """What the manifest says; None if there is none."""
+    """What the manifest says; None if there is none, nothing if it cannot be read."""
     manifest = Path(place) / "out/small/manifest.json"
     if not manifest.is_file():
         return None
-    return {row["file"]: row["sha256"] for row in json.loads(manifest.read_text())["artifacts"]}
+    try:
+        return {row["file"]: row["sha256"] for row in json.loads(manifest.read_text())["artifacts"]}
+    except ValueError:
+        # Cut short or zeroed: it claims nothing, which is not what is there.
+        return {}

@@ -118,6 +118,6 @@ mod tests {
         assert!(open_disk(&at("fifo")).unwrap_err().to_string().contains("a FIFO, expected a regular file or a block device"));
         assert!(open_disk(&at("link")).is_ok());
         assert_eq!(read_input(&at("link"), 10).unwrap(), b"0123456789");
-        assert!(read_input_text(&at("latin"), 10).unwrap_err().to_string().ends_with("line 2 is not UTF-8"));
+        assert!(format!("{:#}", read_input_text(&at("latin"), 10).unwrap_err()).ends_with("line 2 is not UTF-8"));
     }
 }

@@ -5,7 +5,7 @@ use crate::{Answer, Subject, fuzz, inside, scratch};
 use atomic_image::base::{Digest, Error, ImagePath, ImageSeed, Lba, Result, Segment, Segments, Silent, SourceDateEpoch};
 use atomic_image::formats::gpt::{Guid, Partition, Table};
 use atomic_image::formats::{ext4, fat, gpt, qcow2, tar, vdi, vhd, vhdx, vmdk};
-use atomic_image::image::{Compression, OutputFormat, Wrapping, export};
+use atomic_image::image::{Compression, OutputFormat, Wrapping, export, publish};
 use atomic_image::tree::{Attributes, Edit, FileTree, Inode};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -49,10 +49,9 @@ fn exported(format: OutputFormat, compression: Compression) -> Vec<u8> {
         epoch: SourceDateEpoch(1_600_000_000),
         states: None,
     };
-    let path = export(&disk(), &[format], &wrapping, folder.path(), &Silent).unwrap();
-    drop(path);
-    let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
-    std::fs::read(file).unwrap()
+    let finished = export(&disk(), &[format], &wrapping, folder.path(), &Silent).unwrap();
+    let artifacts = publish(finished, folder.path(), false).unwrap();
+    std::fs::read(&artifacts[0].path).unwrap()
 }
 
 /// Reads a disk in pieces of 192 KiB, of which none begins where a cluster does; at most 64 of them.

@@ -112,7 +112,7 @@ fn run(subject: &Subject<'_>, budget: Duration) -> Tally {
             }
             Ok(Ok(Err(error))) => {
                 // An answer never seen before: the input leads further than others.
-                let is_new = tally.ways.len() < WAYS_MAX && tally.ways.insert(shape(&error.to_string()));
+                let is_new = tally.ways.len() < WAYS_MAX && tally.ways.insert(shape(&format!("{error:#}")));
                 if is_new && corpus.len() < CORPUS_MAX && input.len() < 1 << 16 {
                     corpus.push(input.clone());
                 }

@@ -53,8 +53,8 @@ fn a_header_is_read_or_refused() {
                 }
                 Ok(Ok(()))
             }
-            Err(error) if error.to_string().contains("offset") => Ok(Err(error)),
-            Err(error) => Err(format!("a refusal without an offset: {error}")),
+            Err(error) if format!("{error:#}").contains("offset") => Ok(Err(error)),
+            Err(error) => Err(format!("a refusal without an offset: {error:#}")),
         },
     });
 }
@@ -82,12 +82,12 @@ fn a_cpio_archive_is_read_or_refused() {
                     Ok(Some(CpioEntry::Named(entry))) if entry.ino % 2 == 0 => continue,
                     Ok(Some(CpioEntry::Named(_))) => {}
                     Ok(None) => break,
-                    Err(error) if error.to_string().contains("offset") => return Ok(Err(error)),
-                    Err(error) => return Err(format!("a refusal without an offset: {error}")),
+                    Err(error) if format!("{error:#}").contains("offset") => return Ok(Err(error)),
+                    Err(error) => return Err(format!("a refusal without an offset: {error:#}")),
                 }
                 match std::io::copy(&mut archive.data(), &mut std::io::sink()) {
                     Ok(n) => total += n,
-                    Err(error) => return Ok(Err(Error::integrity(error.to_string()))),
+                    Err(error) => return Ok(Err(Error::integrity(format!("{error:#}")))),
                 }
             }
             if archive.position() > bytes.len() as u64 || total > bytes.len() as u64 {

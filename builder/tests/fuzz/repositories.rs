@@ -90,7 +90,7 @@ const YAML: &[&[u8]] = &[
 /// The document's own offsets are in a refusal of it.
 fn placed(result: Result<(), Error>) -> Answer {
     match result {
-        Err(error) if error.to_string().len() > 8 << 10 => Err(format!("a refusal of {} bytes", error.to_string().len())),
+        Err(error) if format!("{error:#}").len() > 8 << 10 => Err(format!("a refusal of {} bytes", format!("{error:#}").len())),
         other => Ok(other),
     }
 }

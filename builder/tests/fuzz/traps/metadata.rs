@@ -104,7 +104,7 @@ fn xml_that_nests_expands_or_never_ends_is_refused_with_its_offset() {
         let run = |name: &str, text: String, parts: &[&'static str]| {
             let (answer, used) = measured(|| read(text.as_bytes()));
             assert!(used.peak < 16 << 20, "{file}: {name}: {used:?}");
-            let said = answer.expect_err(name).to_string();
+            let said = format!("{:#}", answer.expect_err(name));
             assert!(said.contains(&at) && parts.iter().all(|part| said.contains(part)), "{file}: {name}: {said}");
             assert!(said.len() < 1000, "{file}: {name}: {} bytes of refusal", said.len());
         };
@@ -126,7 +126,7 @@ fn xml_that_nests_expands_or_never_ends_is_refused_with_its_offset() {
     }
     let primary = |inside: &str| format!("<!DOCTYPE x [<!ENTITY e0 \"ha\">{entities}]><metadata><package>{inside}</package></metadata>");
     for (inside, expected) in [("<name>&e29;</name>", "an entity that XML does not define"), ("<version ver=\"&e29;\"/>", "e29")] {
-        let said = rpmmd::read_primary(primary(inside).as_bytes(), drop).unwrap_err().to_string();
+        let said = format!("{:#}", rpmmd::read_primary(primary(inside).as_bytes(), drop).unwrap_err());
         assert!(said.contains("primary.xml at offset") && said.contains(expected), "{said}");
     }
 }

@@ -26,7 +26,7 @@ fn check(name: &str, expected: Expected, case: impl FnOnce() -> Answer) {
         (Ok(Ok(())), Read) => {}
         (Ok(Err(error)), Refused(parts)) => {
             assert!(error.kind() != Kind::Internal, "{name}: blames this program: {error}");
-            let said = error.to_string();
+            let said = format!("{error:#}");
             let missing: Vec<_> = parts.iter().filter(|part| !said.contains(**part)).collect();
             assert!(missing.is_empty(), "{name}: expected {missing:?} in the refusal {said:?}");
         }
