@@ -74,7 +74,7 @@ pub fn verify(path: &Path, expected: &Digest, expected_size: u64, trust: Trust<'
             let doing = || format!("package {} in {shown}", package.metadata.nevra);
             match signatures::first_good(&package, &file, path, keys) {
                 Ok(signer) => Some(signer),
-                Err(Refusal::Bad(e)) => return Err(reject(path, e.context(doing()).to_string())),
+                Err(Refusal::Bad(e)) => return Err(reject(path, format!("{:#}", e.context(doing())))),
                 Err(Refusal::Unaccepted(e)) => return Err(e.context(doing())),
             }
         }

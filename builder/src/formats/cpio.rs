@@ -159,7 +159,7 @@ impl<R: Read> CpioReader<R> {
 
 /// An archive that ends early or does not decompress is at fault, not the machine.
 fn as_integrity(error: Error) -> Error {
-    Error::integrity(error.to_string())
+    Error::integrity(format!("{error:#}"))
 }
 
 fn hex_field(digits: &[u8; 8], start: u64) -> Result<u32> {
