@@ -1,6 +1,8 @@
 //! One step of a build, timed alone, for tests/bench: `step RECIPE CACHE OUT ext4|qcow2-zstd|qcow2-zlib|store|files|tenfold|repository`. Packages must be in the cache already
 //! and the lockfile must be there. What comes before the step is not counted. Prints JSON: seconds, bytes of what was made, the process's peak memory.
 
+#![allow(clippy::disallowed_methods, reason = "a bench's harness may drop an error")]
+
 use atomic_image::base::{AtomicFile, Blob, Error, Facts, ImagePath, Result, ResultExt, Silent, SourceDateEpoch};
 use atomic_image::fetch::{FoundPack, Pack};
 use atomic_image::formats::ext4;

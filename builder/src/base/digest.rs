@@ -1,6 +1,6 @@
 //! SHA-256, the only digest that identity rests on.
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, ResultJudged};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 use std::fmt;
@@ -82,8 +82,10 @@ impl Hasher {
 
     /// `None` if `state` is not one.
     pub fn resume(state: &[u8]) -> Option<Self> {
-        let state = state.try_into().ok()?;
-        sha2::digest::common::hazmat::SerializableState::deserialize(state).ok().map(Hasher)
+        let state = state.try_into().none_because("a state of another length or version is not resumed from")?;
+        sha2::digest::common::hazmat::SerializableState::deserialize(state)
+            .none_because("a state of another length or version is not resumed from")
+            .map(Hasher)
     }
 }
 

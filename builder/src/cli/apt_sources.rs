@@ -1,5 +1,6 @@
 //! The Debian mirror that this machine's apt uses: sources.list(5), both the one-line and the deb822 form.
 
+use crate::base::ResultJudged;
 use std::path::Path;
 
 /// The first main archive in the machine's apt sources, without a trailing slash.
@@ -9,7 +10,7 @@ pub(super) fn machine_mirror() -> Option<String> {
 
 fn mirror_below(apt: &Path) -> Option<String> {
     let mut files = vec![apt.join("sources.list")];
-    let folder = std::fs::read_dir(apt.join("sources.list.d")).ok();
+    let folder = std::fs::read_dir(apt.join("sources.list.d")).none_because("no folder of sources is no sources");
     let mut parts: Vec<_> = folder.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     parts.sort();
     files.extend(parts);
@@ -86,7 +87,8 @@ fn resolve(uri: &str) -> Option<String> {
     let uri = match uri.strip_prefix("mirror+file:") {
         None => uri.to_owned(),
         Some(file) => {
-            let text = std::fs::read_to_string(format!("/{}", file.trim_start_matches('/'))).ok()?;
+            let text = std::fs::read_to_string(format!("/{}", file.trim_start_matches('/')))
+                .none_because("a list that cannot be read is not the machine's source")?;
             text.lines().find_map(|line| line.split_whitespace().next().filter(|word| word.starts_with("http")))?.to_owned()
         }
     };

@@ -18,7 +18,7 @@ mod rpm;
 mod seed;
 mod verify;
 
-use crate::base::{Kind, Result};
+use crate::base::{Kind, Result, ResultJudged};
 use args::{Arguments, Command};
 use clap::Parser;
 use std::process::ExitCode;
@@ -68,7 +68,7 @@ fn usage(error: &clap::Error, manner: render::Manner) -> ExitCode {
     if code != 0 && manner == render::Manner::Json {
         render::usage(&error.render().to_string(), code);
     } else {
-        error.print().ok();
+        error.print().ignore_because("nothing is left to tell a closed stderr");
     }
     ExitCode::from(code)
 }

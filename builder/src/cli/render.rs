@@ -1,6 +1,6 @@
 //! Everything that people see: progress and errors on stderr, results on stdout. Nothing depends on colour.
 
-use crate::base::{Error, Progress, Result, ResultExt};
+use crate::base::{Error, Progress, Result, ResultExt, ResultJudged};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::ffi::OsString;
@@ -131,7 +131,7 @@ fn bar(name: &'static str, total: u64, unit: &'static str) -> ProgressBar {
 
 /// One line to stderr; a closed stderr is not our trouble.
 fn say(line: &str) {
-    writeln!(std::io::stderr().lock(), "{line}").ok();
+    writeln!(std::io::stderr().lock(), "{line}").ignore_because("nothing is left to tell a closed stderr");
 }
 
 /// How errors are said.

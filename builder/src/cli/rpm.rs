@@ -67,8 +67,8 @@ fn show_text(report: &PackageReport) -> String {
     }
     for row in &report.signatures {
         let what = [row.algorithm.as_deref(), row.hash.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("/");
-        let by = row.key.as_deref().map(|key| format!(" by {key}")).unwrap_or_default();
-        let reason = row.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let by = row.key.as_deref().map_or_else(String::new, |key| format!(" by {key}"));
+        let reason = row.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
         text.push_str(&format!("signature {} {what} over {}{by}: {}{reason}\n", row.tag, row.covers, row.verdict));
     }
     if report.signatures.is_empty() {
@@ -98,7 +98,7 @@ fn line(row: &PathRow) -> String {
     let sha256 = row.sha256.map_or("-".to_owned(), |digest| digest.to_string());
     let flags = if row.flags.is_empty() { "-".to_owned() } else { row.flags.join(",") };
     let caps = row.caps.as_deref().map_or("-".to_owned(), |caps| caps.replace(' ', "_"));
-    let target = row.target.as_deref().map(|target| format!(" -> {}", plain(target))).unwrap_or_default();
+    let target = row.target.as_deref().map_or_else(String::new, |target| format!(" -> {}", plain(target)));
     let PathRow { kind, mode, user, group, size, .. } = row;
     format!("{kind} {mode} {user} {group} {size} {sha256} {caps} {flags} {}{target}\n", plain(&row.path))
 }

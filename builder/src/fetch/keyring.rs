@@ -1,7 +1,7 @@
 //! OpenPGP keys that a recipe trusts (RFC 9580), and the signatures that they made. What is too weak is [`Policy`]'s matter.
 
 use super::Policy;
-use crate::base::{Error, Result, ResultExt, read_input};
+use crate::base::{Error, OptionJudged, Result, ResultExt, read_input};
 use crate::recipe::{KeyFile, Weakness};
 use pgp::composed::{Deserializable, DetachedSignature, SignedPublicKey, SignedPublicSubKey};
 use pgp::packet::{Signature, SignatureType};
@@ -74,7 +74,10 @@ impl Keyring {
             let bytes = read_input(file, KeyFile::MAX).context(|| "key file")?;
             let before = keyring.keys.len();
             keyring.add(&file.display().to_string(), &bytes)?;
-            let stem = file.file_stem().map(|stem| stem.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+            let stem = file
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().to_ascii_lowercase())
+                .default_because("a file without a name has no stem to compare");
             let is_fingerprint = matches!(stem.len(), 40 | 64) && stem.bytes().all(|b| b.is_ascii_hexdigit());
             let found: Vec<String> = keyring.keys[before..].iter().map(|(_, key)| hex::encode(key.fingerprint().as_bytes())).collect();
             if is_fingerprint && !found.contains(&stem) {

@@ -10,7 +10,7 @@
 //! | last 32 | 32 | SHA-256 of all before |
 
 use super::Signer;
-use crate::base::{BLOCK, Digest, Error, ImagePath, Result};
+use crate::base::{BLOCK, Digest, Error, ImagePath, Result, ResultJudged};
 use crate::formats::rpm::{FileFlags, FileKind, Metadata, Scriptlet, Trigger};
 use serde::{Deserialize, Serialize};
 
@@ -99,15 +99,15 @@ impl IndexFile {
         let (body, signed_digest) = bytes.split_last_chunk::<DIGEST_SIZE>()?;
         let rest = body.strip_prefix(MAGIC)?;
         let (length, rest) = rest.split_first_chunk::<8>()?;
-        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).none_because("an index whose lengths do not fit is damaged")?;
         let (encoded, rest) = rest.split_at_checked(length)?;
         let (digest, signer) = rest.split_first_chunk::<DIGEST_SIZE>()?;
         let (head, _) = body.split_at_checked(MAGIC.len() + 8 + length)?;
         if Digest::of(head).as_bytes() != digest || Digest::of(body).as_bytes() != signed_digest {
             return None;
         }
-        let index: PackIndex = postcard::from_bytes(encoded).ok()?;
-        let signer = postcard::from_bytes(signer).ok()?;
+        let index: PackIndex = postcard::from_bytes(encoded).none_because("an index that cannot be decoded is damaged")?;
+        let signer = postcard::from_bytes(signer).none_because("an index that cannot be decoded is damaged")?;
         let [digest, signed_digest] = [digest, signed_digest].map(|bytes| Digest::from_bytes(*bytes));
         index.is_consistent().then_some(IndexFile { index, digest, signer, signed_digest })
     }

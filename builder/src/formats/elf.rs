@@ -2,6 +2,8 @@
 //!
 //! Every offset is checked; a file that does not hold together has no dynamic information rather than an error, as for ld.so it is no library.
 
+use crate::base::ResultJudged;
+
 /// What an ELF file says about shared libraries.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Dynamic {
@@ -25,15 +27,15 @@ const DYNENT: usize = 16;
 const NAME_MAX: usize = 255;
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
+    Some(u16::from_le_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().none_because("the slice has that length")?))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
+    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().none_because("the slice has that length")?))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
+    Some(u64::from_le_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().none_because("the slice has that length")?))
 }
 
 /// `None` if this is no x86-64 ELF file or has no dynamic section.
@@ -42,7 +44,7 @@ pub fn dynamic(bytes: &[u8]) -> Option<Dynamic> {
     if !bytes.starts_with(b"\x7fELF\x02\x01\x01") || u16_at(bytes, 18)? != EM_X86_64 {
         return None;
     }
-    let table = usize::try_from(u64_at(bytes, 32)?).ok()?;
+    let table = usize::try_from(u64_at(bytes, 32)?).none_because("an offset beyond the address space is outside the file")?;
     if usize::from(u16_at(bytes, 54)?) != PHENT {
         return None;
     }
@@ -50,8 +52,8 @@ pub fn dynamic(bytes: &[u8]) -> Option<Dynamic> {
         .map(|i| table.checked_add(i * PHENT).and_then(|at| bytes.get(at..at.checked_add(PHENT)?)))
         .collect::<Option<_>>()?;
     let section = headers.iter().find(|h| u32_at(h, 0) == Some(PT_DYNAMIC))?;
-    let start = usize::try_from(u64_at(section, 8)?).ok()?;
-    let size = usize::try_from(u64_at(section, 32)?).ok()?;
+    let start = usize::try_from(u64_at(section, 8)?).none_because("an offset beyond the address space is outside the file")?;
+    let size = usize::try_from(u64_at(section, 32)?).none_because("an offset beyond the address space is outside the file")?;
     let section = bytes.get(start..start.checked_add(size)?)?;
     let entries: Vec<(u64, u64)> =
         section.chunks_exact(DYNENT).filter_map(|e| Some((u64_at(e, 0)?, u64_at(e, 8)?))).take_while(|(tag, _)| *tag != DT_NULL).collect();
@@ -62,11 +64,11 @@ pub fn dynamic(bytes: &[u8]) -> Option<Dynamic> {
         let within = address.checked_sub(virtual_address)?;
         (kind == PT_LOAD && within < file_size).then(|| offset.checked_add(within)).flatten()
     })?;
-    let strings = bytes.get(usize::try_from(strings).ok()?..)?;
+    let strings = bytes.get(usize::try_from(strings).none_because("an offset beyond the address space is outside the file")?..)?;
     let name = |offset: u64| -> Option<String> {
-        let rest = strings.get(usize::try_from(offset).ok()?..)?;
+        let rest = strings.get(usize::try_from(offset).none_because("an offset beyond the address space is outside the file")?..)?;
         let end = rest.iter().take(NAME_MAX + 1).position(|&b| b == 0)?;
-        let text = std::str::from_utf8(&rest[..end]).ok()?;
+        let text = std::str::from_utf8(&rest[..end]).none_because("a name that is not UTF-8 is none that is looked for")?;
         (!text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())).then(|| text.to_owned())
     };
     Some(Dynamic {

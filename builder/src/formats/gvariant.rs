@@ -10,7 +10,7 @@
 //! Framing offsets are little-endian, of the smallest width (1, 2, 4, 8) that can address the container with them in it. Reading refuses offsets that
 //! run backwards or out of the container; padding is not looked at, since whoever reads has checked a digest.
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, ResultJudged};
 
 /// What framing needs to know of a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +146,7 @@ fn offset_at(bytes: &[u8], at: usize, width: usize) -> Option<usize> {
     let field = bytes.get(at..at.checked_add(width)?)?;
     let mut wide = [0; 8];
     wide.get_mut(..width)?.copy_from_slice(field);
-    usize::try_from(u64::from_le_bytes(wide)).ok()
+    usize::try_from(u64::from_le_bytes(wide)).none_because("an offset beyond the address space is outside the value")
 }
 
 /// The members of a tuple whose types have these shapes.
@@ -216,8 +216,8 @@ pub fn u64_be(bytes: &[u8]) -> Result<u64> {
 pub fn split_variant(bytes: &[u8]) -> Result<(&[u8], &str)> {
     let fail = || broken("variant", bytes);
     let nul = bytes.iter().rposition(|&b| b == 0).ok_or_else(fail)?;
-    let signature = std::str::from_utf8(bytes.get(nul + 1..).unwrap_or_default()).map_err(|_| fail())?;
-    Ok((bytes.get(..nul).unwrap_or_default(), signature))
+    let signature = std::str::from_utf8(bytes.get(nul + 1..).unwrap_or(&[])).map_err(|_| fail())?;
+    Ok((bytes.get(..nul).unwrap_or(&[]), signature))
 }
 
 #[cfg(test)]

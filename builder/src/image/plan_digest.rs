@@ -3,7 +3,7 @@
 //! change since an earlier build is not hashed again: the digest's states on the way are kept, see [`KnownStates`].
 
 use super::known_states::{Description, KnownStates};
-use crate::base::{Digest, Hasher, Result, Segments};
+use crate::base::{Digest, Hasher, Result, ResultJudged, Segments};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -55,7 +55,7 @@ fn hash(plan: &Segments, from: u64, to: u64, mut hasher: Hasher) -> Result<Hashe
                 }
                 Window::Bytes(bytes) => {
                     hasher.update(&bytes);
-                    empty.try_send(bytes).ok();
+                    empty.try_send(bytes).ignore_because("a full queue drops the buffer, the next one is new");
                 }
             }
         }
@@ -71,19 +71,19 @@ fn fetch(plan: &Segments, from: u64, to: u64, full: &SyncSender<Window>, used: &
     while at < to {
         let length = (WINDOW as u64).min(to - at);
         if plan.touches(at, length) {
-            let mut bytes = used.try_recv().unwrap_or_default();
+            let mut bytes = used.try_recv().unwrap_or_else(|_| Vec::new());
             bytes.resize(length as usize, 0);
             plan.read_at(&mut bytes, at)?;
             for window in [Window::Zeros(std::mem::take(&mut zeros)), Window::Bytes(bytes)] {
                 // Nobody listens any more: the hasher has panicked, which the join says.
-                full.send(window).ok();
+                full.send(window).ignore_because("nobody listens after the hasher has panicked, which the join says");
             }
         } else {
             zeros += length;
         }
         at += length;
     }
-    full.send(Window::Zeros(zeros)).ok();
+    full.send(Window::Zeros(zeros)).ignore_because("nobody listens after the hasher has panicked, which the join says");
     Ok(())
 }
 

@@ -4,7 +4,7 @@ mod deflate;
 
 use super::in_order::in_order;
 use super::{Compression, Finished, hashed_file, is_zero};
-use crate::base::{AtomicFile, Progress, Result, ResultExt, Segments};
+use crate::base::{AtomicFile, Progress, Result, ResultExt, ResultJudged, Segments};
 use crate::formats::qcow2::{self, CLUSTER, Placed, Tables};
 use deflate::Deflate;
 use std::fs::File;
@@ -71,7 +71,9 @@ impl Compressor {
         match self {
             Compressor::Zstd(zstd) => {
                 let mut packed = Vec::with_capacity(WORTH_IT);
-                zstd.compress_to_buffer(bytes, &mut packed).ok().map(|_| packed)
+                zstd.compress_to_buffer(bytes, &mut packed)
+                    .none_because("a cluster that does not get smaller is stored as it is")
+                    .map(|_| packed)
             }
             Compressor::Zlib(deflate, room) => deflate.compress(bytes, room).map(|length| room[..length].to_vec()),
             Compressor::None => None,

@@ -4,7 +4,7 @@
 //! COMMIT.SERIAL.origin beside it names the ref, the commit object in /ostree/repo the version.
 
 use super::report::{DeploymentRow, PackageRow};
-use crate::base::{Digest, Error, ImagePath, Result, ResultExt};
+use crate::base::{Digest, Error, ImagePath, OptionJudged, Result, ResultExt, ResultJudged};
 use crate::formats::{bls, ext4};
 use crate::ostree::{CommitObject, MetadataValue};
 
@@ -69,8 +69,9 @@ pub(super) fn read(volumes: &[&ext4::Reader]) -> Result<(Vec<DeploymentRow>, Vec
 
 fn row(root: &ext4::Reader, place: &Place, kernel_arguments: Vec<String>) -> Result<DeploymentRow> {
     let origin = ImagePath::parse(format!("{}.origin", place.path()?))?;
-    let text = String::from_utf8_lossy(&small_file(root, &origin)?.unwrap_or_default()).into_owned();
-    let refspec = text.lines().find_map(|line| line.strip_prefix("refspec=")).unwrap_or_default().trim();
+    let text = String::from_utf8_lossy(&small_file(root, &origin)?.default_because("a deployment without an origin has an empty one"))
+        .into_owned();
+    let refspec = text.lines().find_map(|line| line.strip_prefix("refspec=")).unwrap_or("").trim();
     // REMOTE:REF; the remote is where upgrades come from, not what this is.
     let reference = refspec.split_once(':').map_or(refspec, |(_, reference)| reference);
     Ok(DeploymentRow {
@@ -85,7 +86,7 @@ fn row(root: &ext4::Reader, place: &Place, kernel_arguments: Vec<String>) -> Res
 
 /// From the commit's metadata. The object must be what its name says.
 fn version(root: &ext4::Reader, place: &Place) -> Result<Option<String>> {
-    let (start, rest) = place.commit.split_at_checked(2).unwrap_or_default();
+    let (start, rest) = place.commit.split_at_checked(2).unwrap_or((&place.commit, ""));
     let path = ImagePath::parse(format!("/ostree/repo/objects/{start}/{rest}.commit"))?;
     let Some(bytes) = small_file(root, &path)? else { return Ok(None) };
     let found = Digest::of(&bytes).to_string();
@@ -144,7 +145,8 @@ fn boot_entries(volumes: &[&ext4::Reader]) -> Result<Vec<(String, bls::Entry)>> 
             if out.len() == COUNT_MAX {
                 return Err(Error::integrity(format!("{folder}: more than {COUNT_MAX} boot entries")));
             }
-            let text = small_file(volume, &folder.join(&name)?)?.unwrap_or_default();
+            let path = folder.join(&name)?;
+            let text = small_file(volume, &path)?.ok_or_else(|| Error::integrity(format!("{path}: expected a file")))?;
             let entry = bls::Entry::parse(&String::from_utf8_lossy(&text)).context(|| format!("boot entry {name}"))?;
             out.push((name, entry));
         }
@@ -188,7 +190,11 @@ fn with<'v, 's>(volumes: &[&'v ext4::Reader<'s>], path: &str) -> Result<Option<&
 
 /// Names in a folder that are UTF-8: ostree writes no others.
 fn names(volume: &ext4::Reader, folder: &ImagePath) -> Result<Vec<String>> {
-    Ok(volume.read_dir(folder)?.into_iter().filter_map(|entry| String::from_utf8(entry.name).ok()).collect())
+    Ok(volume
+        .read_dir(folder)?
+        .into_iter()
+        .filter_map(|entry| String::from_utf8(entry.name).none_because("ostree writes no name that is not UTF-8"))
+        .collect())
 }
 
 /// `None` if there is no such file.

@@ -3,7 +3,7 @@
 use super::report::{FilesystemState, ImageReport, PackageRow};
 use super::volumes::{Files, Volumes};
 use super::{disk, report_of, view::View, volumes};
-use crate::base::{Digest, Error, ImagePath, Result, ResultExt};
+use crate::base::{Digest, Error, ImagePath, OptionJudged, Result, ResultExt};
 use crate::formats::{ext4, fat};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -60,7 +60,9 @@ pub fn diff(a: &Path, b: &Path) -> Result<Diff> {
     let ((size_before, before), (size_after, after)) = (before?, after?);
     let mut out =
         Diff { packages: packages(&before, &after), sizes: sizes((size_before, &before), (size_after, &after)), ..Diff::default() };
-    let [old, new] = [&before, &after].map(|r| r.deployments.first().map(|d| d.kernel_arguments.clone()).unwrap_or_default());
+    let [old, new] = [&before, &after].map(|r| {
+        r.deployments.first().map(|d| d.kernel_arguments.clone()).default_because("an image without a deployment has no kernel arguments")
+    });
     out.arguments_removed = old.iter().filter(|argument| !new.contains(argument)).cloned().collect();
     out.arguments_added = new.iter().filter(|argument| !old.contains(argument)).cloned().collect();
     out.files = disk::open(a, |size, source| {
@@ -89,7 +91,7 @@ fn opened(path: &Path) -> Result<(u64, ImageReport)> {
 fn split(row: &PackageRow) -> (String, String) {
     let (rest, arch) = row.nevra.rsplit_once('.').unwrap_or((&row.nevra, ""));
     let mut parts = rest.rsplitn(3, '-');
-    let (release, version, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next().unwrap_or(rest));
+    let (release, version, name) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or(rest));
     (format!("{name}.{arch}"), format!("{version}-{release}"))
 }
 

@@ -139,7 +139,7 @@ impl Lockfile {
             Error::recipe(message).hint("restore the lockfile from version control, or make it anew with `atomic-image lock`")
         };
         let lock: Lockfile = toml::from_str(text).map_err(|e| {
-            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or("");
             wrong(format!("line {}: {}", before.matches('\n').count() + 1, e.message()))
         })?;
         if lock.schema != SCHEMA {

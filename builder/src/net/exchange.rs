@@ -1,6 +1,6 @@
 //! One request, until there is a body: redirects, status codes, encodings, and pages that are no files of a repository.
 
-use crate::base::{Error, ResultExt};
+use crate::base::{Error, ResultExt, ResultJudged};
 use crate::net::Url;
 use crate::net::agents::{Agents, Route};
 use crate::net::limits::{Limits, SpeedLimited, TooSlow};
@@ -80,7 +80,11 @@ fn request(route: &Route<'_>, url: &Url, offset: u64) -> Result<Response<Body>, 
 }
 
 fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
-    response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+    response
+        .headers()
+        .get(name)
+        .and_then(|value| value.to_str().none_because("a header that is not ASCII is as good as absent"))
+        .map(str::trim)
 }
 
 /// Where the answer sends us; bytes that are no ASCII stand for themselves.
@@ -95,7 +99,9 @@ fn answer(response: Response<Body>, name: &str, limits: &Limits, question: &Ques
         StatusCode::OK => 0,
         StatusCode::PARTIAL_CONTENT if question.offset > 0 => {
             let range = header(&response, "content-range").and_then(|range| range.strip_prefix("bytes "));
-            let starts = range.and_then(|range| range.split('-').next()?.parse().ok());
+            let starts = range.and_then(|range| {
+                range.split('-').next()?.parse().none_because("what is not as announced is compared with what was asked")
+            });
             if starts != Some(question.offset) {
                 return Err(Failure::BadRange);
             }
@@ -104,7 +110,8 @@ fn answer(response: Response<Body>, name: &str, limits: &Limits, question: &Ques
         StatusCode::RANGE_NOT_SATISFIABLE => return Err(Failure::BadRange),
         status => return Err(refused(&response, name, status)),
     };
-    let mut length: Option<u64> = header(&response, "content-length").and_then(|length| length.parse().ok());
+    let mut length: Option<u64> =
+        header(&response, "content-length").and_then(|length| length.parse().none_because("a length that is no number is none"));
     let encoding = header(&response, "content-encoding").unwrap_or("identity").to_ascii_lowercase();
     let is_packed = is_packed(&encoding, name, question, length)?;
     let received = SpeedLimited::new(response.into_body().into_reader(), limits);

@@ -1,6 +1,6 @@
 //! A download on its way: `NAME.part` beside `NAME`, one writer at a time, kept when interrupted.
 
-use crate::base::{Digest, Error, Hasher, Result, ResultExt};
+use crate::base::{Digest, Error, Hasher, OptionJudged, Result, ResultExt};
 use crate::net::Url;
 use crate::net::client::cut;
 use crate::net::exchange::{Answer, broken};
@@ -95,7 +95,7 @@ impl Partial {
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(e) => return Err(broken(url, e)),
             };
-            let bytes = chunk.get(..read).unwrap_or_default();
+            let bytes = chunk.get(..read).unwrap_or(&[]);
             if self.present + read as u64 > self.size {
                 return Err(other_size("more".into()));
             }
@@ -133,7 +133,7 @@ impl Partial {
 }
 
 fn beside(path: &Path, extension: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
+    let mut name = path.file_name().default_because("a path without a name gets the extension alone").to_owned();
     name.push(".");
     name.push(extension);
     path.with_file_name(name)

@@ -3,7 +3,7 @@
 //!
 //! A plain http request goes to the proxy as a GET in absolute form (RFC 9112 section 3.2.2), an https one through a tunnel (CONNECT).
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, ResultJudged};
 use crate::net::Url;
 use crate::net::url::Credentials;
 use std::fmt;
@@ -154,7 +154,7 @@ impl Exception {
 /// An address, with brackets or without.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    bare.parse().ok()
+    bare.parse().none_because("what is no address is a host name")
 }
 
 fn width(address: IpAddr) -> u32 {

@@ -1,7 +1,7 @@
 //! The kernel of a tree, and the checksum that names its folder on the boot filesystem (libostree `ostree-sysroot-deploy.c`,
 //! `get_kernel_from_tree_usrlib_modules`): the SHA-256 of the kernel's bytes followed by the initramfs's.
 
-use crate::base::{Blob, Digest, Error, Hasher, Result};
+use crate::base::{Blob, Digest, Error, Hasher, Result, ResultJudged};
 use crate::ostree::commit::stored_xattrs;
 use crate::tree::{Attributes, FileTree, NodeKind};
 
@@ -29,11 +29,13 @@ impl Kernel {
     /// Exactly one folder below /usr/lib/modules may hold a `vmlinuz`.
     pub fn find(tree: &FileTree) -> Result<Kernel> {
         let modules = "/usr/lib/modules";
-        let entries = crate::base::ImagePath::parse(modules).ok().and_then(|path| tree.get(&path));
+        let entries = tree.get(&crate::base::ImagePath::parse(modules)?);
         let mut versions = Vec::new();
         for (name, id) in entries.into_iter().flat_map(|id| tree.children(id)) {
             if tree.child(id, b"vmlinuz").is_some() {
-                let name = std::str::from_utf8(name).ok().filter(|n| !n.contains(char::is_whitespace));
+                let name = std::str::from_utf8(name)
+                    .none_because("the caller's sentence says what a kernel's version is")
+                    .filter(|n| !n.contains(char::is_whitespace));
                 versions.push(
                     name.ok_or_else(|| Error::integrity(format!("expected a kernel version without spaces below {modules}")))?.to_owned(),
                 );

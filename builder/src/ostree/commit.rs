@@ -1,6 +1,6 @@
 //! A tree's commit: the digest of every file in parallel, then directories from the leaves up. Nothing is written.
 
-use crate::base::{Digest, Error, Hasher, Result, ResultExt, SourceDateEpoch};
+use crate::base::{Digest, Error, Hasher, Result, ResultExt, ResultJudged, SourceDateEpoch};
 use crate::formats::ostree::{CommitObject, DirMeta, DirTree, FileHeader, MetadataValue, Xattrs};
 use crate::ostree::{CommitId, ContentId, DirmetaId, DirtreeId, KnownContents};
 use crate::tree::{Attributes, FileTree, Inode, InodeId, NodeKind};
@@ -105,7 +105,9 @@ pub(in crate::ostree) fn file_header(inode: &Inode) -> Result<FileHeader> {
     let (mode, target) = match &inode.kind {
         NodeKind::File(_) => (inode.st_mode(), String::new()),
         NodeKind::Symlink(target) => {
-            let text = std::str::from_utf8(target).ok().filter(|t| !t.is_empty() && !t.contains('\0'));
+            let text = std::str::from_utf8(target)
+                .none_because("the caller's sentence says what a target is")
+                .filter(|t| !t.is_empty() && !t.contains('\0'));
             let text = text.ok_or_else(|| Error::integrity("expected a symlink's target in UTF-8, not empty, without NUL"))?;
             // lchmod does not exist on Linux: every symlink is 0777 there.
             (0o120_777, text.to_owned())

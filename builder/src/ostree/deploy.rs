@@ -213,7 +213,7 @@ fn check_out(root: &mut FileTree, repo: &BareRepo, deployment: &Deployment, to: 
     let usr_etc = ImagePath::parse("/usr/etc")?;
     let entries = tree.walk_from(&usr_etc).ok_or_else(|| Error::integrity("no /usr/etc in the tree"))?;
     for entry in entries {
-        let below = entry.path.as_bytes().get(usr_etc.as_bytes().len()..).unwrap_or_default();
+        let below = entry.path.as_bytes().get(usr_etc.as_bytes().len()..).unwrap_or(&[]);
         let inode = tree.inode(entry.id);
         let attributes = Attributes { mtime, immutable: false, xattrs: stored_xattrs(&inode.attributes), ..inode.attributes.clone() };
         let copy = if inode.is_directory() { Inode::directory(attributes) } else { Inode { kind: inode.kind.clone(), attributes } };

@@ -3,7 +3,7 @@
 //! The file lies in the state folder, not in the cache: whoever could change it could give an object another name. It is the SHA-256 of the rest, then 64 bytes for each content, sorted: a key, and the id. The key is the digest of the object's header and of
 //! its content's own digest. Only entries that the build before used are kept, so the file does not grow.
 
-use crate::base::{AtomicFile, Digest, Entry, Hasher, Result};
+use crate::base::{AtomicFile, Digest, Entry, Hasher, Result, ResultJudged};
 use crate::ostree::ContentId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -77,7 +77,9 @@ fn decode(bytes: &[u8]) -> Option<BTreeMap<Key, ContentId>> {
     if Digest::of(body).as_bytes() != digest {
         return None;
     }
-    let half = |bytes: &[u8]| <[u8; 32]>::try_from(bytes).ok().map(Digest::from_bytes);
+    let half = |bytes: &[u8]| {
+        <[u8; 32]>::try_from(bytes).none_because("a half of another length is none that was written").map(Digest::from_bytes)
+    };
     let table: Option<BTreeMap<Key, ContentId>> =
         entries.iter().map(|entry| Some((half(&entry[..32])?, ContentId::new(half(&entry[32..])?)))).collect();
     // Two entries of one key would mean that we did not write it.

@@ -6,7 +6,8 @@
 
 use super::object_stamps::ObjectStamps;
 use crate::base::{
-    Alarm, AtomicFile, Digest, Entry, Error, Facts, Hasher, Kind, Progress, Result, ResultExt, create_locked, question, random_name, sweep,
+    Alarm, AtomicFile, Digest, Entry, Error, Facts, Hasher, Kind, Progress, Result, ResultExt, ResultJudged, create_locked, question,
+    random_name, sweep,
 };
 use crate::formats::ostree::CommitObject;
 use crate::ostree::commit::{content_size, file_header};
@@ -66,7 +67,8 @@ impl Store {
 
     pub fn open(root: &Path) -> Result<Store> {
         let path = root.join("config");
-        let config = Entry::read(&path, LARGEST_CONFIG)?.and_then(|bytes| String::from_utf8(bytes).ok());
+        let config = Entry::read(&path, LARGEST_CONFIG)?
+            .and_then(|bytes| String::from_utf8(bytes).none_because("the error below says that it is no configuration"));
         let config = config.as_deref().and_then(core_of_config).ok_or_else(|| {
             Error::recipe(format!("{} is no configuration of an OSTree repository", path.display()))
                 .hint("restore the file, or name another folder with --repo: an absent one is made")
@@ -175,7 +177,10 @@ impl Store {
 
     /// Of an object's file; `None` if there is none.
     fn metadata(&self, object: &Needed) -> Option<Metadata> {
-        self.object_path(object.kind, object.digest).symlink_metadata().ok().filter(Metadata::is_file)
+        self.object_path(object.kind, object.digest)
+            .symlink_metadata()
+            .none_because("an object that cannot be looked at is written anew")
+            .filter(Metadata::is_file)
     }
 
     /// An error of kind integrity if the object's bytes do not have its name.

@@ -1,6 +1,6 @@
 //! `cache verify`: every entry of a cache against what is known of it.
 
-use crate::base::{CheckedFile, Digest, Entry, Facts, Progress, Result, ResultExt, set_aside};
+use crate::base::{CheckedFile, Digest, Entry, Facts, Progress, Result, ResultExt, ResultJudged, set_aside};
 use crate::fetch::{FoundPack, Pack};
 use crate::{repos::deb, rootfs};
 use rayon::prelude::*;
@@ -91,13 +91,15 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// The digest that a name begins with.
 fn digest_in(name: &str) -> Option<Digest> {
-    name.get(..64).and_then(|hex| Digest::parse(hex).ok())
+    name.get(..64).and_then(|hex| Digest::parse(hex).none_because("a name that does not begin with a digest is not compared"))
 }
 
 /// `None` for what cannot be read as a file.
 fn digest_of(path: &Path, facts: &Facts) -> Result<Option<Digest>> {
     let Entry::Open(file, _) = Entry::open(path)? else { return Ok(None) };
-    Ok(CheckedFile::scan(file, path, facts.alarm().clone()).ok().map(|(_, digest)| digest))
+    Ok(CheckedFile::scan(file, path, facts.alarm().clone())
+        .none_because("a file that cannot be read whole has no digest")
+        .map(|(_, digest)| digest))
 }
 
 fn judged(found: Option<Digest>, expected: Option<Digest>) -> Verdict {

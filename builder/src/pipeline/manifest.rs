@@ -1,7 +1,7 @@
 //! manifest.json: every input and output digest of a build, and what the builder did to the tree beside unpacking. Same inputs, same bytes.
 
 use super::Artifact;
-use crate::base::{AtomicFile, Digest, Error, ImageSeed, Result, read_input};
+use crate::base::{AtomicFile, Digest, Error, ImageSeed, OptionJudged, Result, read_input};
 use crate::fetch::Pack;
 use crate::lock::Lockfile;
 use crate::ostree::CommitId;
@@ -81,7 +81,7 @@ pub fn write(
                     true => archive_key(&p.repo),
                     false => signer.map(|signer| signer.fingerprint.clone()),
                 },
-                relaxed: signer.map(|signer| signer.relaxed.clone()).unwrap_or_default(),
+                relaxed: signer.map(|signer| signer.relaxed.clone()).default_because("a package without a signer had nothing relaxed"),
             }
         };
         list.iter().zip(packs).map(|(p, pack)| row(p, pack)).collect()
@@ -103,7 +103,7 @@ pub fn write(
             .iter()
             .map(|a| Output {
                 format: &a.format,
-                file: a.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+                file: a.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
                 size: a.size.0,
                 sha256: a.sha256,
             })

@@ -1,7 +1,7 @@
 //! From a lockfile to packs: what is absent is fetched (and for a Debian archive repackaged), everything is verified, new packages are imported.
 
 use super::{Settings, sources};
-use crate::base::{Digest, Error, Kind, Progress, Result, ResultExt, Silent};
+use crate::base::{Digest, Error, Kind, OptionJudged, Progress, Result, ResultExt, Silent};
 use crate::fetch::{self, FoundPack, Keyring, Pack, Policy, Trust, verify};
 use crate::lock::LockedPackage;
 use crate::net::{Client, is_below};
@@ -36,7 +36,8 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, p
                 )?;
                 for ((_, locked), rpm) in here.iter().zip(&converted) {
                     if locked.sha256 != Some(rpm.sha256) {
-                        let expected = locked.sha256.map(|d| d.to_string()).unwrap_or_default();
+                        let expected =
+                            locked.sha256.map(|d| d.to_string()).default_because("a package that is made here has no digest before");
                         return Err(Error::integrity(format!(
                             "package {}: the lockfile names sha256 {expected}, repackaging gives {}",
                             locked.nevra(),
@@ -195,7 +196,7 @@ fn source_meta(locked: &LockedPackage) -> PackageMeta {
         version: locked.version.clone(),
         release: locked.release.clone(),
         arch: locked.arch.clone(),
-        location: locked.source_location.clone().unwrap_or_default(),
+        location: locked.source_location.clone().default_because("a package without a location is found by its digest"),
         size: locked.source_size.unwrap_or(0),
         source_digest: locked.source_sha256,
         ..PackageMeta::default()

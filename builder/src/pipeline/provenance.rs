@@ -27,7 +27,7 @@ pub fn provenance(
     // Overlays are laid over the packages.
     for overlay in recipe.iter().flat_map(|recipe| &recipe.overlays) {
         for path in &paths {
-            let file = overlay.path.join(std::ffi::OsStr::from_bytes(path.as_bytes().strip_prefix(b"/").unwrap_or_default()));
+            let file = overlay.path.join(std::ffi::OsStr::from_bytes(path.as_bytes().get(1..).unwrap_or(&[])));
             if file.symlink_metadata().is_ok_and(|m| !m.is_dir()) {
                 return Ok(Provenance { package: None, recipe: Some(file.display().to_string()) });
             }

@@ -1,6 +1,6 @@
 //! Seconds and peak memory of each stage.
 
-use crate::base::ByteSize;
+use crate::base::{ByteSize, ResultJudged};
 use crate::pipeline::StageReport;
 use std::time::Instant;
 
@@ -43,8 +43,10 @@ impl Stages {
 
 /// VmHWM of /proc/self/status; 0 where that is not there.
 fn peak_memory() -> ByteSize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib =
-        status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return ByteSize(0) };
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().none_because("a figure that is not there is shown as zero"));
     ByteSize(kib.unwrap_or(0) << 10)
 }

@@ -62,7 +62,7 @@ impl Recipe {
 
     /// Digest of everything effective: the same for the same intent in another directory, with another layout of includes, or through another mirror.
     pub fn digest(&self) -> Digest {
-        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+        Digest::of(&serde_json::to_vec(self).expect("a recipe has text for keys, and no value of it can fail"))
     }
 
     /// All arguments of the kernel but `ostree=`: the recipe's, and what its `[selinux]` needs where it does not say so itself.
@@ -74,7 +74,7 @@ impl Recipe {
             SelinuxMode::Enforcing => "enforcing=1",
         };
         for wanted in ["security=selinux", "selinux=1", enforcing] {
-            let name = wanted.split('=').next().unwrap_or_default();
+            let name = wanted.split('=').next().unwrap_or("");
             if !args.iter().any(|arg| arg.split('=').next() == Some(name)) {
                 args.push(wanted.to_owned());
             }

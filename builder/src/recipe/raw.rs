@@ -1,5 +1,6 @@
 //! A recipe file as written: TOML values that remember where they stand, and the faults found in them.
 
+use crate::base::OptionJudged;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -87,7 +88,7 @@ impl fmt::Display for Faults {
             .iter()
             .map(|fault| {
                 let Place { file, line, column } = &fault.at;
-                let hint = fault.hint.as_ref().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
+                let hint = fault.hint.as_ref().map(|hint| format!("; hint: {hint}")).default_because("a fault without a hint");
                 format!("{}:{line}:{column}: {}{hint}", file.display(), fault.what)
             })
             .collect();

@@ -4,7 +4,7 @@
 //! queues live as long as the call, and texts that come out are copied at once (libsolv reuses its buffers).
 #![allow(unsafe_code)]
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, ResultJudged};
 use crate::repos::{Compare, Dep, PackageMeta};
 use crate::resolve::{Expression, expression};
 use rattler_libsolv_c as c;
@@ -87,9 +87,14 @@ fn ids(queue: &c::Queue) -> &[c::Id] {
     }
 }
 
+/// Text for libsolv, which ends it at a NUL.
+fn c_text(text: &str) -> CString {
+    CString::new(text.split('\0').next().unwrap_or("")).expect("no NUL before the first")
+}
+
 impl Pool {
     pub(super) fn new(arch: &str) -> Self {
-        let arch = CString::new(arch).unwrap_or_default();
+        let arch = c_text(arch);
         // SAFETY: a fresh pool; the texts are NUL-terminated and copied by libsolv.
         unsafe {
             let raw = c::pool_create();
@@ -118,7 +123,7 @@ impl Pool {
 
     /// `priority` as dnf counts: lower wins.
     pub(super) fn add_repo(&mut self, name: &str, priority: u32) -> Repo {
-        let name = CString::new(name).unwrap_or_default();
+        let name = c_text(name);
         // SAFETY: the pool is alive; the repo belongs to it and is only used with it.
         unsafe {
             let repo = c::repo_create(self.raw, name.as_ptr());
@@ -220,7 +225,10 @@ impl Pool {
 
     fn list(&mut self, positions: &[usize]) -> c::Id {
         let mut queue = Queue::new();
-        positions.iter().filter_map(|position| c::Id::try_from(*position).ok()).for_each(|position| queue.push(FIRST + position));
+        positions
+            .iter()
+            .filter_map(|position| c::Id::try_from(*position).none_because("a position beyond an id is no package's"))
+            .for_each(|position| queue.push(FIRST + position));
         // SAFETY: the queue is ours, its ids are of solvables of this pool.
         unsafe { c::pool_queuetowhatprovides(self.raw, &mut queue.0) as c::Id }
     }
@@ -314,7 +322,7 @@ impl Pool {
 
     fn text(&self, text: &str) -> c::Id {
         // libsolv's texts end at a NUL.
-        let text = text.split('\0').next().unwrap_or_default();
+        let text = text.split('\0').next().unwrap_or("");
         // SAFETY: pointer and length are of one slice, which libsolv copies.
         unsafe { c::pool_strn2id(self.raw, text.as_ptr().cast(), text.len() as libc::c_uint, 1) }
     }
@@ -338,7 +346,7 @@ impl Drop for Pool {
 }
 
 fn position(id: c::Id) -> Option<usize> {
-    usize::try_from(id.checked_sub(FIRST)?).ok()
+    usize::try_from(id.checked_sub(FIRST)?).none_because("an id beyond the address space is no package's")
 }
 
 fn copy(text: *const libc::c_char) -> String {

@@ -176,10 +176,10 @@ impl<'a> Active<'a> {
         let known = self.by_name.get(module).into_iter().flatten();
         let possible: BTreeSet<&str> = known.map(|build| build.stream.as_str()).filter(|stream| allowed(streams, stream)).collect();
         let wished = self.chosen.get(module).map(|chosen| chosen.stream.as_str()).or_else(|| self.wished.get(module).copied());
-        match (wished, possible.len()) {
+        match (wished, possible.first()) {
             (Some(wished), _) if possible.contains(wished) => Ok(wished.to_owned()),
-            (_, 0) => Err(Error::recipe(format!("needs the module {module} ({}), which no repository has", streams.join(", ")))),
-            (None, 1) => Ok(possible.first().copied().unwrap_or_default().to_owned()),
+            (_, None) => Err(Error::recipe(format!("needs the module {module} ({}), which no repository has", streams.join(", ")))),
+            (None, Some(&only)) if possible.len() == 1 => Ok(only.to_owned()),
             (Some(wished), _) => {
                 let possible = possible.into_iter().collect::<Vec<_>>().join(", ");
                 Err(Error::recipe(format!("needs the module {module} in one of the streams {possible}, not {wished}")))

@@ -12,7 +12,7 @@ mod tests;
 
 pub use pinned::{Pinned, PinnedGroup, PinnedUser};
 
-use crate::base::{Error, ImagePath, Result};
+use crate::base::{Error, ImagePath, Result, ResultJudged};
 use crate::formats::conf::account::{AccountField, AccountId, AccountName};
 use crate::formats::conf::passwd::{GroupEntry, PasswdEntry, parse_group, parse_passwd};
 use crate::formats::conf::sysusers::{self, Line};
@@ -123,7 +123,7 @@ impl Accounts {
             Error::recipe(format!("{path} of {package} belongs to the {what} {name}, which no one defines"))
                 .hint(format!("pin {name} in [accounts], or ship a sysusers.d file that makes it"))
         };
-        let number = |text: &str| AccountId::parse(text).map(AccountId::get).ok();
+        let number = |text: &str| AccountId::parse(text).map(AccountId::get).none_because("an owner that is no number has a name");
         let uid = self.uid(user).or_else(|| number(user)).ok_or_else(|| unknown("user", user))?;
         let gid = self.gid(group).or_else(|| number(group)).ok_or_else(|| unknown("group", group))?;
         Ok((uid, gid))

@@ -1,6 +1,6 @@
 //! update-alternatives without its database: the highest priority wins, ties go to the first path.
 
-use crate::base::{Error, ImagePath, Result};
+use crate::base::{Error, ImagePath, Result, ResultJudged};
 use crate::tree::{Edit, FileTree, Inode, NodeKind};
 use std::collections::BTreeMap;
 
@@ -44,7 +44,13 @@ impl Alternative {
             })
             .collect::<Option<Vec<_>>>()?;
         (absolute(link) && plain(name) && absolute(path)).then_some(())?;
-        Some(Alternative { link: (*link).into(), name: (*name).into(), path: (*path).into(), priority: priority.parse().ok()?, slaves })
+        Some(Alternative {
+            link: (*link).into(),
+            name: (*name).into(),
+            path: (*path).into(),
+            priority: priority.parse().none_because("a line of another form is no alternative")?,
+            slaves,
+        })
     }
 }
 

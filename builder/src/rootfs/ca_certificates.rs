@@ -2,7 +2,7 @@
 //!
 //! The hash-named links of `openssl rehash` are absent: OpenSSL and GnuTLS read the bundle (/usr/lib/ssl/cert.pem points to it).
 
-use crate::base::{Error, ImagePath, Result};
+use crate::base::{Error, ImagePath, OptionJudged, Result};
 use crate::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
 
 const SHIPPED: &str = "/usr/share/ca-certificates";
@@ -12,7 +12,7 @@ const FOLDER: &str = "/etc/ssl/certs";
 pub fn update(tree: &mut FileTree) -> Result<Vec<ImagePath>> {
     let shipped = ImagePath::parse(SHIPPED)?;
     let mut certificates = Vec::new();
-    for entry in tree.walk_from(&shipped).unwrap_or_default() {
+    for entry in tree.walk_from(&shipped).default_because("an absent folder has no entries") {
         if let NodeKind::File(content) = &tree.inode(entry.id).kind
             && entry.path.as_bytes().ends_with(b".crt")
         {
@@ -33,7 +33,7 @@ pub fn update(tree: &mut FileTree) -> Result<Vec<ImagePath>> {
             bundle.push(b'\n');
         }
         listed += &format!("{}\n", text.trim_start_matches(SHIPPED).trim_start_matches('/'));
-        let name = text.rsplit('/').next().unwrap_or_default().trim_end_matches(".crt").to_owned();
+        let name = text.rsplit('/').next().unwrap_or("").trim_end_matches(".crt").to_owned();
         let link = ImagePath::parse(FOLDER)?.join(format!("{name}.pem"))?;
         tree.insert(&link, Inode::symlink(&text), Edit::Replace)?;
         written.push(link);

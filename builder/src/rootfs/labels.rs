@@ -1,6 +1,6 @@
 //! SELinux: the configuration that the recipe asks for, the policy built where a package leaves that to its installation, and a label on every inode.
 
-use crate::base::{Error, ImagePath, Result, ResultExt, SourceDateEpoch};
+use crate::base::{Error, ImagePath, OptionJudged, Result, ResultExt, SourceDateEpoch};
 use crate::fetch::Pack;
 use crate::formats::conf::file_contexts::FileContexts;
 use crate::formats::rpm::Phase;
@@ -78,7 +78,7 @@ pub fn substitute(tree: &mut FileTree, selinux: &Selinux, epoch: SourceDateEpoch
         return Ok(Vec::new());
     }
     let path = format!("{}/file_contexts.subs_dist", folder("/etc", &selinux.policy));
-    let old = String::from_utf8_lossy(&tree.read(&path)?.unwrap_or_default()).into_owned();
+    let old = String::from_utf8_lossy(&tree.read(&path)?.default_because("an absent file is an empty one")).into_owned();
     let known: Vec<&str> = old.lines().filter_map(|line| line.split_whitespace().next()).collect();
     let added: String =
         SUBSTITUTIONS.iter().filter(|(alias, _)| !known.contains(alias)).map(|(alias, original)| format!("{alias} {original}\n")).collect();
@@ -124,7 +124,10 @@ impl Labels {
             }
         }
         let contexts = FileContexts::parse(&files)?;
-        let (local, distribution) = (text("file_contexts.subs")?.unwrap_or_default(), text("file_contexts.subs_dist")?.unwrap_or_default());
+        let (local, distribution) = (
+            text("file_contexts.subs")?.default_because("an absent file is an empty one"),
+            text("file_contexts.subs_dist")?.default_because("an absent file is an empty one"),
+        );
         Ok(Some(Labels { contexts: contexts.with_substitutions(&local, &distribution) }))
     }
 

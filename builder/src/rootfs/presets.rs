@@ -3,7 +3,7 @@
 //! Follows systemd's install.c: an alias or a masked unit is passed over, `Also=` goes with its unit, a template is enabled only through its
 //! default or listed instances. Without a matching rule a unit is enabled, as systemd does.
 
-use crate::base::{Error, ImagePath, Result};
+use crate::base::{Error, ImagePath, OptionJudged, Result};
 use crate::formats::conf::preset::{self, Rule, Verdict, glob_matches};
 use crate::formats::conf::unit_install::{Install, UnitName};
 use crate::rootfs::conf_files;
@@ -45,7 +45,7 @@ pub fn apply(tree: &mut FileTree, units: &Units) -> Result<Vec<ImagePath>> {
     let mut missing = Vec::new();
     for name in &units.disable {
         let mut gone = BTreeSet::from([name.clone()]);
-        gone.extend(find(tree, &SYSTEM, name)?.map(|unit| unit.aliases()).unwrap_or_default());
+        gone.extend(find(tree, &SYSTEM, name)?.map(|unit| unit.aliases()).default_because("a unit that is not there has no aliases"));
         unlink(tree, &SYSTEM, &gone)?;
     }
     for name in &units.enable {
@@ -106,7 +106,7 @@ fn preset_all(tree: &mut FileTree, scope: &Scope) -> Result<Vec<ImagePath>> {
         let rule = rules.iter().find(|rule| glob_matches(&rule.glob, &name));
         match rule.map_or(Verdict::Enable, |rule| rule.verdict) {
             Verdict::Enable => {
-                let instances = rule.map(|r| r.instances.as_slice()).unwrap_or_default();
+                let instances = rule.map(|r| r.instances.as_slice()).unwrap_or(&[]);
                 match UnitName::parse(&name).filter(|n| n.is_template() && !instances.is_empty()) {
                     Some(template) => plus.extend(instances.iter().map(|i| template.with_instance(i))),
                     None => plus.push(name),
@@ -205,7 +205,7 @@ fn enable(tree: &mut FileTree, scope: &Scope, name: &str, done: &mut BTreeSet<St
     for alias in &unit.install.alias {
         let mut alias = parsed.expand(alias);
         if let Some(template) = UnitName::parse(&alias).filter(|a| a.is_template() && parsed.is_instance()) {
-            alias = template.with_instance(parsed.instance.unwrap_or_default());
+            alias = template.with_instance(parsed.instance.unwrap_or(""));
         }
         if alias != name {
             links.insert(alias, ());
@@ -245,13 +245,13 @@ fn enable(tree: &mut FileTree, scope: &Scope, name: &str, done: &mut BTreeSet<St
 fn unlink(tree: &mut FileTree, scope: &Scope, names: &BTreeSet<String>) -> Result<()> {
     let root = ImagePath::parse(scope.config)?;
     let mut emptied = BTreeSet::new();
-    for entry in tree.walk_from(&root).unwrap_or_default() {
+    for entry in tree.walk_from(&root).default_because("an absent folder has no entries") {
         let NodeKind::Symlink(target) = &tree.inode(entry.id).kind else { continue };
         if &**target == b"/dev/null" {
             continue;
         }
-        let own = String::from_utf8_lossy(entry.path.name().unwrap_or_default()).into_owned();
-        let pointed = String::from_utf8_lossy(target.rsplit(|&b| b == b'/').next().unwrap_or_default()).into_owned();
+        let own = String::from_utf8_lossy(entry.path.name().unwrap_or(&[])).into_owned();
+        let pointed = String::from_utf8_lossy(target.rsplit(|&b| b == b'/').next().unwrap_or(&[])).into_owned();
         let instance_of = UnitName::parse(&own).filter(UnitName::is_instance).map(|n| n.with_instance(""));
         if names.contains(&own) || names.contains(&pointed) || instance_of.is_some_and(|t| names.contains(&t)) {
             tree.remove(&entry.path);

@@ -181,7 +181,7 @@ impl Parser {
         let depth = depth.checked_sub(1)?;
         let mut nodes = Vec::new();
         while let Some(statement) = self.statements.get(self.at) {
-            let word = statement.split_whitespace().next().unwrap_or_default().to_owned();
+            let word = statement.split_whitespace().next().unwrap_or("").to_owned();
             if ends.contains(&word.as_str()) {
                 break;
             }

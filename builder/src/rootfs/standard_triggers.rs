@@ -1,6 +1,6 @@
 //! The programs that every image's tree is finished with, if it has them.
 
-use crate::base::ImagePath;
+use crate::base::{ImagePath, ResultJudged};
 use crate::rootfs::triggers::{Trigger, command};
 use crate::tree::FileTree;
 
@@ -158,7 +158,7 @@ impl Listing {
         let program = self.programs.iter().find(|program| tree.at(program).is_some())?;
         // An empty folder is not worth a listing, and some of these programs write none for it.
         let files = |folder: &&&str| {
-            let id = ImagePath::parse(folder).ok().and_then(|path| tree.get(&path));
+            let id = ImagePath::parse(folder).none_because("a table of absolute paths").and_then(|path| tree.get(&path));
             id.is_some_and(|id| tree.children(id).len() > 0)
         };
         let folder = self.folders.iter().find(files)?;

@@ -2,7 +2,7 @@
 //!
 //! The written file is needed on a running host: its /etc/passwd is locally changed after the first boot, so an upgrade never merges new users in.
 
-use crate::base::{Error, ImagePath, Result};
+use crate::base::{Error, ImagePath, OptionJudged, Result};
 use crate::formats::conf::account::{AccountField, AccountName};
 use crate::formats::conf::quote_literal;
 use crate::formats::conf::sysusers::Line;
@@ -35,7 +35,8 @@ pub fn adopt(tree: &FileTree, accounts: &mut Accounts) -> Result<()> {
 }
 
 fn text(tree: &FileTree, path: &str) -> Result<String> {
-    String::from_utf8(tree.read(path)?.unwrap_or_default()).map_err(|_| Error::integrity(format!("{path} is not UTF-8")))
+    String::from_utf8(tree.read(path)?.default_because("an absent file is an empty one"))
+        .map_err(|_| Error::integrity(format!("{path} is not UTF-8")))
 }
 
 /// Every account of the image as sysusers lines with ids. What systemd-sysusers would refuse is left out: names of a distribution's own

@@ -3,7 +3,8 @@
 //! elsewhere in the tree does not run it again.
 
 use crate::base::{
-    AtomicFile, Blob, CheckedFile, Digest, Entry, Error, Facts, Hasher, ImagePath, Result, ResultExt, SourceDateEpoch, question, set_aside,
+    AtomicFile, Blob, CheckedFile, Digest, Entry, Error, Facts, Hasher, ImagePath, OptionJudged, Result, ResultExt, ResultJudged,
+    SourceDateEpoch, question, set_aside,
 };
 use crate::rootfs::Checkout;
 use crate::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
@@ -130,7 +131,7 @@ enum OutputKind<C> {
 type Named = (Vec<u8>, u16, OutputKind<u64>);
 
 fn flatten(found: &FileTree, at: &ImagePath, outputs: &mut Vec<Output>) {
-    for entry in found.walk_from(at).unwrap_or_default() {
+    for entry in found.walk_from(at).default_because("an absent folder has no entries") {
         let inode = found.inode(entry.id);
         let kind = match &inode.kind {
             NodeKind::Directory(_) => OutputKind::Directory,
@@ -189,7 +190,9 @@ fn read_cached(cached: &Path, made: Digest, facts: &Facts) -> Result<Option<Vec<
         Entry::Unreadable(_) => None,
         Entry::Open(_, metadata) if metadata.len() > LARGEST_ENTRY => None,
         // What cannot be read to its end is no entry either.
-        Entry::Open(file, _) => CheckedFile::scan(file, cached, facts.alarm().clone()).ok().filter(|(_, digest)| *digest == made),
+        Entry::Open(file, _) => CheckedFile::scan(file, cached, facts.alarm().clone())
+            .none_because("an entry that cannot be read is made anew")
+            .filter(|(_, digest)| *digest == made),
     };
     let outputs = found.and_then(|(file, _)| {
         let len = file.len();
@@ -203,15 +206,16 @@ fn read_cached(cached: &Path, made: Digest, facts: &Facts) -> Result<Option<Vec<
 
 fn outputs_of(entry: &Blob) -> Option<Vec<Output>> {
     let mut head_length = [0; 8];
-    entry.read_exact_at(&mut head_length, 0).ok()?;
-    let head = entry.slice(8, u64::from_le_bytes(head_length)).ok()?;
+    entry.read_exact_at(&mut head_length, 0).none_because("an entry that cannot be read is made anew")?;
+    let head = entry.slice(8, u64::from_le_bytes(head_length)).none_because("an entry that cannot be read is made anew")?;
     let mut at = 8 + head.len();
-    let named: Vec<Named> = postcard::from_bytes(&head.to_vec().ok()?).ok()?;
+    let named: Vec<Named> = postcard::from_bytes(&head.to_vec().none_because("an entry that cannot be read is made anew")?)
+        .none_because("an entry that cannot be read is made anew")?;
     let output = |(path, mode, kind): Named| {
         let kind = match kind {
             OutputKind::Directory => OutputKind::Directory,
             OutputKind::File(length) => {
-                let content = entry.slice(at, length).ok()?;
+                let content = entry.slice(at, length).none_because("an entry that cannot be read is made anew")?;
                 at += length;
                 OutputKind::File(content)
             }

@@ -1,6 +1,6 @@
 //! Sorted walks and look-ups.
 
-use crate::base::{Error, ImagePath, Result};
+use crate::base::{Error, ImagePath, OptionJudged, Result, ResultJudged};
 use crate::tree::{FileTree, Inode, InodeId, NodeKind};
 
 /// One name in the tree.
@@ -18,7 +18,7 @@ impl FileTree {
 
     /// The inode at a literal path such as "/usr/lib"; `None` for a path that does not parse.
     pub fn at(&self, path: &str) -> Option<&Inode> {
-        Some(self.inode(self.get(&ImagePath::parse(path).ok()?)?))
+        Some(self.inode(self.get(&ImagePath::parse(path).none_because("a path that is not absolute names nothing")?)?))
     }
 
     /// Follows symlinks inside the tree, as a process whose root is the tree would, 40 at most. Returns the real path.
@@ -51,12 +51,12 @@ impl FileTree {
         }
         let id = names.last().map_or(FileTree::ROOT, |(_, id)| *id);
         let joined = names.iter().map(|(name, _)| name.as_slice()).collect::<Vec<_>>().join(&b'/');
-        Some((ImagePath::parse(joined).ok()?, id))
+        Some((ImagePath::parse(joined).none_because("a path that is not absolute names nothing")?, id))
     }
 
     /// Every name, parents before children, siblings in byte order. The root comes first. A hard-linked inode comes once for each name.
     pub fn walk(&self) -> Vec<Entry> {
-        self.walk_from(&ImagePath::root()).unwrap_or_default()
+        self.walk_from(&ImagePath::root()).default_because("a tree has a root")
     }
 
     /// The same for the subtree at `path`, itself first; `None` if there is no such path.

@@ -1,7 +1,7 @@
 //! A guest's serial console in a test's hand: wait for a pattern, type, keep everything that was said.
 
 use super::qemu::Variables;
-use crate::base::{Error, Result, ResultExt};
+use crate::base::{Error, Result, ResultExt, ResultJudged};
 use regex::bytes::Regex;
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin};
@@ -32,7 +32,7 @@ impl Console {
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = stdout.read(&mut buffer) {
-                if sender.send(buffer.get(..length).unwrap_or_default().to_vec()).is_err() {
+                if sender.send(buffer.get(..length).unwrap_or(&[]).to_vec()).is_err() {
                     break;
                 }
             }
@@ -46,7 +46,7 @@ impl Console {
         let regex = Regex::new(pattern).map_err(|e| Error::internal(format!("pattern {pattern:?}")).source(e))?;
         let deadline = Instant::now() + timeout;
         loop {
-            let fresh = self.transcript.get(self.consumed..).unwrap_or_default();
+            let fresh = self.transcript.get(self.consumed..).unwrap_or(&[]);
             if let Some(found) = regex.find(fresh) {
                 let text = String::from_utf8_lossy(found.as_bytes()).into_owned();
                 self.consumed += found.end();
@@ -78,7 +78,7 @@ impl Console {
     }
 
     fn verdict(&self, what: String) -> Error {
-        let tail = self.transcript.get(self.transcript.len().saturating_sub(TAIL)..).unwrap_or_default();
+        let tail = self.transcript.get(self.transcript.len().saturating_sub(TAIL)..).unwrap_or(&[]);
         Error::new(crate::base::Kind::Verification, format!("{what}; it ended with:\n{}", String::from_utf8_lossy(tail)))
     }
 
@@ -95,8 +95,8 @@ impl Console {
 
 impl Drop for Console {
     fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        self.child.kill().ignore_because("a machine that has ended cannot be ended");
+        self.child.wait().ignore_because("a machine that has ended cannot be ended");
     }
 }
 

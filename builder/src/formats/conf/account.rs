@@ -1,6 +1,7 @@
 //! The fields of passwd(5) and group(5) as types that only hold what a field can hold. Whatever names an account (a recipe, sysusers.d, a
 //! scriptlet, a package's own passwd) is parsed into these, so that no field can add a field or a line to the files.
 
+use crate::base::ResultJudged;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::ops::Deref;
@@ -82,7 +83,11 @@ impl AccountId {
     /// In decimal, without sign or leading zeros.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let digits = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-        let id = text.parse().ok().filter(|_| digits).ok_or("an id must be a decimal number below 4294967295")?;
+        let id = text
+            .parse()
+            .none_because("the caller's sentence says what an id is")
+            .filter(|_| digits)
+            .ok_or("an id must be a decimal number below 4294967295")?;
         Self::new(id)
     }
 

@@ -126,7 +126,7 @@ impl Line {
                 self.file,
                 self.number,
                 self.pattern.chars().take(200).collect::<String>(),
-                e.lines().last().unwrap_or_default()
+                e.lines().last().unwrap_or("")
             ))
             .hint("look-around and back-references are not supported in file contexts")),
         }

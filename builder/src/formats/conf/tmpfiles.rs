@@ -4,7 +4,7 @@
 //! only types that write it into a file or link undo its escapes. Specifiers are expanded in the path and the argument. A line with one that
 //! only the host can expand, or with a credential, is returned as [`Line::on_host`].
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, ResultJudged};
 use crate::formats::base64;
 use crate::formats::conf::specifiers::{self, Expanded, TMPFILES};
 use crate::formats::conf::{Escapes, split, unescape};
@@ -159,8 +159,12 @@ fn parse_mode(text: &[u8]) -> Result<Mode, String> {
     let prefix = text.iter().take_while(|b| matches!(b, b'~' | b':')).count();
     let (prefix, digits) = text.split_at(prefix);
     let is_octal = !digits.is_empty() && digits.iter().all(|b| (b'0'..=b'7').contains(b));
-    let digits = std::str::from_utf8(digits).ok().filter(|_| is_octal).ok_or("bad mode")?;
-    let bits = u16::from_str_radix(digits, 8).ok().filter(|&bits| bits <= 0o7777).ok_or("bad mode")?;
+    let digits =
+        std::str::from_utf8(digits).none_because("the caller's sentence says what a mode is").filter(|_| is_octal).ok_or("bad mode")?;
+    let bits = u16::from_str_radix(digits, 8)
+        .none_because("the caller's sentence says what a mode is")
+        .filter(|&bits| bits <= 0o7777)
+        .ok_or("bad mode")?;
     Ok(Mode { bits, masked: prefix.contains(&b'~'), on_create: prefix.contains(&b':') })
 }
 

@@ -1,6 +1,8 @@
 //! Words of a systemd configuration line: separated by blanks, `'…'` and `"…"` quoted, with escapes (systemd's `extract_first_word` with
 //! `EXTRACT_UNQUOTE`, and for tmpfiles.d also `EXTRACT_CUNESCAPE`). Words are bytes, because `\xff` is a valid escape.
 
+use crate::base::ResultJudged;
+
 /// What a backslash does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escapes {
@@ -70,7 +72,10 @@ fn escape<'t>(text: &'t str, out: &mut Vec<u8>) -> Result<&'t str, &'static str>
     // `from_str_radix` would take a sign.
     let number = |text: &str, digits: usize, radix: u32| {
         let digits = text.get(..digits).filter(|digits| digits.bytes().all(|b| char::from(b).is_digit(radix))).ok_or(BAD_ESCAPE)?;
-        u32::from_str_radix(digits, radix).ok().filter(|&number| number != 0).ok_or(BAD_ESCAPE)
+        u32::from_str_radix(digits, radix)
+            .none_because("the caller's sentence says which escapes there are")
+            .filter(|&number| number != 0)
+            .ok_or(BAD_ESCAPE)
     };
     let byte = |number: u32| u8::try_from(number).map_err(|_| BAD_ESCAPE);
     let unicode = |number: u32| char::from_u32(number).ok_or(BAD_ESCAPE);

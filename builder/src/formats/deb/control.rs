@@ -27,7 +27,7 @@ impl<'a> Stanza<'a> {
 
     pub fn require(&self, name: &str) -> Result<&'a str> {
         self.get(name).ok_or_else(|| {
-            let which = self.get("Package").map(|p| format!(" of package {p}")).unwrap_or_default();
+            let which = self.get("Package").map_or_else(String::new, |p| format!(" of package {p}"));
             Error::integrity(format!("stanza{which} without the field {name}"))
         })
     }

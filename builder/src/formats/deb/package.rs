@@ -4,7 +4,7 @@
 //! longer than the package.
 
 use super::ar;
-use crate::base::{Error, ImagePath, Result, ResultExt};
+use crate::base::{Error, ImagePath, Result, ResultExt, ResultJudged};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -199,7 +199,10 @@ fn read_data(tar: Metered<impl Read>) -> Result<Vec<Entry>> {
             other => return Err(Error::integrity(format!("{path}: a tar entry of type {other:?}"))),
         };
         // A name in the archive wins over the number, as dpkg has it; number 0 is root everywhere.
-        let owner = |name: Option<&[u8]>, id: u64| match name.and_then(|n| std::str::from_utf8(n).ok()).filter(|n| !n.is_empty()) {
+        let owner = |name: Option<&[u8]>, id: u64| match name
+            .and_then(|n| std::str::from_utf8(n).none_because("a name that is not UTF-8 is no account's, the number stands"))
+            .filter(|n| !n.is_empty())
+        {
             Some(name) => name.to_owned(),
             None if id == 0 => "root".to_owned(),
             None => id.to_string(),

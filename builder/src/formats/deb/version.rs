@@ -62,8 +62,8 @@ fn compare_part(a: &str, b: &str) -> Ordering {
             if order.is_ne() {
                 return order;
             }
-            a = a.get(1..).unwrap_or_default();
-            b = b.get(1..).unwrap_or_default();
+            a = a.get(1..).unwrap_or(&[]);
+            b = b.get(1..).unwrap_or(&[]);
         }
         let (left, right) = (digits(&mut a), digits(&mut b));
         let order = left.len().cmp(&right.len()).then_with(|| left.cmp(right));

@@ -131,7 +131,7 @@ pub(super) fn decode(b: &[u8], depth: Option<u16>) -> Result<(Node, u16)> {
     if HEADER + count * ENTRY > b.len() {
         return Err(bad("entries that fit into the node", count as u64));
     }
-    let entries = (0..count).map(|i| b.get(HEADER + i * ENTRY..).unwrap_or_default());
+    let entries = (0..count).map(|i| b.get(HEADER + i * ENTRY..).unwrap_or(&[]));
     let node = if found_depth > 0 {
         Node::Index(entries.map(|e| u64::from(get_u32(e, 4)) | u64::from(get_u16(e, 8)) << 32).collect())
     } else {

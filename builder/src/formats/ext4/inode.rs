@@ -186,6 +186,6 @@ pub(super) fn decode(b: &[u8]) -> Decoded {
         flags: get_u32(b, 0x20),
         map: std::array::from_fn(|i| b.get(0x28 + i).copied().unwrap_or(0)),
         xattr_block: u64::from(get_u32(b, 0x68)) | u64::from(get_u16(b, 0x76)) << 32,
-        xattrs: b.get(128 + usize::from(get_u16(b, 0x80))..).filter(|_| b.len() > 128).unwrap_or_default().to_vec(),
+        xattrs: b.get(128 + usize::from(get_u16(b, 0x80))..).filter(|_| b.len() > 128).unwrap_or(&[]).to_vec(),
     }
 }

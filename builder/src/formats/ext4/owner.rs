@@ -6,7 +6,7 @@ use super::inode::{self, Decoded};
 use super::little_endian::get_u32;
 use super::reader::Reader;
 use super::{JOURNAL_INODE, RESIZE_INODE, resize};
-use crate::base::Result;
+use crate::base::{Result, ResultJudged};
 
 /// Inode records are read so many bytes at a time.
 const WINDOW: u64 = 1 << 18;
@@ -135,7 +135,8 @@ impl Reader<'_> {
             return None;
         }
         let mut nodes = Vec::new();
-        let runs = self.runs(number, inode, &mut nodes).ok()?;
+        let runs =
+            self.runs(number, inode, &mut nodes).none_because("an inode whose extents cannot be read owns no block that can be named")?;
         if nodes.contains(&block) {
             return Some(Owner::Inode { number, part: Part::ExtentTree });
         }

@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
     fn target(&self, number: u32, inode: &Decoded) -> Result<Vec<u8>> {
         let is_fast = inode.size < MAP_SIZE as u64 && inode.flags & inode::flags::EXTENTS == 0;
         if is_fast {
-            return Ok(inode.map.get(..inode.size as usize).unwrap_or_default().to_vec());
+            return Ok(inode.map.get(..inode.size as usize).unwrap_or(&[]).to_vec());
         }
         self.contents(number, inode)
     }
@@ -342,7 +342,7 @@ impl<'a> Reader<'a> {
         for (index, block) in bytes.chunks(self.superblock.block_size as usize).enumerate() {
             let mut at = 0;
             while at < block.len() {
-                let entry = block.get(at..).unwrap_or_default();
+                let entry = block.get(at..).unwrap_or(&[]);
                 // 64 KiB blocks cannot say their own length in 16 bits.
                 let length = match get_u16(entry, 4) {
                     0 | 0xffff if block.len() == 65_536 => block.len(),

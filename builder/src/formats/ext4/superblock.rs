@@ -204,6 +204,6 @@ pub(super) fn decode(b: &[u8; SIZE]) -> Result<Decoded> {
         inode_size,
         descriptor_size,
         uuid,
-        label: b[0x78..0x88].split(|&c| c == 0).next().unwrap_or_default().to_vec(),
+        label: b[0x78..0x88].split(|&c| c == 0).next().unwrap_or(&[]).to_vec(),
     })
 }

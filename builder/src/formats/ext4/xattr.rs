@@ -173,7 +173,7 @@ pub(super) fn finish_block(block: &mut [u8], references: u32, number: u64, seed:
 
 /// From the form of getxattr (version 2, entries of 8 bytes) to ext4's (version 1, ids only where they mean something; acl.h).
 fn acl_to_disk(value: &[u8]) -> Result<Vec<u8>> {
-    let (version, entries) = (get_u32(value, 0), value.get(4..).unwrap_or_default());
+    let (version, entries) = (get_u32(value, 0), value.get(4..).unwrap_or(&[]));
     if version != 2 || entries.len() % 8 != 0 {
         return Err(Error::integrity(format!(
             "expected an ACL of version 2 with entries of 8 bytes, found version {version}, {} bytes",
@@ -222,7 +222,7 @@ pub(super) fn decode(
 
 fn acl_from_disk(value: &[u8]) -> Vec<u8> {
     let mut out = 2u32.to_le_bytes().to_vec();
-    let mut rest = value.get(4..).unwrap_or_default();
+    let mut rest = value.get(4..).unwrap_or(&[]);
     while rest.len() >= 4 {
         let has_id = matches!(get_u16(rest, 0), ACL_USER | ACL_GROUP) && rest.len() >= 8;
         out.extend_from_slice(&rest[..4]);

@@ -1,6 +1,6 @@
 //! Short (8.3) and long (UTF-16) names: §6.1 and §7 of the specification.
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, ResultJudged};
 use std::collections::BTreeSet;
 
 /// UTF-16 units that a long name may have.
@@ -79,7 +79,13 @@ pub(super) fn short_names(names: &[&str]) -> Result<Vec<(ShortName, bool)>> {
 fn numbered(name: &str, taken: &BTreeSet<ShortName>) -> Result<ShortName> {
     let clean = |text: &str| -> Vec<u8> {
         let kept = text.chars().filter(|c| !matches!(c, ' ' | '.'));
-        kept.map(|c| u8::try_from(c.to_ascii_uppercase()).ok().filter(|&b| is_short_byte(b)).unwrap_or(b'_')).collect()
+        kept.map(|c| {
+            u8::try_from(c.to_ascii_uppercase())
+                .none_because("a character beyond one byte has no place in a short name")
+                .filter(|&b| is_short_byte(b))
+                .unwrap_or(b'_')
+        })
+        .collect()
     };
     let (stem, extension) = name.trim_start_matches('.').rsplit_once('.').unwrap_or((name, ""));
     let (stem, mut extension) = (clean(stem), clean(extension));

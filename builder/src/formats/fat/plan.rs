@@ -80,7 +80,8 @@ fn collect(tree: &FileTree) -> Result<Vec<Node<'_>>> {
         next += 1;
         let children: Vec<(&[u8], InodeId)> = tree.children(id).collect();
         let longs = children.iter().map(|(name, _)| names::long_name(name)).collect::<Result<Vec<_>>>()?;
-        let texts: Vec<&str> = children.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok()).collect();
+        let text = |name| std::str::from_utf8(name).map_err(|_| Error::recipe("a name on a FAT filesystem is not UTF-8"));
+        let texts: Vec<&str> = children.iter().map(|&(name, _)| text(name)).collect::<Result<_>>()?;
         for (((name, (short, needs_long)), text), (_, child)) in
             longs.into_iter().zip(names::short_names(&texts)?).zip(&texts).zip(&children)
         {

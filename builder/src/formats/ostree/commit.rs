@@ -1,7 +1,7 @@
 //! A commit, `(a{sv}aya(say)sstayay)`: metadata, parent, related (unused), subject, body, timestamp, root dirtree, root dirmeta.
 
 use super::decode_digest;
-use crate::base::{Digest, Result};
+use crate::base::{Digest, Result, ResultJudged};
 use crate::formats::gvariant::{Shape, Value, split_array, split_tuple, split_variant, text, u64_be};
 use std::collections::BTreeMap;
 
@@ -43,7 +43,9 @@ impl MetadataValue {
                 let list = split_array(value, Shape::BYTES)?;
                 Some(MetadataValue::TextList(list.into_iter().map(|t| text(t).map(str::to_owned)).collect::<Result<_>>()?))
             }
-            "t" => value.try_into().ok().map(|number| MetadataValue::Number(u64::from_le_bytes(number))),
+            "t" => {
+                value.try_into().none_because("the slice has that length").map(|number| MetadataValue::Number(u64::from_le_bytes(number)))
+            }
             "ay" => Some(MetadataValue::Bytes(value.into())),
             _ => None,
         })

@@ -4,7 +4,7 @@ use super::capabilities;
 use super::file_digest::FileDigest;
 use super::header::Header;
 use super::tags;
-use crate::base::{Digest, Error, ImagePath, Result, ResultExt};
+use crate::base::{Digest, Error, ImagePath, OptionJudged, Result, ResultExt};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -190,12 +190,12 @@ fn few_enough(count: usize) -> Result<()> {
 fn paths(header: &Header, is_source: bool) -> Result<Vec<ImagePath>> {
     let Some(basenames) = header.strings(tags::BASENAMES)? else {
         // rpm 3.
-        let names = header.strings(tags::OLD_FILENAMES)?.unwrap_or_default();
+        let names = header.strings(tags::OLD_FILENAMES)?.default_because("a header without the tag has no files in the old form");
         few_enough(names.len())?;
         return names.into_iter().map(ImagePath::parse).collect();
     };
     few_enough(basenames.len())?;
-    let dirnames = header.strings(tags::DIRNAMES)?.unwrap_or_default();
+    let dirnames = header.strings(tags::DIRNAMES)?.default_because("a header without the tag has no directories");
     let indexes = complete(header.u32s(tags::DIR_INDEXES)?, basenames.len(), "directory indexes")?;
     let budget = header.bytes().len().saturating_mul(PATH_AMPLIFICATION_MAX).min(PATHS_MAX);
     let mut total = 0;

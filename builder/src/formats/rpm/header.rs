@@ -10,7 +10,7 @@
 //! duplicate tags, and main headers with entries outside the immutable region, since no signature of rpm's covers those.
 
 use super::tags;
-use crate::base::{Error, Result, ResultExt};
+use crate::base::{Error, Result, ResultExt, ResultJudged};
 use std::io::Read;
 
 const MAGIC: [u8; 4] = [0x8e, 0xad, 0xe8, 0x01];
@@ -202,7 +202,7 @@ impl Header {
     }
 
     fn find(&self, tag: u32) -> Option<(Entry, &[u8])> {
-        let entry = self.entries[self.entries.binary_search_by_key(&tag, |e| e.tag).ok()?];
+        let entry = self.entries[self.entries.binary_search_by_key(&tag, |e| e.tag).none_because("a tag that is not found is absent")?];
         Some((entry, &self.data()[entry.offset..entry.offset + entry.len]))
     }
 

@@ -6,7 +6,7 @@ use super::lead::{self, LEAD_SIZE};
 use super::scriptlets::{self, Scriptlet};
 use super::tags;
 use super::triggers::{self, Trigger};
-use crate::base::{Digest, Error, Result, ResultExt};
+use crate::base::{Digest, Error, OptionJudged, Result, ResultExt};
 use crate::formats::compress::Compression;
 use crate::formats::evr::{Evr, Nevra, compare_versions};
 use serde::{Deserialize, Serialize};
@@ -158,7 +158,7 @@ fn read_exact(reader: &mut impl Read, buffer: &mut [u8], what: &str, end: usize)
 
 fn metadata(header: &Header) -> Result<Metadata> {
     let required = |tag, what: &str| -> Result<String> {
-        let text = header.text(tag)?.unwrap_or_default();
+        let text = header.text(tag)?.default_because("an absent tag is an empty text");
         // What ends up in file names and in NEVRAs must not be able to break out of them.
         if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic() && b != b'/') {
             return Err(Error::integrity(format!(
@@ -168,7 +168,7 @@ fn metadata(header: &Header) -> Result<Metadata> {
         }
         Ok(text)
     };
-    let optional = |tag| Ok::<_, Error>(header.text(tag)?.unwrap_or_default());
+    let optional = |tag| Ok::<_, Error>(header.text(tag)?.default_because("an absent tag is an empty text"));
     let evr = Evr::new(header.number(tags::EPOCH)?.unwrap_or(0), required(tags::VERSION, "version")?, required(tags::RELEASE, "release")?);
     let name = required(tags::NAME, "name")?;
     let arch = required(tags::ARCH, "architecture")?;
@@ -177,7 +177,7 @@ fn metadata(header: &Header) -> Result<Metadata> {
     let is_source = header.has(tags::SOURCE_PACKAGE) || !header.has(tags::SOURCE_RPM);
     let nevra = Nevra::new(name, evr, if is_source { "src".into() } else { arch });
     // What is written as one text, here and in indexes, must be told apart again.
-    if Nevra::parse(&nevra.to_string()).ok().is_none_or(|read| read != nevra) {
+    if !Nevra::parse(&nevra.to_string()).is_ok_and(|read| read == nevra) {
         return Err(Error::integrity(format!("expected a name, version, release and architecture that can be told apart, found {nevra}")));
     }
     let list = |tags| dependencies(header, tags);
@@ -204,7 +204,7 @@ fn metadata(header: &Header) -> Result<Metadata> {
 }
 
 fn dependencies(header: &Header, [names, flags, versions]: [u32; 3]) -> Result<Vec<Dependency>> {
-    let name_list = header.strings(names)?.unwrap_or_default();
+    let name_list = header.strings(names)?.default_because("an absent tag is an empty list");
     let count = name_list.len();
     // Packages older than rpm 4 leave out flags and versions where none has any.
     let flag_list = header.u32s(flags)?.unwrap_or_else(|| vec![0; count]);

@@ -1,7 +1,7 @@
 //! Scriptlets: what a package asks to run around its own installation and removal.
 
 use super::header::Header;
-use crate::base::{Digest, Result};
+use crate::base::{Digest, OptionJudged, Result};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -102,7 +102,12 @@ pub(super) fn read(header: &Header) -> Result<Vec<Scriptlet>> {
             // rpm's own default.
             None => vec!["/bin/sh".to_owned()],
         };
-        scriptlets.push(Scriptlet { phase, interpreter, text: text.unwrap_or_default(), flags: header.number(flags)?.unwrap_or(0) });
+        scriptlets.push(Scriptlet {
+            phase,
+            interpreter,
+            text: text.default_because("a scriptlet may be an interpreter alone"),
+            flags: header.number(flags)?.unwrap_or(0),
+        });
     }
     Ok(scriptlets)
 }

@@ -6,7 +6,7 @@
 use super::header::Header;
 use super::package::Dependency;
 use super::tags;
-use crate::base::{Error, Result};
+use crate::base::{Error, OptionJudged, Result};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -85,10 +85,10 @@ pub(super) fn read(header: &Header) -> Result<Vec<Trigger>> {
             })
             .collect();
         let [names, flags, versions, indexes] = tags::TRIGGER_CONDITIONS[sort];
-        let names = header.strings(names)?.unwrap_or_default();
-        let flags = header.u32s(flags)?.unwrap_or_default();
+        let names = header.strings(names)?.default_because("an absent tag is an empty list");
+        let flags = header.u32s(flags)?.default_because("an absent tag is an empty list");
         let versions = header.strings(versions)?.unwrap_or_else(|| vec![b"".as_slice(); names.len()]);
-        let indexes = header.u32s(indexes)?.unwrap_or_default();
+        let indexes = header.u32s(indexes)?.default_because("an absent tag is an empty list");
         whole(flags.len(), names.len(), "flags")?;
         whole(versions.len(), names.len(), "versions")?;
         whole(indexes.len(), names.len(), "indexes")?;

@@ -6,7 +6,7 @@ pub mod rich;
 
 pub use installed::{Installation, Installed};
 
-use crate::base::Result;
+use crate::base::{OptionJudged, Result};
 use crate::formats::rpm::{Header, tags};
 use crate::formats::sqlite::{self, Index, Table, Value};
 use installed::{SHA1_HEADER, SIG_MD5};
@@ -130,7 +130,8 @@ fn keys<'a>(package: &Installed<'a>, lookup: &Lookup, how: &Installation) -> Res
             Ok(md5.map(|bytes| (Value::Blob(bytes.into()), 0)).into_iter().collect())
         }
         SHA1_HEADER => {
-            let digest = package.signature_header.strings(tags::signature::SHA1)?.unwrap_or_default();
+            let digest =
+                package.signature_header.strings(tags::signature::SHA1)?.default_because("a package may have no SHA-1 of its header");
             Ok(digest.first().map(|text| (Value::Text((*text).into()), 0)).into_iter().collect())
         }
         tag => names(package.header, tag),
@@ -146,10 +147,14 @@ fn names<'a>(header: &'a Header, tag: u32) -> Result<Vec<(Value<'a>, i64)>> {
     const INSTALL_ONLY: u32 = 1 << 9 | 1 << 10 | 1 << 24 | 1 << 26 | 1 << 7 | 1 << 5;
     /// … unless SCRIPT_PREUN or SCRIPT_POSTUN need it too.
     const ERASE: u32 = 1 << 11 | 1 << 12;
-    let values = header.strings(tag)?.unwrap_or_default();
+    let values = header.strings(tag)?.default_because("an absent tag is an empty list");
     // The untranslated one alone.
     let values = if tag == tags::GROUP { values.into_iter().take(1).collect() } else { values };
-    let flags = if tag == tags::REQUIRES[0] { header.u32s(tags::REQUIRES[1])?.unwrap_or_default() } else { Vec::new() };
+    let flags = if tag == tags::REQUIRES[0] {
+        header.u32s(tags::REQUIRES[1])?.default_because("an absent tag is an empty list")
+    } else {
+        Vec::new()
+    };
     // A file trigger has several prefixes: its number counts, not the prefix's.
     let places = match tag {
         tags::FILE_TRIGGER_NAMES => header.u32s(tags::FILE_TRIGGER_INDEXES)?,

@@ -8,7 +8,7 @@
 //! name) the fragment before the cut does not end as XML must, and whatever is wrong in one has the whole file read from front to back instead:
 //! what comes out, and every refusal, is that of the plain reader.
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, ResultJudged};
 use crate::formats::rpmmd::primary::{Package, read_document, read_fragment, read_primary};
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
@@ -96,7 +96,7 @@ fn in_fragments<T: Send>(mut input: Box<dyn BufRead>, make: &(impl Fn(Package) -
     });
     read?;
     outside.extend(rest);
-    let announced = read_document(outside.as_slice()).ok()?;
+    let announced = read_document(outside.as_slice()).none_because("the sequential parser says what is wrong")?;
     if wrong.into_inner() {
         return None;
     }
@@ -135,7 +135,7 @@ fn fragment<T>(text: &[u8], make: &impl Fn(Package) -> Result<T>) -> Result<Vec<
 /// Adds a fragment's worth of text; true at the end of the input, `None` where it cannot be read.
 fn fill(input: &mut Box<dyn BufRead>, text: &mut Vec<u8>) -> Option<bool> {
     let before = text.len();
-    input.take(FRAGMENT as u64).read_to_end(text).ok()?;
+    input.take(FRAGMENT as u64).read_to_end(text).none_because("the sequential parser says what is wrong")?;
     Some(text.len() - before < FRAGMENT)
 }
 

@@ -84,7 +84,7 @@ fn path(open: &[Level]) -> Vec<&str> {
     open.iter()
         .map(|level| match level {
             Level::List => "-",
-            Level::Map(key) => key.as_deref().unwrap_or_default(),
+            Level::Map(key) => key.as_deref().unwrap_or(""),
         })
         .collect()
 }

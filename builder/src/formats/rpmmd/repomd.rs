@@ -1,6 +1,6 @@
 //! repomd.xml: the root of a repository's metadata, and the only file of it that is signed.
 
-use crate::base::{Digest, Error, Result};
+use crate::base::{Digest, Error, Result, ResultJudged};
 use crate::formats::rpmmd::xml::{Tag, Xml, attributes, number};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -116,6 +116,6 @@ pub fn parse_repomd(bytes: &[u8]) -> Result<Repomd> {
 
 /// Some publishers write fractions, some microseconds.
 fn seconds(text: &str) -> u32 {
-    let whole: u64 = text.trim().split('.').next().unwrap_or_default().parse().unwrap_or(0);
-    [1, 1_000, 1_000_000].iter().find_map(|unit| u32::try_from(whole / unit).ok()).unwrap_or(0)
+    let whole: u64 = text.trim().split('.').next().unwrap_or("").parse().unwrap_or(0);
+    [1, 1_000, 1_000_000].iter().find_map(|unit| u32::try_from(whole / unit).none_because("the next unit may fit")).unwrap_or(0)
 }

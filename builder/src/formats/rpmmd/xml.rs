@@ -1,6 +1,6 @@
 //! Pull parsing of the few things that rpm-md uses of XML, with the offset in every fault.
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, ResultJudged};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 use std::borrow::Cow;
@@ -190,10 +190,10 @@ impl<R: BufRead> std::io::Read for Bounded<R> {
 }
 
 fn reference(e: &quick_xml::events::BytesRef<'_>) -> Option<char> {
-    if let Some(character) = e.resolve_char_ref().ok()? {
+    if let Some(character) = e.resolve_char_ref().none_because("the caller refuses what is no character")? {
         return Some(character);
     }
-    quick_xml::escape::resolve_predefined_entity(&e.decode().ok()?)?.chars().next()
+    quick_xml::escape::resolve_predefined_entity(&e.decode().none_because("the caller refuses what is no character")?)?.chars().next()
 }
 
 pub(super) enum Tag<'a> {

@@ -1,6 +1,6 @@
 //! Reads a member's header, sparse ones of the old GNU dialect included, trusting nothing.
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, ResultJudged};
 
 /// Parts of a sparse file accepted: a map of 24 MiB.
 const PARTS_MAX: usize = 1 << 20;
@@ -28,7 +28,7 @@ impl Member {
         if number(&h[148..155]) != Some(u64::from(sum)) {
             return Err(bad("its checksum is wrong"));
         }
-        let name = h[..100].split(|&b| b == 0).next().unwrap_or_default();
+        let name = h[..100].split(|&b| b == 0).next().unwrap_or(&[]);
         let name = String::from_utf8_lossy(name).into_owned();
         let stored = number(&h[124..136]).ok_or_else(|| bad("its size is no number"))?;
         match h[156] {
@@ -79,7 +79,8 @@ fn number(field: &[u8]) -> Option<u64> {
         return (plain && !high.is_empty()).then(|| u64::from_be_bytes(*low));
     }
     let text = field.split(|&b| b == 0 || b == b' ').find(|part| !part.is_empty())?;
-    u64::from_str_radix(std::str::from_utf8(text).ok()?, 8).ok()
+    u64::from_str_radix(std::str::from_utf8(text).none_because("the caller's sentence says what a number is")?, 8)
+        .none_because("the caller's sentence says what a number is")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A descriptor in a file of its own, and the extents that it names: "The Descriptor File".
 
 use super::SECTOR;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, ResultJudged};
 
 /// Bytes of a descriptor file at most: a line for each of the extents, and a page of settings.
 pub const DESCRIPTOR_MAX: u64 = 256 << 10;
@@ -77,7 +77,10 @@ fn extent(number: usize, line: &str) -> Result<Option<Extent>> {
     if !matches!(words.next(), Some("RW" | "RDONLY" | "NOACCESS")) {
         return Ok(None);
     }
-    let sectors: u64 = words.next().and_then(|word| word.parse().ok()).ok_or_else(|| bad("expected the extent's number of sectors"))?;
+    let sectors: u64 = words
+        .next()
+        .and_then(|word| word.parse().none_because("the caller's sentence says what was expected"))
+        .ok_or_else(|| bad("expected the extent's number of sectors"))?;
     let size = sectors.checked_mul(SECTOR).filter(|_| sectors <= SECTORS_MAX).ok_or_else(|| bad("more sectors than a disk has"))?;
     let kind = words.next().unwrap_or("");
     let named = || name.filter(|name| !name.is_empty()).map(str::to_owned).ok_or_else(|| bad("expected the extent's file in quotes"));

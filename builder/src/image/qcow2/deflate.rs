@@ -3,7 +3,7 @@
 //!
 //! Entropies are of single bytes, taken of a quarter of the cluster, and computed with integers: artifacts must not depend on a machine's logarithm.
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, ResultJudged};
 use crate::formats::qcow2::CLUSTER;
 use std::sync::LazyLock;
 
@@ -49,7 +49,7 @@ impl Deflate {
             QUICK.. => &mut self.quick,
             _ => &mut self.thorough,
         };
-        compressor.deflate_compress(cluster, packed).ok()
+        compressor.deflate_compress(cluster, packed).none_because("a cluster that does not get smaller is stored as it is")
     }
 }
 

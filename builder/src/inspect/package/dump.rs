@@ -1,7 +1,7 @@
 //! A package's paths, one row each.
 
 use super::shown;
-use crate::base::{Digest, Result, ResultExt};
+use crate::base::{Digest, OptionJudged, Result, ResultExt};
 use crate::fetch;
 use crate::formats::rpm::{FileEntry, FileFlags, FileKind, read_contents, tags};
 use serde::Serialize;
@@ -34,7 +34,7 @@ pub fn dump(path: &Path) -> Result<Vec<PathRow>> {
     let (file, package) = fetch::open_package(path)?;
     let payload = fetch::payload_of(&file, path, &package)?;
     let contents = read_contents(&package, payload).context(|| path.display())?;
-    let caps = package.header.strings(tags::FILE_CAPS).context(|| path.display())?.unwrap_or_default();
+    let caps = package.header.strings(tags::FILE_CAPS).context(|| path.display())?.default_because("an absent tag is an empty list");
     let mut order: Vec<usize> = (0..package.files.len()).collect();
     order.sort_by(|&a, &b| package.files[a].path.cmp(&package.files[b].path));
     Ok(order

@@ -1,7 +1,7 @@
 //! A package's header, dependencies, scriptlets and signatures, with a verdict on each of the last.
 
 use super::shown;
-use crate::base::{Digest, Result, ResultExt};
+use crate::base::{Digest, OptionJudged, Result, ResultExt, ResultJudged};
 use crate::fetch::keyring::{self, Refusal};
 use crate::fetch::signatures::{self, Coverage};
 use crate::fetch::{self, Keyring};
@@ -112,7 +112,7 @@ pub fn show(path: &Path, keys: &Keyring) -> Result<PackageReport> {
         release: evr.release.clone(),
         arch: m.nevra.arch.clone(),
         summary: m.summary.clone(),
-        description: package.header.text(tags::DESCRIPTION).context(name)?.unwrap_or_default(),
+        description: package.header.text(tags::DESCRIPTION).context(name)?.default_because("an absent tag is an empty text"),
         license: m.license.clone(),
         vendor: m.vendor.clone(),
         url: m.url.clone(),
@@ -159,7 +159,7 @@ fn signature(claim: &signatures::Claim, verdict: Option<Result<fetch::Signer, Re
         Some(Err(Refusal::Unaccepted(e))) => ("refused", Some(format!("{e:#}")), Vec::new()),
         None => ("unchecked", facts.as_ref().err().map(|e| format!("{e:#}")), Vec::new()),
     };
-    let facts = facts.ok();
+    let facts = facts.none_because("facts are shown where they can be had");
     SignatureRow {
         tag: claim.tag,
         covers: covers(claim.coverage),

@@ -1,7 +1,7 @@
 //! Values with a type of their own: ids, paths of the image, modes, sizes.
 
 use super::{At, Reader};
-use crate::base::{ByteSize, ImagePath};
+use crate::base::{ByteSize, ImagePath, ResultJudged};
 use crate::formats::conf::account::AccountId;
 use crate::recipe::raw::{Entry, Node, Value};
 
@@ -119,7 +119,7 @@ fn parse_size(text: &str) -> Option<ByteSize> {
         "TiB" => 1 << 20,
         _ => return None,
     };
-    let mib = number.parse::<u64>().ok()?.checked_mul(mib)?;
+    let mib = number.parse::<u64>().none_because("the caller's sentence says what a size is")?.checked_mul(mib)?;
     // 1 PiB bounds later arithmetic far below 64 bits.
     (mib > 0 && mib <= 1 << 30).then(|| ByteSize::mib(mib))
 }

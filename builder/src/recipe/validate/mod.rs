@@ -11,7 +11,7 @@ use super::include::Merged;
 use super::model::*;
 use super::raw::{Faults, Place};
 use super::reader::Reader;
-use crate::base::SourceDateEpoch;
+use crate::base::{ResultJudged, SourceDateEpoch};
 use std::path::{Path, PathBuf};
 
 /// `None` when a required value is missing or unusable; then there is a fault too.
@@ -93,7 +93,8 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// The names beside `path`, sorted.
 fn siblings(path: &Path) -> Vec<String> {
-    let entries = path.parent().and_then(|folder| std::fs::read_dir(folder).ok());
+    let entries =
+        path.parent().and_then(|folder| std::fs::read_dir(folder).none_because("without a listing there is no near name to offer"));
     let mut names: Vec<String> =
         entries.into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();

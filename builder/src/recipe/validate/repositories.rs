@@ -5,7 +5,7 @@ use super::super::model::*;
 use super::super::raw::{Faults, nearest};
 use super::super::reader::{At, Reader};
 use super::{absolute, names, siblings};
-use crate::base::{Digest, read_regular};
+use crate::base::{Digest, OptionJudged, read_regular};
 use std::path::Path;
 
 /// With the id of every row, also of those that have faults.
@@ -202,7 +202,8 @@ fn trust(row: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Option<Trust> 
 
 /// Keys come to the recipe by hand, once: what fetched them by itself would trust whoever answers.
 fn how_to_get(from: &str, path: &Path) -> String {
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem =
+        path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).default_because("a file without a name has no stem to compare");
     let fingerprint = stem.len() >= 40 && stem.bytes().all(|b| b.is_ascii_hexdigit());
     let compare = match fingerprint {
         true => format!("; `gpg --show-keys` must say the fingerprint {stem}"),

@@ -1,6 +1,6 @@
 //! Where this machine's apt takes the Debian archive from: `sources.list` lines and deb822 `.sources` files (sources.list(5)).
 
-use crate::base::{Result, ResultExt};
+use crate::base::{Result, ResultExt, ResultJudged};
 use crate::formats::deb::control::Stanzas;
 use std::path::Path;
 
@@ -12,10 +12,10 @@ const MAX_FILE: u64 = 1 << 20;
 pub fn mirror_in(text: &str, deb822: bool) -> Option<String> {
     let uris: Vec<&str> = if deb822 {
         Stanzas::new(text)
-            .map_while(|stanza| stanza.ok())
+            .map_while(|stanza| stanza.none_because("a stanza that cannot be parsed ends the list"))
             .filter(|(_, s)| !s.get("Enabled").is_some_and(|e| e.eq_ignore_ascii_case("no")))
             .filter(|(_, s)| s.get("Types").is_some_and(|types| types.split_whitespace().any(|t| t == "deb")))
-            .flat_map(|(_, s)| s.get("URIs").unwrap_or_default().split_whitespace().collect::<Vec<_>>())
+            .flat_map(|(_, s)| s.get("URIs").unwrap_or("").split_whitespace().collect::<Vec<_>>())
             .collect()
     } else {
         text.lines()
@@ -48,7 +48,7 @@ pub fn mirror(apt: &Path) -> Result<Option<String>> {
         }
         // Unreadable or odd files are somebody else's: the next may do.
         let small = std::fs::metadata(&file).is_ok_and(|m| m.is_file() && m.len() <= MAX_FILE);
-        if let Some(text) = small.then(|| std::fs::read_to_string(&file).ok()).flatten()
+        if let Some(text) = small.then(|| std::fs::read_to_string(&file).none_because("another list may say where the mirror is")).flatten()
             && let Some(found) = mirror_in(&text, deb822)
         {
             return Ok(Some(found));

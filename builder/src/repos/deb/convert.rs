@@ -1,6 +1,8 @@
 //! Converts .debs to .rpms on disk, once each: [`Facts`] keep what the converter made of a .deb, the cache keeps the bytes.
 
-use crate::base::{AtomicFile, Digest, Entry, Error, Facts, Hasher, Progress, Result, ResultExt, Silent, question, set_aside};
+use crate::base::{
+    AtomicFile, Digest, Entry, Error, Facts, Hasher, Progress, Result, ResultExt, ResultJudged, Silent, question, set_aside,
+};
 use crate::formats::deb::Deb;
 use crate::formats::deb::control::Stanza;
 use crate::net::{Client, Url};
@@ -80,7 +82,9 @@ fn file_digest(path: &Path) -> Result<Option<Digest>> {
     let Entry::Open(file, _) = Entry::open(path)? else { return Ok(None) };
     let mut hasher = Hasher::new();
     // A read error of the disk is damage like any other.
-    Ok(std::io::copy(&mut std::io::BufReader::with_capacity(1 << 20, file), &mut hasher).ok().map(|_| hasher.finish()))
+    Ok(std::io::copy(&mut std::io::BufReader::with_capacity(1 << 20, file), &mut hasher)
+        .none_because("a file that cannot be read is damaged")
+        .map(|_| hasher.finish()))
 }
 
 /// Brings each package that `cache` does not hold converted, and converts it; on every core, results in the order of `packages`. Tells

@@ -4,7 +4,7 @@
 //! One good signature by a trusted key is enough, as for apt. Only the signed text is read. Refused: MD5, SHA-1 and RIPEMD signatures, RSA
 //! under 2048 bits, DSA, keys revoked or past their expiry, subkeys that may not sign, an expired Valid-Until.
 
-use crate::base::{Digest, Error, Result, SourceDateEpoch};
+use crate::base::{Digest, Error, Result, ResultJudged, SourceDateEpoch};
 use crate::formats::deb::control::Stanza;
 use pgp::composed::{CleartextSignedMessage, Deserializable, SignedPublicKey};
 use pgp::crypto::hash::HashAlgorithm;
@@ -91,8 +91,8 @@ impl Release {
         }
         Ok(Release {
             digest,
-            suite: stanza.get("Suite").unwrap_or_default().to_owned(),
-            codename: stanza.get("Codename").unwrap_or_default().to_owned(),
+            suite: stanza.get("Suite").unwrap_or("").to_owned(),
+            codename: stanza.get("Codename").unwrap_or("").to_owned(),
             date: date("Date")?.ok_or_else(|| Error::integrity("InRelease: no Date"))?,
             valid_until: date("Valid-Until")?,
             signer,
@@ -243,11 +243,15 @@ fn parse_date(text: &str) -> Option<u32> {
     let [_, day, month, year, time, "UTC" | "GMT" | "+0000"] = words[..] else { return None };
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let month = months.iter().position(|m| *m == month)? as i64 + 1;
-    let (day, year): (i64, i64) = (day.parse().ok()?, year.parse().ok()?);
+    let (day, year): (i64, i64) = (
+        day.parse().none_because("the caller's sentence says what a date is")?,
+        year.parse().none_because("the caller's sentence says what a date is")?,
+    );
     if !(1..=31).contains(&day) || !(1970..=2105).contains(&year) {
         return None;
     }
-    let clock: Vec<i64> = time.split(':').map(|n| n.parse().ok()).collect::<Option<_>>()?;
+    let clock: Vec<i64> =
+        time.split(':').map(|n| n.parse().none_because("the caller's sentence says what a date is")).collect::<Option<_>>()?;
     let [hour @ 0..24, minute @ 0..60, second @ 0..61] = clock[..] else { return None };
     // Days from the civil date, in years that begin in March.
     let (shifted_year, shifted_month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
@@ -255,7 +259,7 @@ fn parse_date(text: &str) -> Option<u32> {
     let year_of_era = shifted_year % 400;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + (153 * shifted_month + 2) / 5 + day - 1;
     let days = era * 146_097 + day_of_era - 719_468;
-    u32::try_from(days * 86_400 + hour * 3_600 + minute * 60 + second).ok()
+    u32::try_from(days * 86_400 + hour * 3_600 + minute * 60 + second).none_because("the caller's sentence says what a date is")
 }
 
 #[cfg(test)]

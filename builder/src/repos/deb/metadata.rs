@@ -36,9 +36,8 @@ fn map(stanza: &Stanza<'_>, name: &str) -> Result<PackageMeta> {
         "all" => "noarch",
         other => return Err(Error::integrity(format!("architecture {other:?}: expected amd64 or all"))),
     };
-    let field = |field: &str| -> Result<Vec<Vec<Relation<'_>>>> {
-        relation::parse(stanza.get(field).unwrap_or_default()).map_err(|e| e.context(field))
-    };
+    let field =
+        |field: &str| -> Result<Vec<Vec<Relation<'_>>>> { relation::parse(stanza.get(field).unwrap_or("")).map_err(|e| e.context(field)) };
     let dependencies = |groups: &[Vec<Relation<'_>>]| -> Vec<Dep> { groups.iter().map(|group| any_of(group)).collect() };
     let number = |field: &str| -> Result<u64> {
         stanza
@@ -88,7 +87,7 @@ fn map(stanza: &Stanza<'_>, name: &str) -> Result<PackageMeta> {
         version: rpm_version,
         release,
         arch: arch.to_owned(),
-        summary: stanza.get("Description").unwrap_or_default().lines().next().unwrap_or_default().trim().to_owned(),
+        summary: stanza.get("Description").unwrap_or("").lines().next().unwrap_or("").trim().to_owned(),
         license: format!("see /usr/share/doc/{name}/copyright"),
         source: stanza.get("Source").unwrap_or(name).to_owned(),
         provides: distinct(provides),
@@ -101,7 +100,7 @@ fn map(stanza: &Stanza<'_>, name: &str) -> Result<PackageMeta> {
         supplements: Vec::new(),
         enhances: distinct(dependencies(&field("Enhances")?)),
         files: Vec::new(),
-        location: stanza.get("Filename").unwrap_or_default().to_owned(),
+        location: stanza.get("Filename").unwrap_or("").to_owned(),
         size: number("Size")?,
         // Debian counts in KiB.
         installed_size: number("Installed-Size")?.saturating_mul(1024),

@@ -20,7 +20,7 @@ pub fn check_order(chosen: &[Stanza<'_>]) -> Result<()> {
     for stanza in chosen {
         let version = Version::parse(stanza.require("Version")?)?;
         versions.entry(stanza.require("Package")?).or_default().push(version);
-        for provide in relation::parse(stanza.get("Provides").unwrap_or_default())?.into_iter().flatten() {
+        for provide in relation::parse(stanza.get("Provides").unwrap_or(""))?.into_iter().flatten() {
             versions.entry(provide.name).or_default().push(provide.version.map_or(version, |(_, version)| version));
         }
     }
@@ -40,10 +40,10 @@ pub fn check_order(chosen: &[Stanza<'_>]) -> Result<()> {
     }
     for stanza in chosen {
         for field in FIELDS {
-            for Relation { name, version } in relation::parse(stanza.get(field).unwrap_or_default())?.into_iter().flatten() {
+            for Relation { name, version } in relation::parse(stanza.get(field).unwrap_or(""))?.into_iter().flatten() {
                 let Some((_, wanted)) = version else { continue };
                 for have in versions.get(name).into_iter().flatten() {
-                    check(&|| format!("{} {field} {name}", stanza.get("Package").unwrap_or_default()), have, &wanted);
+                    check(&|| format!("{} {field} {name}", stanza.get("Package").unwrap_or("")), have, &wanted);
                 }
             }
         }

@@ -35,7 +35,10 @@ pub fn write_repository(packages: &[ConvertedRpm], folder: &Path) -> Result<()> 
         newest = newest.max(header.get_build_time().map_err(|e| failed(&package.path, e))?);
         describe(header, package, location, &mut primary, &mut filelists).map_err(|e| failed(&package.path, e))?;
         let to = folder.join(location);
-        std::fs::remove_file(&to).ok();
+        match std::fs::remove_file(&to) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).context(|| format!("remove {}", to.display())),
+            _ => {}
+        }
         if std::fs::hard_link(&package.path, &to).is_err() {
             std::fs::copy(&package.path, &to).context(|| format!("copy to {}", to.display()))?;
         }

@@ -25,8 +25,8 @@ pub(super) fn build(deb: Deb, control: &Stanza<'_>, meta: &PackageMeta, deb_dige
     builder
         .using_config(BuildConfig::v4().compression(CompressionWithLevel::Zstd(ZSTD_LEVEL)).source_date(newest))
         .release(&meta.release)
-        .description(description(control.get("Description").unwrap_or_default()))
-        .packager(one_line(control.get("Maintainer").unwrap_or_default()))
+        .description(description(control.get("Description").unwrap_or("")))
+        .packager(one_line(control.get("Maintainer").unwrap_or("")))
         .group(one_line(control.get("Section").unwrap_or("unknown")))
         .vendor("Debian")
         .cookie(format!("deb sha256 {deb_digest}"));

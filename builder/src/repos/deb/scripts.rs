@@ -56,7 +56,7 @@ pub(super) fn scriptlet(package: &str, phase: Phase, bytes: &[u8]) -> Result<Scr
     let quoted: Vec<String> = phase.arguments().iter().map(|a| format!("'{a}'")).collect();
     // Names of packages have no character that a shell or Perl would read otherwise.
     let variables = [("DPKG_MAINTSCRIPT_NAME", phase.file()), ("DPKG_MAINTSCRIPT_PACKAGE", package), ("DPKG_MAINTSCRIPT_ARCH", "amd64")];
-    let prelude = match interpreter.rsplit('/').next().unwrap_or_default() {
+    let prelude = match interpreter.rsplit('/').next().unwrap_or("") {
         "sh" | "bash" | "dash" => {
             let exports: Vec<String> = variables.iter().map(|(name, value)| format!("{name}='{value}'")).collect();
             format!("export {}; set -- {}\n", exports.join(" "), quoted.join(" "))

@@ -2,6 +2,7 @@
 
 use super::posix::{bytes, outcome};
 use super::state::{Errno, State};
+use crate::base::ResultJudged;
 use crate::tree::{InodeId, NodeKind};
 use mlua::{Lua, MultiValue, Table, Value};
 use std::cell::RefCell;
@@ -132,7 +133,7 @@ pub(super) fn mode_text(mode: u16) -> String {
 /// Octal digits, nine letters, or clauses such as `u+x,go-w`.
 pub(super) fn changed_mode(old: u16, text: &str) -> Option<u16> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
-        return u16::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
+        return u16::from_str_radix(text, 8).none_because("the caller answers EINVAL").filter(|mode| *mode <= 0o7777);
     }
     if text.len() == 9 && text.bytes().all(|b| b"rwxst-ST".contains(&b)) {
         return (0..=0o7777).find(|&mode| mode_text(mode) == text);
@@ -180,7 +181,12 @@ fn owner(value: &Value, names: &std::collections::BTreeMap<String, u32>) -> Resu
         Value::Integer(id) => u32::try_from(*id).map(Some).map_err(|_| Errno::Invalid),
         Value::String(name) => {
             let name = name.to_string_lossy();
-            names.get(name.as_str()).copied().or_else(|| name.parse().ok()).map(Some).ok_or(Errno::Invalid)
+            names
+                .get(name.as_str())
+                .copied()
+                .or_else(|| name.parse().none_because("the caller answers EINVAL"))
+                .map(Some)
+                .ok_or(Errno::Invalid)
         }
         _ => Err(Errno::Invalid),
     }

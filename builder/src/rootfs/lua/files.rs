@@ -2,7 +2,7 @@
 
 use super::posix::{bytes, outcome};
 use super::state::{Errno, State};
-use crate::base::ImagePath;
+use crate::base::{ImagePath, OptionJudged, ResultJudged};
 use crate::tree::NodeKind;
 use mlua::{AnyUserData, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value, Variadic};
 use std::cell::RefCell;
@@ -67,7 +67,10 @@ pub(super) fn install(lua: &Lua, state: &Rc<RefCell<State>>) -> mlua::Result<()>
         "type",
         lua.create_function(|_, value: Value| {
             let Value::UserData(data) = value else { return Ok(None) };
-            Ok(data.borrow::<Handle>().ok().map(|handle| if handle.file.borrow().closed { "closed file" } else { "file" }))
+            Ok(data
+                .borrow::<Handle>()
+                .none_because("what is not a handle has no state")
+                .map(|handle| if handle.file.borrow().closed { "closed file" } else { "file" }))
         })?,
     )?;
     let shared = state.clone();
@@ -174,7 +177,7 @@ impl OpenFile {
     }
 
     fn take(&mut self, count: usize) -> Vec<u8> {
-        let rest = self.data.get(self.position..).unwrap_or_default();
+        let rest = self.data.get(self.position..).unwrap_or(&[]);
         let taken = rest[..count.min(rest.len())].to_vec();
         self.position += taken.len();
         taken
@@ -213,7 +216,7 @@ fn read(lua: &Lua, file: &mut OpenFile, format: &Value) -> mlua::Result<Value> {
             Some('l') => some(file.line(false)),
             Some('L') => some(file.line(true)),
             Some('n') => {
-                let line = file.line(false).unwrap_or_default();
+                let line = file.line(false).default_because("the end of the file is an empty line");
                 let number = String::from_utf8_lossy(&line).trim().parse::<f64>();
                 Ok(number.map_or(Value::Nil, Value::Number))
             }

@@ -125,7 +125,7 @@ fn message(error: &mlua::Error) -> String {
         mlua::Error::RuntimeError(text) => text.clone(),
         other => other.to_string(),
     };
-    text.split("\nstack traceback:").next().unwrap_or_default().trim().to_owned()
+    text.split("\nstack traceback:").next().unwrap_or("").trim().to_owned()
 }
 
 #[cfg(test)]

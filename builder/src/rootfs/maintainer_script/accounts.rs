@@ -1,5 +1,6 @@
 //! groupadd, useradd and their kin, as the lines of sysusers.d that say the same.
 
+use crate::base::ResultJudged;
 use crate::formats::conf::account::{AccountField, AccountId, AccountName};
 use crate::formats::conf::sysusers::{Line, PrimaryGroup};
 
@@ -23,7 +24,7 @@ pub(super) fn lines(command: &[&str]) -> Option<Vec<Line>> {
 
 /// A command fails on a name that no account can have; then it is not understood.
 fn name(text: &str) -> Option<AccountName> {
-    AccountName::parse_relaxed(text).ok()
+    AccountName::parse_relaxed(text).none_because("a word that is no account name makes no account")
 }
 
 /// useradd's and usermod's members must exist: nothing is made for them.
@@ -73,7 +74,7 @@ fn group(arguments: &[&str]) -> Option<Vec<Line>> {
     let mut gid = None;
     for (option, value) in options {
         match option {
-            "g" | "gid" => gid = Some(AccountId::parse(value?).ok()?),
+            "g" | "gid" => gid = Some(AccountId::parse(value?).none_because("a word that is no id makes no account")?),
             "r" | "system" | "f" | "force" | "o" | "non-unique" => {}
             _ => return None,
         }
@@ -90,9 +91,9 @@ fn user(arguments: &[&str]) -> Option<Vec<Line>> {
     let (mut gecos, mut home, mut shell, mut is_system) = (None, None, None, false);
     for (option, value) in options {
         // An empty home or shell is allowed to useradd, and means the default.
-        let path = |text: &str| AccountField::parse_path(text).ok();
+        let path = |text: &str| AccountField::parse_path(text).none_because("a word that is no path makes no account");
         match option {
-            "u" | "uid" => uid = Some(AccountId::parse(value?).ok()?),
+            "u" | "uid" => uid = Some(AccountId::parse(value?).none_because("a word that is no id makes no account")?),
             "g" | "gid" => {
                 let group = value?;
                 primary = match AccountId::parse(group) {
@@ -106,7 +107,7 @@ fn user(arguments: &[&str]) -> Option<Vec<Line>> {
                 home = value.filter(|text| !text.is_empty()).map(path).map_or(Some(None), |path| path.map(Some))?
             }
             "s" | "shell" => shell = value.filter(|text| !text.is_empty()).map(path).map_or(Some(None), |path| path.map(Some))?,
-            "c" | "comment" => gecos = Some(AccountField::parse(value?).ok()?),
+            "c" | "comment" => gecos = Some(AccountField::parse(value?).none_because("a word that is no field makes no account")?),
             "r" | "system" => is_system = true,
             "M" | "no-create-home" | "l" | "no-log-init" | "o" | "non-unique" | "N" | "no-user-group" | "U" | "user-group" => {}
             // A home that is made, a password, an expiry: more than an account.

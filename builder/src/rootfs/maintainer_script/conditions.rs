@@ -2,6 +2,7 @@
 
 use super::chain::{chain, quiet};
 use super::walk::Reader;
+use crate::base::ResultJudged;
 use crate::rootfs::shell::words;
 
 impl Reader<'_> {
@@ -62,7 +63,10 @@ impl Reader<'_> {
             [a, "!=", b] => Some(value(a)? != value(b)?),
             // rpm passes the number of installed instances.
             [a, operator, b] => {
-                let (a, b): (u32, u32) = (value(a)?.parse().ok()?, value(b)?.parse().ok()?);
+                let (a, b): (u32, u32) = (
+                    value(a)?.parse().none_because("what is no number is decided when it runs")?,
+                    value(b)?.parse().none_because("what is no number is decided when it runs")?,
+                );
                 match *operator {
                     "-eq" => Some(a == b),
                     "-ne" => Some(a != b),
@@ -123,7 +127,7 @@ fn looks(part: &str) -> bool {
         outer.replace_range(start..start + 2 + len + 1, "x");
     }
     let plain = quiet(&outer);
-    let base = |piece: &str| piece.split_whitespace().next().and_then(|first| first.rsplit('/').next()).unwrap_or_default().to_owned();
+    let base = |piece: &str| piece.split_whitespace().next().and_then(|first| first.rsplit('/').next()).unwrap_or("").to_owned();
     // `dpkg-divert` without options that change something, which all begin so.
     let changes =
         plain.contains("dpkg-divert") && !plain.contains("--list") && !plain.contains("--truename") && !plain.contains("--listpackage");

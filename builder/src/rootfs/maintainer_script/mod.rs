@@ -92,7 +92,7 @@ pub(super) fn cut_sections(text: &str) -> (Vec<(String, String)>, String) {
     for line in text.lines() {
         let mark = line.trim();
         if let Some(tool) = mark.strip_prefix("# Automatically added by ").filter(|_| open.is_none()) {
-            let tool = tool.split('/').next().unwrap_or_default();
+            let tool = tool.split('/').next().unwrap_or("");
             if SECTIONS.iter().any(|(name, _)| *name == tool) {
                 open = Some((tool.to_owned(), String::new()));
                 continue;

@@ -4,6 +4,7 @@ use super::chain::{Joint, chain, quiet};
 use super::commands::{COMMANDS, INERT};
 use super::conditions::is_question;
 use super::{Called, Reading, accounts};
+use crate::base::OptionJudged;
 use crate::rootfs::alternatives::Alternative;
 use crate::rootfs::shell::{Node, words};
 use std::collections::BTreeMap;
@@ -152,7 +153,7 @@ impl<'a> Reader<'a> {
         let plain = quiet(text);
         let Some(words) = words(&plain) else { return left(text) };
         let arguments: Vec<&str> = words.iter().map(String::as_str).collect();
-        let base = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
+        let base = |word: &str| word.rsplit('/').next().unwrap_or("").to_owned();
         match arguments.as_slice() {
             [] => Walk::default(),
             ["exit", "0"] | ["return"] | ["return", "0"] => Walk { left: Vec::new(), ends: true },
@@ -191,7 +192,7 @@ impl<'a> Reader<'a> {
             },
             [name] if self.functions.contains_key(*name) && self.inlined < 64 => {
                 self.inlined += 1;
-                let body = self.functions.get(*name).cloned().unwrap_or_default();
+                let body = self.functions.get(*name).cloned().default_because("an unknown function has no body");
                 let outer = std::mem::take(&mut self.arguments);
                 let walk = self.block(&body, certain);
                 self.arguments = outer;
@@ -246,13 +247,13 @@ fn systemctl(arguments: &[&str]) -> Option<Vec<String>> {
 }
 
 fn makes_account(command: &str) -> bool {
-    let first = command.split_whitespace().next().unwrap_or_default();
+    let first = command.split_whitespace().next().unwrap_or("");
     matches!(first.rsplit('/').next(), Some("groupadd" | "useradd" | "usermod" | "gpasswd"))
 }
 
 fn is_about_accounts(condition: &str) -> bool {
     let mut words = condition.split_whitespace();
-    let first = words.next().unwrap_or_default();
+    let first = words.next().unwrap_or("");
     match first.rsplit('/').next() {
         Some("getent") => matches!(words.next(), Some("passwd" | "group")),
         Some("id") => true,

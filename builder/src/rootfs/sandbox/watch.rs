@@ -5,7 +5,7 @@ use super::jail::Started;
 use super::limits::{Limits, WATCH};
 use super::ownership::{Listener, OwnerChange};
 use super::usage;
-use crate::base::{Error, Result, ResultExt};
+use crate::base::{Error, Result, ResultExt, ResultJudged};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -239,7 +239,7 @@ fn resident(processes: &OwnedFd, name: &str) -> Option<u64> {
     let mut text = String::new();
     let Ok(_) = File::from(file).take(256).read_to_string(&mut text) else { return None };
     let pages = text.split(' ').nth(1)?;
-    pages.parse().ok()
+    pages.parse().none_because("a process that has ended uses no memory")
 }
 
 /// The beginning and the end of the output; what is between is dropped while it comes.

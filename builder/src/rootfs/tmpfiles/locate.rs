@@ -1,6 +1,6 @@
 //! Where a line's path is in the tree: parents are followed through symlinks, the last name is not, and patterns name what is there.
 
-use crate::base::ImagePath;
+use crate::base::{ImagePath, ResultJudged};
 use crate::formats::conf::preset::glob_matches_bytes;
 use crate::formats::conf::tmpfiles::Line;
 use crate::tree::{FileTree, NodeKind};
@@ -14,7 +14,9 @@ pub(super) fn paths(tree: &FileTree, line: &Line, prefixes: &[ImagePath]) -> Vec
     let found = if line.takes_glob() {
         braces(&line.path).iter().flat_map(|pattern| matches(tree, pattern)).collect()
     } else {
-        Vec::from_iter(ImagePath::parse(&line.path).ok().and_then(|path| real(tree, &path)))
+        Vec::from_iter(
+            ImagePath::parse(&line.path).none_because("a path that is not absolute names nothing").and_then(|path| real(tree, &path)),
+        )
     };
     found.into_iter().filter(is_below).collect()
 }

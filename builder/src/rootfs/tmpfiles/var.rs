@@ -1,7 +1,7 @@
 //! The contents of /var as tmpfiles.d lines, since /var itself starts empty on a host.
 
 use super::{FACTORY, lines};
-use crate::base::{Error, ImagePath, Result};
+use crate::base::{Error, ImagePath, OptionJudged, Result};
 use crate::formats::conf::{escape_argument, quote};
 use crate::rootfs::accounts::Accounts;
 use crate::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
@@ -30,7 +30,7 @@ fn plan_var(tree: &FileTree, accounts: &Accounts) -> Result<(String, Vec<(ImageP
     let transient = TRANSIENT.map(ImagePath::parse).into_iter().collect::<Result<Vec<_>>>()?;
     let mut out = String::from("# Contents of /var in the packages; /var itself starts empty.\n");
     let mut copies = Vec::new();
-    for entry in tree.walk_from(&var).unwrap_or_default() {
+    for entry in tree.walk_from(&var).default_because("an absent folder has no entries") {
         if entry.path == var || declared.contains(entry.path.as_bytes()) {
             continue;
         }
