@@ -4,7 +4,8 @@ use crate::payload;
 use atomic_image::base::{Error, Kind, Result, ResultExt};
 use atomic_image::recipe::Firmware;
 use atomic_image::vm::{Console, Machine, Serial};
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -144,10 +145,24 @@ fn shortened(command: &str) -> String {
     command.chars().take(80).collect()
 }
 
-/// Two ports that nobody listens on, held together so that they differ.
+/// Two ports that nobody listens on. They lie below the range from which the kernel takes the local ports of outgoing connections (32768 and up, in
+/// ip_local_port_range), so that no connection of another test takes one before QEMU listens on it.
 fn free_ports() -> Result<(u16, u16)> {
-    let listen = || TcpListener::bind("127.0.0.1:0").context(|| "find a free port");
-    let (first, second) = (listen()?, listen()?);
-    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port()).context(|| "find a free port");
-    Ok((port(&first)?, port(&second)?))
+    let mut draw = File::open("/dev/urandom").context(|| "open /dev/urandom")?;
+    let mut port = || -> Result<TcpListener> {
+        let mut refused = None;
+        for _ in 0..100 {
+            let mut random = [0; 2];
+            draw.read_exact(&mut random).context(|| "read /dev/urandom")?;
+            match TcpListener::bind(("127.0.0.1", 10_000 + u16::from_le_bytes(random) % 20_000)) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => refused = Some(error),
+            }
+        }
+        Err(Error::new(Kind::Tool, format!("no free port from 10000 to 29999 on 127.0.0.1: {refused:?}")))
+    };
+    // Held together, so that they differ.
+    let (first, second) = (port()?, port()?);
+    let number = |listener: &TcpListener| listener.local_addr().map(|address| address.port()).context(|| "find a free port");
+    Ok((number(&first)?, number(&second)?))
 }
