@@ -11,18 +11,26 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[1]
 BUILDER = Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target")) / "release/atomic-image"
 
-HOST = """Name: host
+
+def spec(name, summary, install, files):
+    """The spec file of a package: `install` is a shell script that fills $root, `files` the list of what is in it."""
+    return f"""Name: {name}
 Version: 1
 Release: 1
-Summary: The outline of a host
+Summary: {summary}
 License: MIT
 BuildArch: x86_64
 AutoReqProv: no
-%global __os_install_post %{nil}
+%global __os_install_post %{{nil}}
 %description
 For tests.
 %install
-root=%{buildroot}
+root=%{{buildroot}}
+{install}%files
+{files}"""
+
+
+HOST = spec("host", "The outline of a host", """\
 mkdir -p $root/usr/lib/modules/5.0 $root/usr/lib/systemd/system $root/usr/bin $root/usr/share/data $root/etc $root/var
 echo kernel >$root/usr/lib/modules/5.0/vmlinuz
 echo initramfs >$root/usr/lib/modules/5.0/initramfs.img
@@ -30,24 +38,13 @@ echo '[Unit]' >$root/usr/lib/systemd/system/multi-user.target
 printf 'ID=x\\nNAME=X\\n' >$root/etc/os-release
 for n in 1 2 3 4 5 6 7 8; do seq $((n * 100)) $((n * 3000)) >$root/usr/share/data/$n; done
 cp /bin/busybox $root/usr/bin/busybox
-%files
+""", """\
 /usr
 /etc
 /var
-"""
+""")
 
-GRUB = """Name: grub-images
-Version: 1
-Release: 1
-Summary: GRUB's images, made by a program that copies them
-License: MIT
-BuildArch: x86_64
-AutoReqProv: no
-%global __os_install_post %{nil}
-%description
-For tests.
-%install
-root=%{buildroot}
+GRUB = spec("grub-images", "GRUB's images, made by a program that copies them", """\
 mkdir -p $root/usr/bin $root/usr/lib/grub/i386-pc
 cp /bin/busybox $root/usr/bin/busybox
 for name in sh mkdir head cp; do ln -s busybox $root/usr/bin/$name; done
@@ -59,9 +56,9 @@ while [ $# -gt 0 ]; do [ "$1" = -o ] && out=$2; shift; done
 /usr/bin/cp /usr/lib/core.img "$out"
 END
 chmod 755 $root/usr/bin/grub-mkimage
-%files
+""", """\
 /usr
-"""
+""")
 
 RECIPE = """schema = 1
 name = "small"

@@ -123,18 +123,34 @@ impl Keyring {
         self.keys.is_empty()
     }
 
-    /// Whether a signature that held once, perhaps for another recipe or long ago, is acceptable by this keyring now: by one of its keys, which
-    /// is neither expired nor revoked, and with no weakness that is not relaxed. The same answer as for a package that comes anew.
-    pub fn accepts(&self, signer: &Signer) -> bool {
-        let Ok(signature) = parse(&signer.packet) else { return false };
+    /// Judges a signature that held once, perhaps for another recipe or long ago, by this keyring and now: it is acceptable if it is by one of the
+    /// keys, which is neither expired nor revoked, and has no weakness that is not relaxed. Returns the signer that a package which comes anew
+    /// would have: what had to be relaxed when it was recorded does not matter, but for what the signed header itself lacks.
+    pub fn accepted(&self, signer: &Signer) -> Option<Signer> {
+        let Ok(signature) = parse(&signer.packet) else { return None };
         let types = &[SignatureType::Binary];
-        let judged = self.keys.iter().any(|(_, certificate)| {
-            let is_primary = fingerprint(&certificate.primary_key) == signer.fingerprint;
-            let subkeys = certificate.public_subkeys.iter().filter(|subkey| fingerprint(&subkey.key) == signer.fingerprint);
-            is_primary && self.judge_primary(certificate, &signature, types).is_ok()
-                || subkeys.into_iter().any(|subkey| self.judge_subkey(certificate, subkey, &signature, types).is_ok())
-        });
-        judged && signer.relaxed.iter().all(|weakness| self.policy.relax.contains(weakness))
+        let of_contents: Vec<Weakness> = signer.relaxed.iter().copied().filter(|weakness| weakness.is_of_contents()).collect();
+        if !of_contents.iter().all(|weakness| self.policy.relax.contains(weakness)) {
+            return None;
+        }
+        let judged = |mut relaxed: Vec<Weakness>| {
+            relaxed.extend(of_contents.iter().copied());
+            relaxed.sort();
+            Some(Signer { relaxed, ..signer.clone() })
+        };
+        for (_, certificate) in &self.keys {
+            if fingerprint(&certificate.primary_key) == signer.fingerprint
+                && let Ok(relaxed) = self.judge_primary(certificate, &signature, types)
+            {
+                return judged(relaxed);
+            }
+            for subkey in certificate.public_subkeys.iter().filter(|subkey| fingerprint(&subkey.key) == signer.fingerprint) {
+                if let Ok(relaxed) = self.judge_subkey(certificate, subkey, &signature, types) {
+                    return judged(relaxed);
+                }
+            }
+        }
+        None
     }
 
     /// An ASCII-armoured signature, such as repomd.xml.asc.

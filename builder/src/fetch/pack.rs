@@ -7,7 +7,7 @@
 //! written to; the latter is verified again wherever it is not known. While the pack is open, each block is checked as it is read.
 
 use super::pack_index::{self, IndexFile, PackEntry, PackIndex, PackedHeader};
-use super::{Signer, VerifiedPackage};
+use super::{Keyring, Signer, VerifiedPackage};
 use crate::base::{
     AtomicFile, BLOCK, Blob, BlockSums, CheckedFile, Content, Digest, Entry, Error, Facts, Result, ResultExt, question, set_aside,
 };
@@ -205,7 +205,13 @@ impl Pack {
         &self.index.triggers
     }
 
-    /// Whose signature was accepted when the package was imported; `None` if none was asked for.
+    /// The pack with its signer as `keyring` judges it now; `None` if it does not accept the signature.
+    pub fn judged(self, keyring: &Keyring) -> Option<Pack> {
+        let signer = keyring.accepted(self.signer.as_ref()?)?;
+        Some(Pack { signer: Some(signer), ..self })
+    }
+
+    /// Whose signature was accepted: when the package was imported, or by the keyring that judged it since. `None` if none was asked for.
     pub fn signer(&self) -> Option<&Signer> {
         self.signer.as_ref()
     }

@@ -65,19 +65,26 @@ impl Claim {
     }
 }
 
-/// Any one signature will do; with none, the last one's fault is told, but one over changed bytes before all.
-pub(super) fn first_good(package: &Package, file: &File, path: &Path, keys: &Keyring) -> Result<Signer, Refusal> {
+/// Any one signature will do. The one with the fewest weaknesses is taken, and of these the first, so that a recipe that relaxes a weakness
+/// without need gets the same as one that does not. With none, the last one's fault is told, but one over changed bytes before all.
+pub(super) fn least_weak(package: &Package, file: &File, path: &Path, keys: &Keyring) -> Result<Signer, Refusal> {
     let mut fault = None;
+    let mut weak: Option<Signer> = None;
     for claim in claims(package).map_err(Refusal::Bad)? {
         match claim.check(package, file, path, keys) {
-            Ok(signer) => return Ok(signer),
+            Ok(signer) if signer.relaxed.is_empty() => return Ok(signer),
+            Ok(signer) => weak = weak.filter(|before| before.relaxed.len() <= signer.relaxed.len()).or(Some(signer)),
             Err(refusal) if matches!(fault, Some(Refusal::Bad(_))) => drop(refusal),
             Err(refusal) => fault = Some(refusal),
         }
     }
-    Err(fault.unwrap_or_else(|| {
-        Refusal::Unaccepted(Error::integrity("the package is not signed").hint("sign it, or say keys = \"unsigned\" for its repository"))
-    }))
+    weak.ok_or_else(|| {
+        fault.unwrap_or_else(|| {
+            Refusal::Unaccepted(
+                Error::integrity("the package is not signed").hint("sign it, or say keys = \"unsigned\" for its repository"),
+            )
+        })
+    })
 }
 
 /// How weak the header's knowledge of the contents is: of the payload as a whole, or of each file. [`Pack`](super::Pack) checks either.

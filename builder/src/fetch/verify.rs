@@ -72,7 +72,7 @@ pub fn verify(path: &Path, expected: &Digest, expected_size: u64, trust: Trust<'
         Trust::Unsigned => None,
         Trust::Keys(keys) => {
             let doing = || format!("package {} in {shown}", package.metadata.nevra);
-            match signatures::first_good(&package, &file, path, keys) {
+            match signatures::least_weak(&package, &file, path, keys) {
                 Ok(signer) => Some(signer),
                 Err(Refusal::Bad(e)) => return Err(reject(path, format!("{:#}", e.context(doing())))),
                 Err(Refusal::Unaccepted(e)) => return Err(e.context(doing())),
@@ -85,7 +85,7 @@ pub fn verify(path: &Path, expected: &Digest, expected_size: u64, trust: Trust<'
 /// The package file at `path`, whatever its digest, as one that is trusted for the sake of its signature alone. The file stays where it is.
 pub fn verify_signature(path: &Path, keys: &Keyring) -> Result<VerifiedPackage> {
     let (file, package) = open_package(path)?;
-    let signer = signatures::first_good(&package, &file, path, keys).map_err(|refusal| refusal.into_error().context(path.display()))?;
+    let signer = signatures::least_weak(&package, &file, path, keys).map_err(|refusal| refusal.into_error().context(path.display()))?;
     let digest = digest_of(&file).context(|| format!("read the package {}", path.display()))?;
     Ok(VerifiedPackage { path: path.to_path_buf(), file, digest, package, signer: Some(signer) })
 }

@@ -151,6 +151,10 @@ fn contents_known_by_md5_or_sha1_alone_are_refused_unless_relaxed() {
     let old = folder.join("rpms/awkward/go-rpmutils/testdata_simple-1.0.1-1.i386.rpm");
     let Some(signed) = sign(&old, RSA, "0", "20210101T000000", "SHA256") else { return };
     let path = signed.folder.path().join("signed.rpm");
+    let relaxed = signed.key.clone().with_policy(policy(&[Weakness::Md5Digest]));
+    // The signature over header and payload needs nothing relaxed, so nothing is, although the recipe would.
+    assert_eq!(check(&path, &relaxed).unwrap().signer().unwrap().relaxed, []);
+    assert_eq!(check(&path, &relaxed).unwrap().signer(), check(&path, &signed.key).unwrap().signer());
     // The signature over header and payload gets a tag that no one reads, so that only the header is signed.
     let mut bytes = std::fs::read(&path).unwrap();
     let entry = [signature::PGP.to_be_bytes(), 7u32.to_be_bytes()].concat();
@@ -159,10 +163,10 @@ fn contents_known_by_md5_or_sha1_alone_are_refused_unless_relaxed() {
     std::fs::write(&path, bytes).unwrap();
     let error = check(&path, &signed.key).map(|_| "accepted").unwrap_err();
     assert!(error.to_string().contains("knows the contents by md5-digest alone"), "{error}");
-    let relaxed = signed.key.clone().with_policy(policy(&[Weakness::Md5Digest]));
     let package = check(&path, &relaxed).unwrap();
     assert_eq!(package.signer().unwrap().relaxed, [Weakness::Md5Digest]);
-    assert!(relaxed.accepts(package.signer().unwrap()) && !signed.key.accepts(package.signer().unwrap()));
+    assert_eq!(relaxed.accepted(package.signer().unwrap()).as_ref(), package.signer());
+    assert_eq!(signed.key.accepted(package.signer().unwrap()), None);
     // The MD5 is then what is checked.
     let packs = tempfile::tempdir().unwrap();
     crate::fetch::Pack::import(packs.path(), &package, &crate::base::Facts::none()).unwrap();
@@ -186,12 +190,18 @@ fn a_signature_in_the_cache_is_judged_by_the_key_file_and_the_time_of_now() {
     let at = |now: u32, relax: &[Weakness]| Policy { relax: relax.to_vec(), now: Some(SourceDateEpoch(now)) };
     let (before, after) = (1_700_000_000, NOW.0);
     let path = signed.folder.path().join("signed.rpm");
-    let verified = check(&path, &signed.key.clone().with_policy(at(before, &[]))).unwrap();
-    let packs = tempfile::tempdir().unwrap();
-    let facts = crate::base::Facts::none();
-    crate::fetch::Pack::import(packs.path(), &verified, &facts).unwrap();
-    let found = crate::fetch::Pack::open(packs.path(), verified.digest(), &facts).unwrap();
-    let crate::fetch::FoundPack::Whole(pack) = found else { panic!("{found:?}") };
+    let import = |policy: Policy| {
+        let verified = check(&path, &signed.key.clone().with_policy(policy)).unwrap();
+        let packs = tempfile::tempdir().unwrap();
+        let facts = crate::base::Facts::none();
+        crate::fetch::Pack::import(packs.path(), &verified, &facts).unwrap();
+        let found = crate::fetch::Pack::open(packs.path(), verified.digest(), &facts).unwrap();
+        let crate::fetch::FoundPack::Whole(pack) = found else { panic!("{found:?}") };
+        pack
+    };
+    // Imported while the key was good; and later, when a recipe had to relax that it had expired.
+    let (pack, pack_of_relaxed) = (import(at(before, &[])), import(at(after, &[Weakness::ExpiredKey])));
+    assert_eq!(pack_of_relaxed.signer().unwrap().relaxed, [Weakness::ExpiredKey]);
     let signer = pack.signer().unwrap();
     let revoked = revoke(&signed);
     for (keys, policy) in [
@@ -200,13 +210,17 @@ fn a_signature_in_the_cache_is_judged_by_the_key_file_and_the_time_of_now() {
         (&signed.key, at(after, &[Weakness::ExpiredKey])),
         (&revoked, at(before, &[])),
         (&revoked, at(before, &[Weakness::RevokedKey])),
+        (&revoked, at(after, &[Weakness::RevokedKey, Weakness::ExpiredKey])),
         (&Keyring::default(), at(before, &[])),
     ] {
         let keys = keys.clone().with_policy(policy.clone());
-        let anew = check(&path, &keys).is_ok();
-        assert_eq!(keys.accepts(signer), anew, "{policy:?}: the cache must not matter");
+        let anew = check(&path, &keys).ok().map(|verified| verified.signer().unwrap().clone());
+        for old in [&pack, &pack_of_relaxed] {
+            let judged = old.clone().judged(&keys).map(|pack| pack.signer().unwrap().clone());
+            assert_eq!(judged, anew, "{policy:?}: the cache must not matter");
+        }
     }
-    let refused = |keys: &Keyring, policy: Policy| !keys.clone().with_policy(policy).accepts(signer);
+    let refused = |keys: &Keyring, policy: Policy| keys.clone().with_policy(policy).accepted(signer).is_none();
     assert!(refused(&signed.key, at(after, &[])) && refused(&revoked, at(before, &[])));
     assert!(!refused(&signed.key, at(before, &[])) && !refused(&revoked, at(before, &[Weakness::RevokedKey])));
 }

@@ -2,6 +2,7 @@
 //! May import `tree` and `base` only.
 
 pub mod base64;
+mod block_table;
 pub mod bls;
 pub mod compress;
 pub mod conf;

@@ -9,6 +9,7 @@
 //! Little-endian. An entry of the map is the block's number in the data area.
 
 use crate::base::{Error, Result};
+use crate::formats::block_table::{Shape, read_by_blocks};
 
 /// Offset of the signature, and the signature.
 pub const SIGNATURE: (u64, [u8; 4]) = (0x40, [0x7f, 0x10, 0xda, 0xbe]);
@@ -80,18 +81,17 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
         Ok(reader)
     }
 
-    /// Every block that the map names is in the file, the last as far as the disk goes.
+    /// Every block that the map names is in the file.
     fn check_blocks(&self, blocks: u64, length: u64) -> Result<()> {
+        let shape = Shape { disk: self.size, block: self.block, file: length };
         let mut map = vec![0; 64 << 10];
         let mut number = 0;
         while number < blocks {
             let n = (blocks - number).min(map.len() as u64 / 4);
             (self.file)(self.map + number * 4, &mut map[..n as usize * 4])?;
             for entry in map[..n as usize * 4].as_chunks::<4>().0 {
-                let used = self.block.min(self.size - number * self.block);
-                if let Some(at) = self.place(u32::from_le_bytes(*entry)).filter(|at| at + used > length) {
-                    let error = Error::integrity(format!("VDI block {number} at offset {at} leaves a file of {length} bytes"));
-                    return Err(error.hint("the file was cut short: copy or download it again"));
+                if let Some(at) = self.place(u32::from_le_bytes(*entry)) {
+                    shape.check_block("VDI", number, at)?;
                 }
                 number += 1;
             }
@@ -111,23 +111,14 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
 
     /// Fills `buffer` from a byte offset of the disk; an error past its end.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.size) {
-            return Err(Error::integrity(format!("{} bytes at {offset} are past the disk's end at {}", buffer.len(), self.size)));
-        }
-        let mut done = 0;
-        while done < buffer.len() {
-            let at = offset + done as u64;
-            let within = at % self.block;
-            let n = ((self.block - within) as usize).min(buffer.len() - done);
-            let part = &mut buffer[done..done + n];
+        read_by_blocks(self.size, self.block, offset, buffer, |number, within, piece| {
             let mut entry = [0; 4];
-            (self.file)(self.map + at / self.block * 4, &mut entry)?;
+            (self.file)(self.map + number * 4, &mut entry)?;
             match self.place(u32::from_le_bytes(entry)) {
-                Some(start) => (self.file)(start + within, part)?,
-                None => part.fill(0),
+                Some(start) => (self.file)(start + within, piece)?,
+                None => piece.fill(0),
             }
-            done += n;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }

@@ -10,19 +10,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+/// Numbers that look random and are the same every time: xorshift32 from 1.
+pub(super) fn noise() -> impl Iterator<Item = u32> {
+    let mut state = 1u32;
+    std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state
+    })
+}
+
 /// 71 MiB with text, noise that does not compress, zeros inside data, an extent of a file, a long hole, and something at the very end.
 fn disk(folder: &Path) -> Segments {
-    let mut state = 1u32;
-    let mut noise = |n: usize| -> Vec<u8> {
-        (0..n)
-            .map(|_| {
-                state ^= state << 13;
-                state ^= state >> 17;
-                state ^= state << 5;
-                state as u8
-            })
-            .collect()
-    };
+    let mut state = noise();
+    let mut noise = |n: usize| -> Vec<u8> { state.by_ref().take(n).map(|word| word as u8).collect() };
     let text: Vec<u8> = (0..200_000u32).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
     let path = folder.join("pack");
     let mut pack = File::create(&path).unwrap();

@@ -102,6 +102,111 @@ fn images_of_qemu_img_hold_what_qemu_img_reads_from_them() {
     }
 }
 
+/// Clusters of images that [`qcow2`] makes, in bytes.
+const CLUSTER: usize = 64 << 10;
+
+/// A qcow2 image of a disk of two clusters: header, L1 table, no reference counts, L2 table with these big-endian words, a cluster full of 0x5a.
+fn qcow2(version: u32, features: u64, l2: &[u64]) -> Vec<u8> {
+    let mut image = b"QFI\xfb".to_vec();
+    image.extend(version.to_be_bytes());
+    image.extend([0; 12]); // no backing file
+    image.extend(16u32.to_be_bytes());
+    image.extend((2 * CLUSTER as u64).to_be_bytes());
+    image.extend([0; 4]); // no encryption
+    image.extend(1u32.to_be_bytes()); // L1 entries, and where they are
+    image.extend((CLUSTER as u64).to_be_bytes());
+    image.extend((2 * CLUSTER as u64).to_be_bytes()); // the table of reference counts, one cluster
+    image.extend(1u32.to_be_bytes());
+    image.extend([0; 12]); // no snapshots
+    if version == 3 {
+        image.extend(features.to_be_bytes());
+        image.extend([0; 16]); // compatible and autoclear features
+        image.extend([4u32.to_be_bytes(), 104u32.to_be_bytes()].concat()); // 16 bits a reference count; the header's length
+    }
+    image.resize(CLUSTER, 0);
+    image.extend(((3 * CLUSTER as u64) | (1 << 63)).to_be_bytes());
+    image.resize(3 * CLUSTER, 0);
+    image.extend(l2.iter().flat_map(|word| word.to_be_bytes()));
+    image.resize(4 * CLUSTER, 0);
+    image.resize(5 * CLUSTER, 0x5a);
+    image
+}
+
+/// A dynamic VDI image of two blocks of 1 MiB: the first is full of 0x5a, the second is not there.
+fn vdi() -> Vec<u8> {
+    let mut image = vec![0; 2 << 20];
+    let mut put = |at: usize, value: u32| image[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    for (at, value) in [
+        (0x40, 0xbeda_107f),
+        (0x44, 0x0001_0001),
+        (0x48, 0x190),
+        (0x4c, 1),
+        (0x154, 0x200),   // the block map
+        (0x158, 1 << 20), // the first block
+        (0x168, 512),
+        (0x170, 2 << 20), // the disk's size, in bytes; then a block's, and the number of blocks
+        (0x178, 1 << 20),
+        (0x180, 2),
+        (0x184, 1),
+        (0x200, 0),
+        (0x204, u32::MAX),
+    ] {
+        put(at, value);
+    }
+    image[1 << 20..].fill(0x5a);
+    image
+}
+
+/// A zstd frame (RFC 8878) of blocks that are not compressed, which says that its window is 2 GiB: what `zstd --long=31` says.
+fn zstd_of_long_window(content: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, (31 - 10) << 3];
+    let blocks = content.chunks(128 << 10);
+    let last = blocks.len() - 1;
+    for (number, block) in blocks.enumerate() {
+        let header = (block.len() as u32) << 3 | u32::from(number == last);
+        frame.extend(&header.to_le_bytes()[..3]);
+        frame.extend(block);
+    }
+    frame
+}
+
+#[test]
+fn images_written_by_hand_are_read_on_a_machine_without_qemu_img() {
+    let folder = sample();
+    let at = folder.path();
+    let raw = fs::read(at.join("d.raw")).unwrap();
+    let data = (4 * CLUSTER as u64) | (1 << 63);
+    let v2 = qcow2(2, 0, &[data]);
+    let half = [vec![0x5a; CLUSTER], vec![0; CLUSTER]].concat();
+    let mut snapshot = qcow2(3, 0, &[data]);
+    snapshot[63] = 1; // one snapshot, whose entry is in the last cluster
+    snapshot[64..72].copy_from_slice(&(4 * CLUSTER as u64).to_be_bytes());
+    // An overlay that has the second cluster itself.
+    let mut overlay = qcow2(3, 0, &[0, data]);
+    overlay[8..16].copy_from_slice(&200u64.to_be_bytes());
+    overlay[16..20].copy_from_slice(&8u32.to_be_bytes());
+    overlay[200..208].copy_from_slice(b"v2.qcow2");
+    // Subclusters of 2 KiB: the first 16 are there, the others are zeros.
+    let subclusters = qcow2(3, 1 << 4, &[data, 0xffff_0000_0000_ffff, 0, 0]);
+    let descriptor = format!(
+        "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\nRW {} FLAT \"d.raw\" 0\n",
+        raw.len() / 512
+    );
+    for (name, image, expected) in [
+        ("v2.qcow2", v2, &half),
+        ("snap.qcow2", snapshot, &half),
+        ("over.qcow2", overlay, &vec![0x5a; 2 * CLUSTER]),
+        ("subcl.qcow2", subclusters, &[vec![0x5a; CLUSTER / 2], vec![0; 3 * CLUSTER / 2]].concat()),
+        ("a.vdi", vdi(), &[vec![0x5a; 1 << 20], vec![0; 1 << 20]].concat()),
+        ("flat.vmdk", descriptor.into_bytes(), &raw),
+        ("long.raw.zst", zstd_of_long_window(&raw), &raw),
+    ] {
+        fs::write(at.join(name), image).unwrap();
+        let expected = (expected.len() as u64, Digest::of(expected));
+        assert_eq!(ours(&at.join(name)).map_err(|e| format!("{name}: {e:#}")), Ok(expected), "{name}");
+    }
+}
+
 #[test]
 fn compressed_clusters_and_snapshots_hold_what_qemu_img_reads_from_them() {
     let folder = sample();
@@ -311,6 +416,9 @@ fn what_is_not_read_is_refused_by_name_with_the_command_that_converts_it() {
             "needs its parent \"b.vmdk\"",
             true,
         ),
+        ("b.qed", b"QED\0\0\0\x01\0", "a QED disk image", true),
+        ("b.hds", b"WithoutFreeSpace", "a Parallels disk image", true),
+        ("c.hds", b"WithouFreSpacExt", "a Parallels disk image", true),
         ("esx.vmdk", b"COWD\x01\0\0\0", "ESX (COWD)", true),
         ("se.vmdk", b"\xbe\xba\xfe\xca\0\0\0\0", "SESparse", true),
         ("a.zip", b"PK\x03\x04", "a zip file", false),

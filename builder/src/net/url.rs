@@ -289,6 +289,10 @@ mod tests {
         let base = Url::parse("https://u:p@host/base/?t=1").unwrap();
         for (location, expected) in [
             ("Packages/libstdc++-1.rpm", Some("https://host/base/Packages/libstdc%2B%2B-1.rpm?t=1")),
+            (
+                "libfoo++-1.0~rc1^20240101git-1+b2.noarch.rpm",
+                Some("https://host/base/libfoo%2B%2B-1.0~rc1%5E20240101git-1%2Bb2.noarch.rpm?t=1"),
+            ),
             ("a^b~c d%e%41#f?g.rpm", Some("https://host/base/a%5Eb~c%20d%25e%2541%23f%3Fg.rpm?t=1")),
             ("./a//b", Some("https://host/base/a/b?t=1")),
             ("é", Some("https://host/base/%C3%A9?t=1")),

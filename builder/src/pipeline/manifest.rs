@@ -38,7 +38,7 @@ struct Package {
     /// Fingerprint of the key: the package's own, or for what was repackaged from a Debian archive the one of the InRelease whose digests led to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     signed_by: Option<String>,
-    /// The weaknesses that the recipe had to relax for this one.
+    /// The weaknesses that the recipe had to relax for this one: those that its signature has by the recipe's keys, whatever was in the cache.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     relaxed: Vec<Weakness>,
 }

@@ -74,17 +74,17 @@ pub fn open(recipe: &Recipe, packages: &[LockedPackage], settings: &Settings, pr
     let folder = settings.cache.join("packs");
     check_hosts(recipe, packages, settings, &settings.client()?)?;
     let keyrings = keyrings(recipe, settings)?;
-    // A pack may have been imported for a recipe that trusts more than this one.
-    let trusted = |locked: &LockedPackage, pack: &Pack| match keyrings.get(locked.repo.as_str()) {
-        Some(keyring) => pack.signer().is_some_and(|signer| keyring.accepts(signer)),
-        None => true,
+    // A pack may have been imported for a recipe that trusts more than this one, or other keys.
+    let trusted = |locked: &LockedPackage, pack: Pack| match keyrings.get(locked.repo.as_str()) {
+        Some(keyring) => pack.judged(keyring),
+        None => Some(pack),
     };
     let known: Vec<Option<Pack>> = packages
         .par_iter()
         .map(|p| {
             let digest = locked_digest(p)?;
             match Pack::open(&folder, &digest, &settings.facts)? {
-                FoundPack::Whole(pack) => Ok(Some(pack).filter(|pack| trusted(p, pack))),
+                FoundPack::Whole(pack) => Ok(trusted(p, pack)),
                 FoundPack::Absent => Ok(None),
                 FoundPack::Damaged(what) => {
                     let aside = Pack::set_aside(&folder, &digest)?;

@@ -50,6 +50,11 @@ impl Weakness {
         }
     }
 
+    /// Of what the signed header knows of the contents, not of the signature or its key.
+    pub fn is_of_contents(self) -> bool {
+        matches!(self, Weakness::Md5Digest | Weakness::Sha1Digest)
+    }
+
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|weakness| weakness.name() == name)
     }

@@ -146,6 +146,7 @@ mod tests {
             "u one 501 \"a:b\" /var/lib/one",
             "u Bad.Name:x 502",
             "u three 503 \"multi\\nline:0:0\" /",
+            "u three 503 \"multi\\nline\" /",
             "u four 504:777 \"a\"",
             "u five 505 \"a\" relative/home",
             "u six 506 \"b\" \"/var/lib/a:b\"",
@@ -189,6 +190,21 @@ mod tests {
         assert!(differences.is_empty(), "{}", differences.join("\n"));
         if skipped {
             eprintln!("skipped: no systemd-sysusers");
+        }
+    }
+
+    #[test]
+    fn a_field_that_passwd_cannot_hold_is_refused_on_a_machine_without_systemd_sysusers() {
+        for (line, said) in [
+            ("u one 501 \"a:b\" /var/lib/one", "bad GECOS: it must not hold a colon"),
+            ("u Bad.Name:x 502 \"a\" /var/lib/one", "bad name"),
+            ("u three 503 \"multi\\nline:0:0\" /", "bad GECOS"),
+            ("u four 504:777 \"a\" /", "777"),
+            ("u five 505 \"a\" relative/home", "bad home directory: it must be an absolute path"),
+            ("u six 506 \"b\" \"/var/lib/a:b\"", "bad home directory: it must not hold a colon"),
+        ] {
+            let error = ours(&format!("u good 500\n{line}\n")).expect_err(line);
+            assert!(error.contains(said), "{line}: {error}");
         }
     }
 

@@ -5,6 +5,7 @@ use super::header::{LENGTH, LENGTH_2, Layout};
 use super::tables::{COMPRESSED, SECTOR, sector_shift};
 use super::{Backing, Compression, Header};
 use crate::base::{Error, Result};
+use crate::formats::block_table::read_by_blocks;
 use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 
@@ -171,25 +172,13 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
 
     /// Fills `buffer` from a byte offset of the disk; an error past its end.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.size()) {
-            return Err(Error::integrity(format!(
-                "read of {} bytes at {offset} past the end of a disk of {} bytes",
-                buffer.len(),
-                self.size()
-            )));
-        }
         let cluster = 1u64 << self.header.cluster_bits;
         // What has one answer: a cluster, or one of its 32 subclusters.
         let unit = if self.layout.has_subclusters { cluster / SUBCLUSTERS } else { cluster };
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut done = 0;
-        while done < buffer.len() {
-            let at = offset + done as u64;
-            let n = ((unit - at % unit) as usize).min(buffer.len() - done);
-            self.read_unit(&mut recent, at, &mut buffer[done..done + n])?;
-            done += n;
-        }
-        Ok(())
+        read_by_blocks(self.size(), unit, offset, buffer, |number, within, piece| {
+            self.read_unit(&mut recent, number * unit + within, piece)
+        })
     }
 
     fn read_unit(&self, recent: &mut Recent, at: u64, out: &mut [u8]) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use super::{DYNAMIC_HEADER, FOOTER, MAX, PAGE, SECTOR, UNUSED};
 use crate::base::{Error, Result};
+use crate::formats::block_table::{Shape, read_by_blocks};
 
 /// Over a function that fills a buffer from a byte offset of the file.
 pub struct Reader<F> {
@@ -79,12 +80,10 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
     /// Every block that the table names is in the file.
     fn check_blocks(&self, length: u64) -> Result<()> {
         let Some(blocks) = &self.blocks else { return Ok(()) };
+        let shape = Shape { disk: self.size, block: blocks.block, file: length };
         for number in 0..self.size.div_ceil(blocks.block) {
-            let Some(at) = self.block_at(blocks, number)? else { continue };
-            // Of the last block only what is on the disk need be there.
-            let used = blocks.block.min(self.size - number * blocks.block);
-            if at.saturating_add(used) > length {
-                return Err(Error::integrity(format!("VHD block {number} at offset {at} leaves a file of {length} bytes")));
+            if let Some(at) = self.block_at(blocks, number)? {
+                shape.check_block("VHD", number, at)?;
             }
         }
         Ok(())
@@ -105,23 +104,19 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
 
     /// Fills `buffer` from a byte offset of the disk; an error past its end.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.size) {
-            return Err(Error::integrity(format!("{} bytes at {offset} are past the disk's end at {}", buffer.len(), self.size)));
-        }
-        let Some(blocks) = &self.blocks else { return (self.file)(offset, buffer) };
-        let mut done = 0;
-        while done < buffer.len() {
-            let at = offset + done as u64;
-            let within = at % blocks.block;
-            let n = ((blocks.block - within) as usize).min(buffer.len() - done);
-            let part = &mut buffer[done..done + n];
-            match self.block_at(blocks, at / blocks.block)? {
-                Some(start) => (self.file)(start + within, part)?,
-                None => part.fill(0),
+        // A fixed disk is one block.
+        let block = self.blocks.as_ref().map_or(self.size.max(1), |blocks| blocks.block);
+        read_by_blocks(self.size, block, offset, buffer, |number, within, piece| {
+            let start = match &self.blocks {
+                Some(blocks) => self.block_at(blocks, number)?,
+                None => Some(0),
+            };
+            match start {
+                Some(start) => (self.file)(start + within, piece)?,
+                None => piece.fill(0),
             }
-            done += n;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use super::{
     REGION_TABLE, REGION_TABLES,
 };
 use crate::base::{Error, Result};
+use crate::formats::block_table::{Shape, read_by_blocks};
 use crate::formats::gpt::Guid;
 
 /// §2.2.3.1, §2.6.1: entries of a region table and of a metadata table, and bytes of each.
@@ -60,12 +61,10 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
         if reader.entry_number(payload.saturating_sub(1)).saturating_mul(8) >= table_length || table.saturating_add(table_length) > length {
             return Err(Error::integrity(format!("VHDX block table at offset {table}: {table_length} bytes for {payload} blocks")));
         }
+        let shape = Shape { disk: size, block, file: length };
         for number in 0..payload {
-            // Of the last block only what is on the disk need be there.
-            let used = block.min(size - number * block);
-            if let Some(at) = reader.block_at(number)?.filter(|at| at.saturating_add(used) > length) {
-                let error = Error::integrity(format!("VHDX block {number} at offset {at} leaves a file of {length} bytes"));
-                return Err(error.hint("the file was cut short: copy or download it again"));
+            if let Some(at) = reader.block_at(number)? {
+                shape.check_block("VHDX", number, at)?;
             }
         }
         Ok(reader)
@@ -96,22 +95,13 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
 
     /// Fills `buffer` from a byte offset of the disk; an error past its end.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.size) {
-            return Err(Error::integrity(format!("{} bytes at {offset} are past the disk's end at {}", buffer.len(), self.size)));
-        }
-        let mut done = 0;
-        while done < buffer.len() {
-            let at = offset + done as u64;
-            let within = at % self.block;
-            let n = ((self.block - within) as usize).min(buffer.len() - done);
-            let part = &mut buffer[done..done + n];
-            match self.block_at(at / self.block)? {
-                Some(start) => (self.file)(start + within, part)?,
-                None => part.fill(0),
+        read_by_blocks(self.size, self.block, offset, buffer, |number, within, piece| {
+            match self.block_at(number)? {
+                Some(start) => (self.file)(start + within, piece)?,
+                None => piece.fill(0),
             }
-            done += n;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 

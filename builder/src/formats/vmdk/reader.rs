@@ -3,6 +3,7 @@
 use super::header::AT_END;
 use super::{Description, Header, SECTOR};
 use crate::base::{Error, Result};
+use crate::formats::block_table::read_by_blocks;
 use std::io::Read;
 use std::sync::Mutex;
 
@@ -112,20 +113,10 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
 
     /// Fills `buffer` from a byte offset of the disk; an error past its end.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.size()) {
-            return Err(Error::integrity(format!("{} bytes at {offset} are past the disk's end at {}", buffer.len(), self.size())));
-        }
         let mut recent = self.recent.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut done = 0;
-        while done < buffer.len() {
-            let at = offset + done as u64;
-            let grain = self.header.grain * SECTOR;
-            let within = (at % grain) as usize;
-            let n = (grain as usize - within).min(buffer.len() - done);
-            self.read_in_grain(&mut recent, at / grain, within, &mut buffer[done..done + n])?;
-            done += n;
-        }
-        Ok(())
+        read_by_blocks(self.size(), self.header.grain * SECTOR, offset, buffer, |number, within, piece| {
+            self.read_in_grain(&mut recent, number, within as usize, piece)
+        })
     }
 
     fn read_in_grain(&self, recent: &mut Recent, number: u64, within: usize, out: &mut [u8]) -> Result<()> {

@@ -88,6 +88,7 @@ fn log2(n: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::tests::noise;
 
     #[test]
     fn logarithms_and_entropies_are_right() {
@@ -104,19 +105,14 @@ mod tests {
 
     #[test]
     fn each_kind_of_cluster_is_treated_as_it_deserves() {
-        let mut state = 1u32;
-        let mut noise = move || {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            state
-        };
-        let random: Vec<u8> = (0..CLUSTER).map(|_| noise() as u8).collect();
+        let mut noise = noise();
+        let mut take = |to: fn(u32) -> u8| noise.by_ref().take(CLUSTER as usize).map(to).collect::<Vec<u8>>();
+        let random = take(|word| word as u8);
         let packed = &mut vec![0; CLUSTER as usize];
         assert!(Deflate::new().unwrap().compress(&random, packed).is_none() && entropy(&random) > STORED);
         // Letters, and numbers of 64 values: below and above.
-        let text: Vec<u8> = (0..CLUSTER).map(|_| b'a' + (noise() % 26) as u8).collect();
-        let code: Vec<u8> = (0..CLUSTER).map(|_| (noise() % 64) as u8 * 4).collect();
+        let text = take(|word| b'a' + (word % 26) as u8);
+        let code = take(|word| (word % 64) as u8 * 4);
         for (cluster, level) in [(text, THOROUGH_LEVEL), (code, QUICK_LEVEL)] {
             let length = Deflate::new().unwrap().compress(&cluster, packed).unwrap();
             let mut twin = vec![0; CLUSTER as usize];

@@ -2,23 +2,15 @@ use super::*;
 use crate::base::{Blob, Error, Segment, Silent};
 use crate::formats::qcow2::Reader;
 use crate::image::raw;
+use crate::image::tests::noise;
 use std::io::Write;
 use std::process::Command;
 use std::sync::Arc;
 
 /// 1.2 GiB (three L2 tables) with text, noise that does not compress, zeros inside data, an extent of a file, and an end within a cluster.
 fn sample(folder: &Path) -> Segments {
-    let mut state = 1u32;
-    let mut noise = |n: usize| -> Vec<u8> {
-        (0..n)
-            .map(|_| {
-                state ^= state << 13;
-                state ^= state >> 17;
-                state ^= state << 5;
-                state as u8
-            })
-            .collect()
-    };
+    let mut state = noise();
+    let mut noise = |n: usize| -> Vec<u8> { state.by_ref().take(n).map(|word| word as u8).collect() };
     let path = folder.join("pack");
     let mut pack = File::create_new(&path).unwrap();
     let text: Vec<u8> = (0..400_000u32).flat_map(|n| format!("line {n}\n").into_bytes()).collect();

@@ -43,6 +43,17 @@ fn sample(folder: &Path) -> Option<(PathBuf, PackageMeta)> {
     Some((deb, PackageMeta { source_digest: Some(digest), ..meta }))
 }
 
+/// The sample, converted; `None` without dpkg-deb, or without an rpm that could read it.
+fn sample_as_rpm(folder: &Path) -> Option<ConvertedRpm> {
+    let (deb, meta) = sample(folder)?;
+    let converted = convert(&deb, &meta, &folder.join("out"), &Facts::none()).unwrap();
+    if Command::new("rpm").arg("--version").output().is_err() {
+        eprintln!("skipped: no rpm here");
+        return None;
+    }
+    Some(converted)
+}
+
 fn rpm(database: &Path, args: &[&str], file: &Path) -> (bool, String) {
     let output = Command::new("rpm").arg("--dbpath").arg(database).args(args).arg(file).output().unwrap();
     (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
@@ -51,12 +62,7 @@ fn rpm(database: &Path, args: &[&str], file: &Path) -> (bool, String) {
 #[test]
 fn rpm_verifies_a_converted_package_and_refuses_a_changed_one() {
     let folder = tempfile::tempdir().unwrap();
-    let Some((deb, meta)) = sample(folder.path()) else { return };
-    let converted = convert(&deb, &meta, &folder.path().join("out"), &Facts::none()).unwrap();
-    if Command::new("rpm").arg("--version").output().is_err() {
-        eprintln!("skipped: no rpm here");
-        return;
-    }
+    let Some(converted) = sample_as_rpm(folder.path()) else { return };
     let (key, database) = (folder.path().join("key.asc"), folder.path().join("db"));
     fs::write(&key, super::super::public_key().unwrap()).unwrap();
     assert!(!rpm(&database, &["-K"], &converted.path).1.contains("signatures OK"), "without the key there is nothing to verify with");
@@ -75,12 +81,7 @@ fn rpm_verifies_a_converted_package_and_refuses_a_changed_one() {
 #[test]
 fn a_converted_package_has_the_deb_s_files_dependencies_and_times() {
     let folder = tempfile::tempdir().unwrap();
-    let Some((deb, meta)) = sample(folder.path()) else { return };
-    let converted = convert(&deb, &meta, &folder.path().join("out"), &Facts::none()).unwrap();
-    if Command::new("rpm").arg("--version").output().is_err() {
-        eprintln!("skipped: no rpm here");
-        return;
-    }
+    let Some(converted) = sample_as_rpm(folder.path()) else { return };
     let database = folder.path().join("db");
     let query = |format: &str| {
         let (good, text) = rpm(&database, &["-qp", "--nosignature", "--qf", format], &converted.path);

@@ -1,6 +1,6 @@
 //! The half of `posix` about what an inode is: stat, access, modes, owners, times.
 
-use super::posix::{bytes, outcome};
+use super::posix::{bytes, define, outcome};
 use super::state::{Errno, State};
 use crate::base::ResultJudged;
 use crate::tree::{InodeId, NodeKind};
@@ -24,61 +24,34 @@ pub(super) fn install(lua: &Lua, state: &Rc<RefCell<State>>) -> mlua::Result<()>
             }
         })?,
     )?;
-    let shared = state.clone();
-    posix.set(
-        "access",
-        lua.create_function(move |lua, (path, wanted): (mlua::String, Option<String>)| {
-            let mut state = shared.borrow_mut();
-            let found = state.existing(&path.as_bytes(), true).and_then(|(_, id)| {
-                let inode = state.tree.inode(id);
-                // Root may read and write everything, and execute what anybody may.
-                let executable = inode.is_directory() || inode.attributes.mode & 0o111 != 0;
-                if wanted.as_deref().unwrap_or("f").contains('x') && !executable { Err(Errno::Invalid) } else { Ok(()) }
-            });
-            outcome(lua, &mut state, &path, found)
-        })?,
-    )?;
-    let shared = state.clone();
-    posix.set(
-        "chmod",
-        lua.create_function(move |lua, (path, mode): (mlua::String, mlua::String)| {
-            let mut state = shared.borrow_mut();
-            let done = state.existing(&path.as_bytes(), true).and_then(|(real, id)| {
-                let attributes = &mut state.tree.inode_mut(id).attributes;
-                attributes.mode = changed_mode(attributes.mode, &mode.to_string_lossy()).ok_or(Errno::Invalid)?;
-                state.changed.insert(real);
-                Ok(())
-            });
-            outcome(lua, &mut state, &path, done)
-        })?,
-    )?;
-    let shared = state.clone();
-    posix.set(
-        "chown",
-        lua.create_function(move |lua, (path, user, group): (mlua::String, Value, Value)| {
-            let mut state = shared.borrow_mut();
-            let done = state.existing(&path.as_bytes(), true).and_then(|(real, id)| {
-                let (uid, gid) = (owner(&user, &state.users)?, owner(&group, &state.groups)?);
-                let attributes = &mut state.tree.inode_mut(id).attributes;
-                attributes.uid = uid.unwrap_or(attributes.uid);
-                attributes.gid = gid.unwrap_or(attributes.gid);
-                state.changed.insert(real);
-                Ok(())
-            });
-            outcome(lua, &mut state, &path, done)
-        })?,
-    )?;
-    let shared = state.clone();
-    posix.set(
-        "utime",
-        lua.create_function(move |lua, path: mlua::String| {
-            let mut state = shared.borrow_mut();
-            let done = state.existing(&path.as_bytes(), true).map(|(_, id)| {
-                state.tree.inode_mut(id).attributes.mtime = i64::from(state.epoch.0);
-            });
-            outcome(lua, &mut state, &path, done)
-        })?,
-    )
+    define(lua, state, &posix, "access", |state, path, wanted: Option<String>| {
+        let (_, id) = state.existing(path, true)?;
+        let inode = state.tree.inode(id);
+        // Root may read and write everything, and execute what anybody may.
+        let executable = inode.is_directory() || inode.attributes.mode & 0o111 != 0;
+        if wanted.as_deref().unwrap_or("f").contains('x') && !executable { Err(Errno::Invalid) } else { Ok(()) }
+    })?;
+    define(lua, state, &posix, "chmod", |state, path, mode: mlua::String| {
+        let (real, id) = state.existing(path, true)?;
+        let attributes = &mut state.tree.inode_mut(id).attributes;
+        attributes.mode = changed_mode(attributes.mode, &mode.to_string_lossy()).ok_or(Errno::Invalid)?;
+        state.changed.insert(real);
+        Ok(())
+    })?;
+    define(lua, state, &posix, "chown", |state, path, (user, group): (Value, Value)| {
+        let (real, id) = state.existing(path, true)?;
+        let (uid, gid) = (owner(&user, &state.users)?, owner(&group, &state.groups)?);
+        let attributes = &mut state.tree.inode_mut(id).attributes;
+        attributes.uid = uid.unwrap_or(attributes.uid);
+        attributes.gid = gid.unwrap_or(attributes.gid);
+        state.changed.insert(real);
+        Ok(())
+    })?;
+    define(lua, state, &posix, "utime", |state, path, ()| {
+        let (_, id) = state.existing(path, true)?;
+        state.tree.inode_mut(id).attributes.mtime = i64::from(state.epoch.0);
+        Ok(())
+    })
 }
 
 fn stat(lua: &Lua, state: &State, id: InodeId) -> mlua::Result<Table> {

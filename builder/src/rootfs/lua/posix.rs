@@ -2,7 +2,7 @@
 
 use super::state::{Errno, State};
 use crate::tree::NodeKind;
-use mlua::{Lua, MultiValue, Table, Value, Variadic};
+use mlua::{FromLuaMulti, Lua, MultiValue, Table, Value, Variadic};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -27,6 +27,23 @@ pub(super) fn outcome(lua: &Lua, state: &mut State, path: &mlua::String, done: R
     }
 }
 
+/// Defines `posix.NAME(path, …)`, which answers as [`outcome`] says. `Rest` is what stands behind the path.
+pub(super) fn define<Rest: FromLuaMulti>(
+    lua: &Lua,
+    state: &Rc<RefCell<State>>,
+    posix: &Table,
+    name: &str,
+    act: impl Fn(&mut State, &[u8], Rest) -> Result<(), Errno> + 'static,
+) -> mlua::Result<()> {
+    let state = state.clone();
+    let function = lua.create_function(move |lua, (path, rest): (mlua::String, Rest)| {
+        let mut state = state.borrow_mut();
+        let done = act(&mut state, &path.as_bytes(), rest);
+        outcome(lua, &mut state, &path, done)
+    })?;
+    posix.set(name, function)
+}
+
 pub(super) fn install(lua: &Lua, state: &Rc<RefCell<State>>) -> mlua::Result<()> {
     let posix = lua.create_table()?;
     names(lua, state, &posix)?;
@@ -36,24 +53,10 @@ pub(super) fn install(lua: &Lua, state: &Rc<RefCell<State>>) -> mlua::Result<()>
 }
 
 fn names(lua: &Lua, state: &Rc<RefCell<State>>, posix: &Table) -> mlua::Result<()> {
-    type Act = fn(&mut State, &[u8]) -> Result<(), Errno>;
-    let acts: [(&str, Act); 4] = [
-        ("mkdir", |state, path| state.create(path, NodeKind::Directory(BTreeMap::new()), 0o777)),
-        ("mkfifo", |state, path| state.create(path, NodeKind::Fifo, 0o777)),
-        ("rmdir", |state, path| state.remove(path, true)),
-        ("unlink", |state, path| state.remove(path, false)),
-    ];
-    for (name, act) in acts {
-        let shared = state.clone();
-        posix.set(
-            name,
-            lua.create_function(move |lua, path: mlua::String| {
-                let mut state = shared.borrow_mut();
-                let done = act(&mut state, &path.as_bytes());
-                outcome(lua, &mut state, &path, done)
-            })?,
-        )?;
-    }
+    define(lua, state, posix, "mkdir", |state, path, ()| state.create(path, NodeKind::Directory(BTreeMap::new()), 0o777))?;
+    define(lua, state, posix, "mkfifo", |state, path, ()| state.create(path, NodeKind::Fifo, 0o777))?;
+    define(lua, state, posix, "rmdir", |state, path, ()| state.remove(path, true))?;
+    define(lua, state, posix, "unlink", |state, path, ()| state.remove(path, false))?;
     let shared = state.clone();
     posix.set(
         "symlink",
@@ -134,21 +137,14 @@ fn names(lua: &Lua, state: &Rc<RefCell<State>>, posix: &Table) -> mlua::Result<(
             }
         })?,
     )?;
-    let shared = state.clone();
-    posix.set(
-        "chdir",
-        lua.create_function(move |lua, path: mlua::String| {
-            let mut state = shared.borrow_mut();
-            let done = state.existing(&path.as_bytes(), true).and_then(|(real, id)| {
-                if !state.tree.inode(id).is_directory() {
-                    return Err(Errno::NotDirectory);
-                }
-                state.working = real.as_bytes().to_vec();
-                Ok(())
-            });
-            outcome(lua, &mut state, &path, done)
-        })?,
-    )?;
+    define(lua, state, posix, "chdir", |state, path, ()| {
+        let (real, id) = state.existing(path, true)?;
+        if !state.tree.inode(id).is_directory() {
+            return Err(Errno::NotDirectory);
+        }
+        state.working = real.as_bytes().to_vec();
+        Ok(())
+    })?;
     let shared = state.clone();
     posix.set("getcwd", lua.create_function(move |lua, ()| bytes(lua, &shared.borrow().working))?)
 }

@@ -222,6 +222,33 @@ fn a_line_has_the_effect_that_systemd_tmpfiles_gives_it() {
 }
 
 #[test]
+fn a_line_has_its_effect_on_a_machine_without_systemd_tmpfiles() {
+    for (conf, expected) in [
+        // The argument.
+        ("f /etc/x 0644 root root - hello\\nworld\\x21", &[("/etc/x", "f 0644 \"hello\\nworld!\"")][..]),
+        ("f /etc/x 0644 root root - 100%% sure", &[("/etc/x", "f 0644 \"100% sure\"")]),
+        ("f \"/etc/t 3\" 0644 root root - \"quoted text\"", &[("/etc/t 3", "f 0644 \"\\\"quoted text\\\"\"")]),
+        ("L /etc/l - - - - /usr/share/100%%", &[("/etc/l", "l /usr/share/100%")]),
+        // What the types do to what is there.
+        ("Z /usr/lib/z 0700", &[("/usr/lib/z", "d 0700"), ("/usr/lib/z/sub", "d 0700"), ("/usr/lib/z/sub/f", "f 0700 \"x\"")]),
+        ("z /etc/old ~0777", &[("/etc/old", "f 0666 \"old text\"")]),
+        ("z /etc/script ~0777", &[("/etc/script", "f 0777 \"run\"")]),
+        ("f /etc/old 0600 - - - new", &[("/etc/old", "f 0600 \"old text\"")]),
+        (
+            "C /etc/empty - - - - /usr/share/src",
+            &[("/etc/empty/a", "f 0640 \"from src\""), ("/etc/empty/sub", "d 0755"), ("/etc/empty/sub/b", "f 0755 \"b\"")],
+        ),
+        ("C /etc/full - - - - /usr/share/src", &[("/etc/full/a", "f 0644 \"kept\"")]),
+    ] {
+        let mine = ours(conf);
+        for (path, row) in expected {
+            assert_eq!(mine.get(*path).map(String::as_str), Some(*row), "{conf}: {path}");
+        }
+    }
+    assert_eq!(ours("C /etc/full - - - - /usr/share/src").get("/etc/full/sub"), None);
+}
+
+#[test]
 fn what_the_host_must_do_is_left_and_keeps_its_path() {
     let start = ours("");
     for conf in [
