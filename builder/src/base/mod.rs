@@ -1,6 +1,7 @@
 //! Units, digests, paths, errors and byte sources that every layer speaks in.
 
 mod atomic_file;
+mod base64_text;
 mod blob;
 mod cache_entry;
 mod checked_file;
@@ -19,6 +20,7 @@ mod segments;
 mod units;
 
 pub use atomic_file::{AtomicFile, create_locked, random_name, sweep, sync_folder};
+pub use base64_text::decode_base64;
 pub use blob::{Blob, Content, Identity};
 pub use cache_entry::{Entry, set_aside};
 pub use checked_file::{Alarm, BLOCK, BlockSums, CheckedFile};

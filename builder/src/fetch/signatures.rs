@@ -1,8 +1,7 @@
 //! What a package's signature header holds: OpenPGP signatures over the header or over header and payload, and digests of the same.
 
 use super::keyring::{Keyring, Refusal, Signer};
-use crate::base::{Digest, Error, OptionJudged, Result, ResultExt};
-use crate::formats::base64;
+use crate::base::{Digest, Error, OptionJudged, Result, ResultExt, decode_base64};
 use crate::formats::rpm::{FileDigest, FileKind, Package, tags, tags::signature};
 use crate::recipe::Weakness;
 use md5::Digest as _;
@@ -29,7 +28,7 @@ pub fn claims(package: &Package) -> Result<Vec<Claim>> {
     let header = &package.signature_header;
     let mut claims = Vec::new();
     for text in header.strings(signature::OPENPGP)?.default_because("a header without the tag has no OpenPGP signature in it") {
-        let packet = base64::decode(text).ok_or_else(|| Error::integrity("a signature that is not base64"))?;
+        let packet = decode_base64(text).ok_or_else(|| Error::integrity("a signature that is not base64"))?;
         claims.push(Claim { tag: "OPENPGP", coverage: Coverage::Header, packet });
     }
     for (tag, number, coverage) in [

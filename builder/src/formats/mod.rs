@@ -1,7 +1,6 @@
 //! Bytes of published specifications: no policy, no clock, no network, no printing.
 //! May import `tree` and `base` only.
 
-pub mod base64;
 mod block_table;
 pub mod bls;
 pub mod compress;

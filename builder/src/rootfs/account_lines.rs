@@ -1,9 +1,8 @@
 //! What packages say of accounts beside their sysusers.d files: in provisions `user(NAME) = BASE64` (rpm 4.19 and later) and in scriptlets that call
 //! useradd and its kin. Both are known before the first owner of a file is asked for.
 
-use crate::base::{Error, Result, ResultExt, ResultJudged};
+use crate::base::{Error, Result, ResultExt, ResultJudged, decode_base64};
 use crate::fetch::Pack;
-use crate::formats::base64;
 use crate::formats::conf::sysusers::{self, Line};
 use crate::formats::rpm::Dependency;
 use crate::recipe::ScriptletRule;
@@ -16,7 +15,7 @@ pub(super) fn provided(packs: &[Pack]) -> Result<Vec<Line>> {
         let package = &pack.metadata().nevra;
         for provide in pack.metadata().provides.iter().filter(|provide| is_account(provide)) {
             let wrong = || Error::integrity(format!("expected a line of sysusers.d in base64, found {:?}", provide.version));
-            let text = base64::decode(provide.version.as_bytes())
+            let text = decode_base64(provide.version.as_bytes())
                 .and_then(|bytes| String::from_utf8(bytes).none_because("the error below says what was expected"))
                 .ok_or_else(wrong);
             let name = format!("{} of {package}", provide.name);

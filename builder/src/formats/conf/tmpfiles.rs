@@ -4,8 +4,7 @@
 //! only types that write it into a file or link undo its escapes. Specifiers are expanded in the path and the argument. A line with one that
 //! only the host can expand, or with a credential, is returned as [`Line::on_host`].
 
-use crate::base::{Error, Result, ResultJudged};
-use crate::formats::base64;
+use crate::base::{Error, Result, ResultJudged, decode_base64};
 use crate::formats::conf::specifiers::{self, Expanded, TMPFILES};
 use crate::formats::conf::{Escapes, split, unescape};
 
@@ -136,7 +135,7 @@ fn parse_argument(kind: char, modifiers: &str, text: Option<&str>) -> Result<(Op
         return if "wcbtTaAhH".contains(kind) && !modifiers.contains('^') { Err("no argument".into()) } else { Ok((None, false)) };
     };
     if is_base64 {
-        return Ok((Some(base64::decode(text.as_bytes()).ok_or("bad base64")?), false));
+        return Ok((Some(decode_base64(text.as_bytes()).ok_or("bad base64")?), false));
     }
     let plain = if "fFwLC".contains(kind) { unescape(text)? } else { text.as_bytes().to_vec() };
     let argument = match specifiers::expand(&plain, TMPFILES)? {
