@@ -1,10 +1,9 @@
 //! What a guest must show. Every script ends with a digest of the run's number, which is said only when all checks before it held.
 
-use crate::growth;
 use crate::guest::Guest;
-use crate::payload;
-use atomic_image::base::{Digest, Error, Kind, Result, ResultExt};
-use atomic_image::recipe::Firmware;
+use crate::{growth, payload};
+use model::{Digest, Error, Kind, Result, ResultExt};
+use recipe::Firmware;
 use std::io::Read;
 use std::path::Path;
 use std::time::Duration;

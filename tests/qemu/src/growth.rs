@@ -3,10 +3,10 @@
 use crate::checks::{nonce, proven};
 use crate::guest::Guest;
 use crate::kinds;
-use atomic_image::base::{Error, Kind, Result, ResultExt};
-use atomic_image::formats::gpt::Table;
-use atomic_image::recipe::Firmware;
 use atomic_image::vm::image_format;
+use disks::gpt::Table;
+use model::{Error, Kind, Result, ResultExt};
+use recipe::Firmware;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! A booted guest: logged in on the serial console, and reachable over ssh and https.
 
 use crate::payload;
-use atomic_image::base::{Error, Kind, Result, ResultExt};
-use atomic_image::recipe::Firmware;
-use atomic_image::vm::{Console, Machine, Serial};
+use atomic_image::{vm::Console, vm::Machine, vm::Serial};
+use model::{Error, Kind, Result, ResultExt};
+use recipe::Firmware;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpListener;

@@ -1,10 +1,10 @@
 //! A second disk with every kind of inode and attribute: the guest's kernel tells the tree back, writes into it and seals a file; e2fsck comes after.
 
 use crate::guest::Guest;
-use atomic_image::base::{Blob, Digest, Error, ImagePath, Kind, Result, Segment, Segments, Silent, SourceDateEpoch};
-use atomic_image::formats::ext4;
-use atomic_image::image::raw;
-use atomic_image::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
+use disks::export::raw;
+use filesystems::ext4;
+use model::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
+use model::{Blob, Digest, Error, ImagePath, Kind, Result, Segment, Segments, Silent, SourceDateEpoch};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ fn failed(what: String) -> Error {
 /// Lines as the script prints them.
 fn expected(tree: &FileTree) -> Result<Vec<String>> {
     let links = tree.link_counts();
-    let line = |entry: atomic_image::tree::Entry| {
+    let line = |entry: model::tree::Entry| {
         let inode = tree.inode(entry.id);
         let a = &inode.attributes;
         let count = links.get(entry.id.index()).map_or_else(String::new, u32::to_string);

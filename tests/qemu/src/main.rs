@@ -13,8 +13,8 @@ mod guest;
 mod kinds;
 mod payload;
 
-use atomic_image::recipe::Firmware;
 use checks::Check;
+use recipe::Firmware;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;

@@ -1,7 +1,7 @@
 //! What the test brings into the guest: the seed, and a tree for docker that is one static busybox.
 
-use atomic_image::base::{Error, Result, ResultExt};
-use atomic_image::formats::iso9660;
+use filesystems::iso9660;
+use model::{Error, Result, ResultExt};
 use std::path::Path;
 
 /// The password that the seed gives to user centos.

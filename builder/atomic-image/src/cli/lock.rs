@@ -1,0 +1,43 @@
+//! `lock`: the choice of packages, written down. `fetch`: what is written down, downloaded.
+
+use super::args::{FetchArguments, LockArguments, TalkArguments};
+use super::{environment, render};
+use crate::pipeline::{self, LockReport};
+use model::{ByteSize, Result};
+use supply::locking::Update;
+
+pub(super) fn lock(arguments: &LockArguments) -> Result<()> {
+    let recipe = recipe::load(&arguments.recipe)?;
+    let mut settings = environment::settings(&arguments.sources)?;
+    settings.supply.allow_older = arguments.allow_older;
+    let talk = render::Talk::new(arguments.talk.quiet);
+    let update = match arguments.update.as_slice() {
+        [] => Update::Everything,
+        names => Update::Only(names.to_vec()),
+    };
+    let report = pipeline::lock(&recipe, &update, &settings, &talk)?;
+    talk.finish();
+    show(&report, &arguments.talk)
+}
+
+pub(super) fn fetch(arguments: &FetchArguments) -> Result<()> {
+    let recipe = recipe::load(&arguments.recipe)?;
+    let mut settings = environment::settings(&arguments.sources)?;
+    settings.supply.locked = arguments.locked;
+    settings.supply.allow_older = arguments.allow_older;
+    let talk = render::Talk::new(arguments.talk.quiet);
+    let report = pipeline::fetch(&recipe, &settings, &talk)?;
+    talk.finish();
+    show(&report, &arguments.talk)
+}
+
+fn show(report: &LockReport, talk: &TalkArguments) -> Result<()> {
+    if talk.json {
+        return render::json(report);
+    }
+    let mut rows = vec![["package", "repository", "size"].map(str::to_owned).to_vec()];
+    rows.extend(report.packages.iter().map(|row| vec![row.nevra.clone(), row.repo.clone(), row.size.to_string()]));
+    let total = ByteSize(report.packages.iter().map(|row| row.size.0).sum());
+    let count = report.packages.len();
+    render::print(&format!("{}\n{count} packages, {total}, in {}\n", render::table(&rows), report.lockfile.display()))
+}

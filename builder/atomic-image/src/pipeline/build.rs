@@ -1,0 +1,365 @@
+//! THE function: a recipe to disk images, one paragraph per stage.
+
+use super::behind::Behind;
+use super::stages::Stages;
+use super::{LockReport, LockedRow, Report, Settings, cache};
+use disks::export::{self, Artifact, Finished, Wrapping};
+use image::{BOOT_DATA, DeploymentSource, DiskImage, DiskPlan, DiskRequest};
+use model::tree::FileTree;
+use model::{
+    ByteSize, Digest, Error, FolderLock, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch, sweep, sweep_scratch,
+    sync_folder,
+};
+use ostree::{Commit, CommitId, CommitMeta, ContentIds, KnownContents, MetadataValue, Store};
+use rayon::prelude::*;
+use recipe::lock::{KeptIds, Lockfile};
+use recipe::{Firmware, Recipe, Rollback, RootModel};
+use rootfs::{BootImages, Rootfs, TriggerCache};
+use std::collections::BTreeMap;
+use std::path::Path;
+use supply::fetch::Pack;
+use supply::locking::{self, Update};
+use supply::packs;
+
+/// Locks, fetches, composes, commits, lays out the disk and writes it in every format asked for.
+pub fn build(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Report> {
+    in_pool(settings, || undisturbed(settings, progress, || build_all(recipe, settings, progress)))
+}
+
+/// Does it once more if a file of the cache turned out to be damaged behind a stamp that said otherwise: then every file is verified whole.
+fn undisturbed<T>(settings: &Settings, progress: &dyn Progress, work: impl Fn() -> Result<T>) -> Result<T> {
+    let first = work();
+    match first {
+        Err(error) if settings.supply.facts.alarm().is_raised() => {
+            progress.warn(&format!("{error:#}: all of the cache that is needed is verified, and the build begins again"));
+            settings.supply.facts.distrust();
+            work()
+        }
+        first => first,
+    }
+}
+
+/// Resolves anew and writes the lockfile.
+pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dyn Progress) -> Result<LockReport> {
+    in_pool(settings, || Ok(lock_report(recipe, &locking::lock(recipe, update, &settings.supply, progress)?)))
+}
+
+/// Locks if need be, and brings every package into the cache.
+pub fn fetch(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<LockReport> {
+    in_pool(settings, || {
+        let lock = locking::ensure(recipe, &settings.supply, progress)?;
+        packs::bring(recipe, &lock.packages, &settings.supply, progress)?;
+        packs::bring(recipe, &lock.tools, &settings.supply, progress)?;
+        Ok(lock_report(recipe, &lock))
+    })
+}
+
+/// What a recipe may say and this program cannot do yet must not be passed over in silence.
+fn refuse_unbuilt(recipe: &Recipe) -> Result<()> {
+    if recipe.root != RootModel::Ostree {
+        return Err(Error::recipe("[root] model: composefs is not built yet").hint("set model = \"ostree\""));
+    }
+    Ok(())
+}
+
+/// All that a disk is planned from.
+struct Composed {
+    lock: Lockfile,
+    packages: Vec<Pack>,
+    tools: Vec<Pack>,
+    epoch: SourceDateEpoch,
+    rootfs: Rootfs,
+    boot_images: BootImages,
+    version: String,
+    commit: Commit,
+    previous: Option<Previous>,
+    seed: ImageSeed,
+}
+
+impl Composed {
+    fn plan(&self, recipe: &Recipe) -> Result<DiskPlan> {
+        let current = DeploymentSource { commit: &self.commit, tree: self.rootfs.tree(), version: Some(self.version.clone()) };
+        let rollback = match &self.previous {
+            Some((commit, tree, version)) => DeploymentSource { commit, tree, version: version.clone() },
+            None => DeploymentSource { commit: &self.commit, tree: self.rootfs.tree(), version: Some(self.version.clone()) },
+        };
+        image::plan(&DiskRequest {
+            recipe,
+            current,
+            rollback,
+            boot_images: &self.boot_images,
+            labels: self.rootfs.labels(),
+            seed: &self.seed,
+            epoch: self.epoch,
+        })
+    }
+
+    fn evidence<'a>(&'a self, recipe: &'a Recipe, artifacts: &'a [Artifact]) -> evidence::Build<'a> {
+        evidence::Build {
+            recipe,
+            lock: &self.lock,
+            packages: &self.packages,
+            tools: &self.tools,
+            seed: &self.seed,
+            commit: self.commit.id,
+            version: &self.version,
+            ledger: self.rootfs.ledger(),
+            artifacts,
+        }
+    }
+}
+
+/// Everything up to the commit; nothing is written but the cache and the lockfile. `store` is where a rollback's commit may be.
+fn compose(
+    recipe: &Recipe,
+    settings: &Settings,
+    store: impl FnOnce() -> Result<Option<Store>>,
+    known: &KnownContents,
+    stages: &mut Stages,
+    progress: &dyn Progress,
+) -> Result<(Composed, Option<Store>)> {
+    refuse_unbuilt(recipe)?;
+    // What runs that were killed left behind.
+    for name in ["", "packs", "outputs", "converted", "rpms", "deb", "rpmmd/metadata"] {
+        sweep(&settings.supply.cache.join(name));
+    }
+    for (state, name) in
+        settings.supply.facts.folder().into_iter().flat_map(|state| ["contents", "digests", "stores"].map(|name| (state, name)))
+    {
+        sweep(&state.join(name));
+    }
+    if let Some(folder) = recipe.lockfile().parent() {
+        sweep(folder);
+    }
+    sweep_scratch(&settings.supply.cache.join("scratch"))?;
+    let lock = locking::ensure(recipe, &settings.supply, progress)?;
+    let epoch = recipe.epoch.unwrap_or(lock.epoch);
+    stages.done("lock");
+
+    let packages = packs::open(recipe, &lock.packages, &settings.supply, progress)?;
+    let tools = packs::open(recipe, &lock.tools, &settings.supply, progress)?;
+    stages.done("fetch");
+
+    let cache = TriggerCache {
+        outputs: settings.supply.cache.join("outputs"),
+        scratch: settings.supply.cache.join("scratch"),
+        facts: settings.supply.facts.clone(),
+    };
+    let kept_ids = KeptIds::of(&lock.accounts);
+    let rootfs = rootfs::compose(&packages, recipe, &kept_ids, &cache, epoch, progress)?;
+    let lock = locking::remember(recipe, lock, rootfs.kept_ids(), &settings.supply)?;
+    let mut tool_tree = rootfs::compose_tools(&tools, progress)?;
+    let boot_images = rootfs::boot_images(&mut tool_tree, &BOOT_DATA, &cache, epoch)?;
+    stages.done("rootfs");
+
+    progress.begin("commit", 0, "");
+    let version = recipe.version.clone().unwrap_or_else(|| version_of(epoch));
+    let store = store()?;
+    let contents = ostree::content_ids(rootfs.tree(), known)?;
+    let (commit, previous) = commit_of(recipe, rootfs.tree(), contents, &version, store.as_ref(), epoch, progress)?;
+    stages.done("commit");
+
+    let seed = ImageSeed::new(Digest::of(format!("{} {}", recipe.digest(), lock.digest_of_packages()?).as_bytes()));
+    Ok((Composed { lock, packages, tools, epoch, rootfs, boot_images, version, commit, previous, seed }, store))
+}
+
+/// The disk that `build` would write; every content is hashed anew.
+pub fn plan(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Segments> {
+    in_pool(settings, || {
+        undisturbed(settings, progress, || {
+            let store = || match recipe.deployments.rollback {
+                Rollback::Same => Ok(None),
+                Rollback::Previous => Store::open(&settings.repo).map(Some),
+            };
+            let (composed, _) = compose(recipe, settings, store, &KnownContents::none(), &mut Stages::start(), progress)?;
+            progress.begin("disk", 0, "");
+            Ok(composed.plan(recipe)?.disk.segments)
+        })
+    })
+}
+
+fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Report> {
+    let folder = settings.out.join(&recipe.name);
+    let mut stages = Stages::start();
+    let known = match settings.supply.facts.folder() {
+        Some(state) => KnownContents::load(state.join("contents").join(&recipe.name))?,
+        None => KnownContents::none(),
+    };
+    if settings.images_only && recipe.deployments.rollback == Rollback::Previous {
+        return Err(Error::recipe("rollback = \"previous\" needs the tree store").hint("build without --images-only"));
+    }
+    let open_store = || {
+        if settings.images_only { Ok(None) } else { Store::create(&settings.repo)?.remembering(&settings.supply.facts).map(Some) }
+    };
+    let (composed, store) = compose(recipe, settings, open_store, &known, &mut stages, progress)?;
+    // It only saves time.
+    let _ = known.save();
+    let _lock = FolderLock::acquire(&folder, || progress.note(&format!("waiting for another build that writes to {}", folder.display())))?;
+    sweep(&folder);
+    // The disk needs nothing that the store writes: they share the cores, and the slower one shows its bar when the other is done.
+    let behind = Behind::new(progress);
+    let (stored, exported) = rayon::join(
+        || {
+            let mut stages = Stages::start();
+            if let Some(store) = &store {
+                store.write(&composed.commit, composed.rootfs.tree(), &recipe.reference, Store::LEVEL, &behind)?;
+                stages.done("store");
+            }
+            Ok::<_, Error>(stages)
+        },
+        || {
+            let mut stages = Stages::start();
+            progress.begin("disk", 0, "");
+            let DiskPlan { disk, warnings } = composed.plan(recipe)?;
+            stages.done("disk");
+            let exported = export(recipe, settings, &disk, &composed, progress);
+            stages.done("images");
+            behind.show();
+            let finished = exported?;
+            if settings.durable {
+                finished.par_iter().with_max_len(1).try_for_each(Finished::sync)?;
+                stages.done("sync");
+            }
+            Ok((finished, warnings, stages))
+        },
+    );
+    let (finished, warnings, exporting) = exported?;
+    stages.join(stored?);
+    stages.join(exporting);
+    let artifacts = publish(finished, &folder, settings.durable)?;
+    evidence::write(&folder.join("manifest.json"), &composed.evidence(recipe, &artifacts))?;
+    if settings.durable {
+        sync_folder(&settings.out)?;
+    }
+    Ok(Report {
+        artifacts,
+        commit: composed.commit.id.to_string(),
+        package_count: composed.lock.packages.len(),
+        warnings,
+        seconds: stages.seconds(),
+        stages: stages.finish(),
+        lockfile: recipe.lockfile(),
+    })
+}
+
+/// Gives the artifacts their names. The manifest of an earlier build goes first, so that whatever interrupts this, a manifest that is there tells the truth.
+fn publish(finished: Vec<Finished>, folder: &Path, durable: bool) -> Result<Vec<Artifact>> {
+    let manifest = folder.join("manifest.json");
+    match std::fs::remove_file(&manifest) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        removed => {
+            removed.context(|| format!("remove the manifest of an earlier build {}", manifest.display()))?;
+            if durable {
+                sync_folder(folder)?;
+            }
+        }
+    }
+    export::publish(finished, folder, durable)
+}
+
+/// Writes the disk in every format asked for.
+fn export(recipe: &Recipe, settings: &Settings, disk: &DiskImage, composed: &Composed, progress: &dyn Progress) -> Result<Vec<Finished>> {
+    let formats = if settings.formats.is_empty() { &recipe.output.formats } else { &settings.formats };
+    let states = settings.supply.facts.folder().map(|state| state.join("digests"));
+    let wrapping = Wrapping {
+        name: &recipe.name,
+        title: &recipe.title,
+        version: &composed.version,
+        compression: recipe.output.compression,
+        sector: recipe.disk.sector,
+        uefi: recipe.disk.firmware.contains(&Firmware::Uefi),
+        seed: composed.seed,
+        epoch: composed.epoch,
+        states: states.as_deref(),
+    };
+    export::export(&disk.segments, formats, &wrapping, &settings.out.join(&recipe.name), progress)
+}
+
+type Previous = (Commit, FileTree, Option<String>);
+
+/// With `rollback = "same"` a commit has no parent, so that its checksum depends on the recipe and the lockfile alone. With "previous" the
+/// parent is what the ref named before, and that commit becomes the second deployment.
+fn commit_of(
+    recipe: &Recipe,
+    tree: &FileTree,
+    contents: ContentIds,
+    version: &str,
+    store: Option<&Store>,
+    epoch: SourceDateEpoch,
+    progress: &dyn Progress,
+) -> Result<(Commit, Option<Previous>)> {
+    let meta = |parent: Option<CommitId>| CommitMeta {
+        subject: format!("{} {version}", recipe.title),
+        body: String::new(),
+        parent,
+        epoch,
+        metadata: BTreeMap::from([
+            ("version".to_string(), MetadataValue::Text(version.to_string())),
+            ("ostree.ref-binding".to_string(), MetadataValue::TextList(vec![recipe.reference.clone()])),
+        ]),
+    };
+    let before = match recipe.deployments.rollback {
+        Rollback::Same => None,
+        Rollback::Previous => store.map_or(Ok(None), |store| store.resolve_ref(&recipe.reference))?,
+    };
+    let (Some(mut before), Some(store)) = (before, store) else {
+        if recipe.deployments.rollback == Rollback::Previous {
+            progress.note("rollback = \"previous\", but the store has no earlier commit of this ref: both deployments are of this one");
+        }
+        return Ok((ostree::commit_of(tree, contents, &meta(None))?, None));
+    };
+    // An unchanged tree is no new version: the commit that is there stays, and its parent is the rollback.
+    let grandparent = store.parent_of(before)?;
+    let again = ostree::commit_of(tree, contents.clone(), &meta(grandparent))?;
+    let commit = if again.id == before {
+        match grandparent {
+            None => return Ok((again, None)),
+            Some(parent) => before = parent,
+        }
+        again
+    } else {
+        ostree::commit_of(tree, contents, &meta(Some(before)))?
+    };
+    let object = store.read_commit(before)?;
+    let old_tree = store.load_tree(before).context(|| format!("read the rollback commit {before}"))?;
+    let old_version = match object.metadata.get("version") {
+        Some(MetadataValue::Text(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let old_meta = CommitMeta {
+        subject: object.subject.clone(),
+        body: object.body.clone(),
+        parent: object.parent.map(CommitId::new),
+        epoch: SourceDateEpoch(u32::try_from(object.timestamp).unwrap_or(u32::MAX)),
+        metadata: object.metadata.clone(),
+    };
+    let old = ostree::commit(&old_tree, &old_meta)?;
+    if old.id != before {
+        return Err(
+            Error::integrity(format!("the store's commit {before} reads back as {}", old.id)).hint("check the store with `ostree fsck`")
+        );
+    }
+    Ok((commit, Some((old, old_tree, old_version))))
+}
+
+/// `20251115.0`: the epoch's date.
+fn version_of(epoch: SourceDateEpoch) -> String {
+    let (year, month, day, ..) = epoch.civil();
+    format!("{year:04}{month:02}{day:02}.0")
+}
+
+fn in_pool<T: Send>(settings: &Settings, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(settings.jobs.max(1))
+        .build()
+        .map_err(|e| Error::internal("start the worker threads").source(e))?;
+    cache::prepare(&settings.supply.cache)?;
+    pool.install(work)
+}
+
+fn lock_report(recipe: &Recipe, lock: &Lockfile) -> LockReport {
+    let row = |p: &recipe::lock::LockedPackage| {
+        Some(LockedRow { nevra: p.nevra(), repo: p.repo.clone(), sha256: p.sha256?, size: ByteSize(p.size) })
+    };
+    LockReport { lockfile: recipe.lockfile(), packages: lock.packages.iter().filter_map(row).collect() }
+}

@@ -1,0 +1,14 @@
+//! The whole build: one function, one line per stage.
+
+mod behind;
+mod build;
+mod cache;
+mod cache_verify;
+mod report;
+mod settings;
+mod stages;
+
+pub use build::{build, fetch, lock, plan};
+pub use cache_verify::{CacheReport, VerifiedEntries, verify_cache};
+pub use report::{LockReport, LockedRow, Report, StageReport};
+pub use settings::Settings;

@@ -1,0 +1,15 @@
+//! Filesystems and archives as bytes, planned from a tree and written without a mount, a loop device or root: [`ext4`], [`fat`], [`iso9660`], [`cpio`]
+//! and [`tar`]. Each is also read, with every field checked.
+//!
+#![doc = include_str!("../README.md")]
+// The lints of methods are for the product: it is also checked without its tests.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test may read the clock and drop an error"))]
+
+pub mod cpio;
+pub mod ext4;
+pub mod fat;
+pub mod iso9660;
+pub mod tar;
+
+// Trees, paths, segments and errors: whoever takes this crate needs them.
+pub use model;

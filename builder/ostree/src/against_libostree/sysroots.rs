@@ -1,0 +1,98 @@
+use super::*;
+use crate::{Commit, Deployment, Remote, Sysroot, SysrootRequest, commit, sysroot};
+
+fn build(trees: &[(&Commit, &FileTree, u32)]) -> Sysroot {
+    let deployments = trees
+        .iter()
+        .map(|&(commit, tree, serial)| Deployment {
+            commit,
+            tree,
+            serial,
+            kargs: vec!["root=LABEL=root".into(), "rw".into()],
+            title: "Test OS".into(),
+            version: Some("1".into()),
+        })
+        .collect();
+    let remote = Remote { name: "atomic-host".into(), url: "http://updates.example/repo".into(), gpg_verify: false };
+    sysroot(&SysrootRequest { os: "atomic".into(), ref_name: REF.into(), remote, deployments, epoch: meta().epoch }).unwrap()
+}
+
+fn write(made: &Sysroot, to: &Path) {
+    on_disk::write(&made.root, to);
+    on_disk::write(&made.boot, &to.join("boot"));
+}
+
+#[test]
+fn a_sysroot_is_file_for_file_what_ostree_admin_makes() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (at, tree) = (folder.path(), sample(5));
+    on_disk::write(&tree, &at.join("tree"));
+    ok(at, "ostree init --repo=repo --mode=archive");
+    ok(at, COMMIT);
+    ok(
+        at,
+        "umask 022
+        mkdir theirs && ostree admin init-fs --modern theirs && ostree admin os-init --sysroot=theirs atomic
+        S='ostree --repo=theirs/ostree/repo'
+        $S config set sysroot.bootloader none && $S config set sysroot.readonly true
+        $S remote add --no-gpg-verify atomic-host http://updates.example/repo
+        $S pull-local --remote=atomic-host repo test/x86_64/stable
+        for i in 1 2; do ostree admin deploy --sysroot=theirs --os=atomic atomic-host:test/x86_64/stable --karg=root=LABEL=root --karg=rw; done",
+    );
+    let made = commit(&tree, &meta()).unwrap();
+    // The second deployment that ostree made is the default and has the serial 1.
+    write(&build(&[(&made, &tree, 1), (&made, &tree, 0)]), &at.join("ours"));
+    let immutable = ok(at, "for d in theirs/ostree/deploy/atomic/deploy/*.?; do lsattr -d $d; chattr -i $d; done");
+    assert_eq!(immutable.lines().filter(|l| l.starts_with("----i")).count(), 2, "{immutable}");
+
+    let mut theirs = on_disk::describe(&at.join("theirs"));
+    // Left-overs of how it came about: a lock, and the folder of the first deployment's links.
+    for name in ["ostree/repo/.lock", "ostree/repo/refs/heads/ostree/1", "ostree/repo/refs/heads/ostree/1/1"] {
+        theirs.remove(name).unwrap();
+    }
+    // Named like this since libostree 2023.8.
+    for number in [1, 2] {
+        let entry = theirs.remove(&format!("boot/loader.0/entries/ostree-{number}-atomic.conf")).unwrap();
+        theirs.insert(format!("boot/loader.0/entries/ostree-{number}.conf"), entry);
+    }
+    let ours = on_disk::describe(&at.join("ours"));
+    for (name, line) in &theirs {
+        assert_eq!(ours.get(name), Some(line), "{name}");
+    }
+    assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
+}
+
+#[test]
+fn ostree_admin_lists_two_deployments_of_two_commits_and_finds_no_fault() {
+    let (new_tree, old_tree) = (sample(2), sample(1));
+    let old = commit(&old_tree, &meta()).unwrap();
+    let new = commit(&new_tree, &CommitMeta { parent: Some(old.id), ..meta() }).unwrap();
+    let made = build(&[(&new, &new_tree, 0), (&old, &old_tree, 0)]);
+    let at = |id| format!("/ostree/deploy/atomic/deploy/{id}.0");
+    for id in [new.id, old.id] {
+        assert!(made.root.at(&at(id)).unwrap().attributes.immutable);
+    }
+    assert_eq!(made.root.walk().iter().filter(|e| made.root.inode(e.id).attributes.immutable).count(), 2);
+    let default = made.boot.read("/loader/entries/ostree-2.conf").unwrap().unwrap();
+    assert!(
+        String::from_utf8(default)
+            .unwrap()
+            .starts_with("title Test OS 1 (ostree:0)\nversion 2\noptions root=LABEL=root rw ostree=/ostree/boot.0/atomic/")
+    );
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    write(&made, folder.path());
+    let status = ok(folder.path(), "ostree admin --sysroot=. status");
+    let listed: Vec<&str> = status.lines().filter(|l| l.starts_with("  atomic ")).collect();
+    assert_eq!(listed, [format!("  atomic {}.0", new.id), format!("  atomic {}.0", old.id)]);
+    assert_eq!(status.matches("origin refspec: atomic-host:test/x86_64/stable").count(), 2);
+    ok(folder.path(), "ostree fsck --repo=ostree/repo");
+    // ostree would have complained about a changed file.
+    std::fs::write(folder.path().join(&at(old.id)[1..]).join("usr/bin/sudo"), "evil").unwrap();
+    assert!(!run(folder.path(), "ostree fsck --repo=ostree/repo").status.success());
+}

@@ -1,0 +1,62 @@
+//! GRUB's two images, made by grub-mkimage from the recipe's tool packages in the sandbox: one that BIOS firmware starts, one for UEFI.
+
+use crate::triggers::{self, Trigger, TriggerCache, command};
+use model::tree::{Attributes, Edit, FileTree, Inode};
+use model::{Error, ImagePath, Result, SourceDateEpoch};
+
+/// What the disk stage places.
+pub struct BootImages {
+    /// GRUB's boot.img, 512 bytes; its first 440 go into LBA 0.
+    pub boot_sector: Vec<u8>,
+    /// core.img, for the BIOS boot partition.
+    pub core: Vec<u8>,
+    /// /EFI/BOOT/BOOTX64.EFI.
+    pub efi: Vec<u8>,
+}
+
+/// The texts of `boot/` that go into the images.
+pub struct BootData<'a> {
+    pub embedded: &'a str,
+    pub modules_bios: &'a str,
+    pub modules_efi: &'a str,
+}
+
+const BIOS_OUT: &str = "/grub-out/core.img";
+const EFI_OUT: &str = "/grub-out/bootx64.efi";
+const EMBEDDED: &str = "/grub-embedded.cfg";
+
+/// `tools` is the composed tree of the recipe's `[tools]`; it gets the embedded configuration, nothing else.
+pub fn build(tools: &mut FileTree, data: &BootData, cache: &TriggerCache, epoch: SourceDateEpoch) -> Result<BootImages> {
+    let embedded = Inode::file(data.embedded.as_bytes(), Attributes::root(0o644));
+    tools.insert(&ImagePath::parse(EMBEDDED)?, embedded, Edit::Replace)?;
+    // Merged-/usr links come with base-files, which a set of tools need not have.
+    for (link, target) in [("/bin", "usr/bin"), ("/sbin", "usr/sbin"), ("/lib", "usr/lib"), ("/lib64", "usr/lib64")] {
+        let path = ImagePath::parse(link)?;
+        if tools.get(&path).is_none() {
+            tools.insert(&path, Inode::symlink(target), Edit::Create)?;
+        }
+    }
+    let image = |format: &str, prefix: &str, output: &str, modules: &str| {
+        let folder = format!("/usr/lib/grub/{format}");
+        let names = modules.lines().filter_map(|line| line.split('#').next()).flat_map(str::split_whitespace).collect::<Vec<_>>();
+        command(["grub-mkimage", "-O", format, "-d", &folder, "-p", prefix, "-c", EMBEDDED, "-o", output].into_iter().chain(names))
+    };
+    let commands = vec![
+        command(["mkdir", "/grub-out"]),
+        image("i386-pc", "(,gpt3)/grub2", BIOS_OUT, data.modules_bios),
+        image("x86_64-efi", "/EFI/BOOT", EFI_OUT, data.modules_efi),
+    ];
+    let trigger = Trigger {
+        name: "grub",
+        commands,
+        needs: "/usr/bin/grub-mkimage".into(),
+        inputs: |_| true,
+        outputs: vec![BIOS_OUT.into(), EFI_OUT.into()],
+    };
+    if triggers::run(tools, &trigger, cache, epoch)?.is_empty() {
+        return Err(Error::recipe("the tool packages have no /usr/bin/grub-mkimage")
+            .hint("[tools] install must name grub-common, grub-pc-bin and grub-efi-amd64-bin"));
+    }
+    let read = |path: &str| tools.read(path)?.ok_or_else(|| Error::recipe(format!("the tool packages have no {path}")));
+    Ok(BootImages { boot_sector: read("/usr/lib/grub/i386-pc/boot.img")?, core: read(BIOS_OUT)?, efi: read(EFI_OUT)? })
+}

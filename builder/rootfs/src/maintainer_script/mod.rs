@@ -1,0 +1,209 @@
+//! What a maintainer script or scriptlet does on a fresh installation, as far as declarative forms cover it.
+//!
+//! debhelper's generated sections are known by their names. Of the rest, branches that a fresh installation never reaches are
+//! dropped, and statements whose work a native stage does are taken out. What remains is what somebody must decide about.
+
+mod accounts;
+mod chain;
+mod commands;
+mod conditions;
+mod walk;
+
+use crate::alternatives::Alternative;
+use crate::shell;
+use chain::quiet;
+use commands::{COMMANDS, SECTIONS};
+use conf::sysusers::Line;
+use shell::words;
+use std::collections::BTreeSet;
+use walk::{Reader, Walk, is_assignment, is_inert};
+
+/// The outcome of reading one script.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    pub alternatives: Vec<Alternative>,
+    /// Users, groups and memberships that it makes.
+    pub accounts: Vec<Line>,
+    /// Units that it enables whatever the presets say.
+    pub enable: Vec<String>,
+    /// Names of the native stages that do the script's work, sorted.
+    pub mechanisms: BTreeSet<&'static str>,
+    /// Statements that nothing native covers; empty if the script is understood.
+    pub remainder: Vec<String>,
+}
+
+/// Who runs the script, with the first argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Called<'a> {
+    /// `configure` after, `install` before unpacking.
+    ByDpkg(&'a str),
+    /// The count of installed packages.
+    ByRpm(&'a str),
+}
+
+pub fn read(text: &str, called: Called<'_>) -> Reading {
+    let mut reading = Reading::default();
+    let (sections, rest) = cut_sections(text);
+    for (tool, body) in sections {
+        let Some((_, mechanism)) = SECTIONS.iter().find(|(name, _)| *name == tool) else { continue };
+        reading.mechanisms.insert(mechanism);
+        if *mechanism == "alternatives" {
+            // Only the alternatives count; what the generated section does besides serves upgrades.
+            let mut inner = Reader::new(called, &mut reading);
+            match shell::parse(&body) {
+                Some(nodes) => drop(inner.block(&nodes, true)),
+                None => reading.remainder.push(body),
+            }
+        }
+    }
+    let Some(nodes) = shell::parse(&rest) else {
+        reading.remainder.extend(rest.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned));
+        return reading;
+    };
+    let mut inner = Reader::new(called, &mut reading);
+    inner.collect_functions(&nodes);
+    let Walk { mut left, .. } = inner.block(&nodes, true);
+    if left.iter().all(|s| is_inert(s) || is_assignment(s)) {
+        left.clear();
+    }
+    // A function that is still called is shown with its callers, so that the message holds all that the script would do.
+    let functions = inner.functions.clone();
+    for (name, _) in functions {
+        if left.iter().any(|s| s.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == name)) {
+            left.push(format!("{name}() is defined in the script"));
+        }
+    }
+    reading.remainder.extend(left);
+    reading
+}
+
+/// The native stage that does what a command line without pipes and redirections asks.
+pub(super) fn native_command(command: &str) -> Option<&'static str> {
+    let plain = quiet(command);
+    let first = words(plain.trim_end_matches("|| :").trim_end_matches("|| true").trim())?.into_iter().next()?;
+    let base = first.rsplit('/').next()?;
+    COMMANDS.iter().find(|(name, _)| *name == first || *name == base).map(|(_, mechanism)| *mechanism)
+}
+
+/// The sections that debhelper generated whose work is known, as (tool, body), and the script without them.
+pub(super) fn cut_sections(text: &str) -> (Vec<(String, String)>, String) {
+    let (mut sections, mut rest) = (Vec::new(), String::new());
+    let mut open: Option<(String, String)> = None;
+    for line in text.lines() {
+        let mark = line.trim();
+        if let Some(tool) = mark.strip_prefix("# Automatically added by ").filter(|_| open.is_none()) {
+            let tool = tool.split('/').next().unwrap_or("");
+            if SECTIONS.iter().any(|(name, _)| *name == tool) {
+                open = Some((tool.to_owned(), String::new()));
+                continue;
+            }
+        }
+        match &mut open {
+            Some(_) if mark == "# End automatically added section" => sections.extend(open.take()),
+            Some((_, body)) => *body += &format!("{line}\n"),
+            None => rest += &format!("{line}\n"),
+        }
+    }
+    // A section without its end is not one.
+    if let Some((_, body)) = open {
+        rest += &body;
+    }
+    (sections, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remainder(text: &str) -> Vec<String> {
+        read(text, Called::ByDpkg("configure")).remainder
+    }
+
+    #[test]
+    fn a_script_of_known_parts_leaves_nothing() {
+        let script = "#!/bin/sh\nset -e\ncase \"$1\" in\n configure)\n  if [ -n \"$2\" ] && dpkg --compare-versions \"$2\" lt 3; then rm -rf /x; fi\n ;;\n abort-*) exit 1;;\n *) rm /y;;\nesac\n# Automatically added by dh_installsystemd/13\nif true; then\n rm /z\nfi\n# End automatically added section\nold() {\n rm /w\n}\nupdate-alternatives --install /usr/bin/pager pager /usr/bin/less 77 \\\n  --slave /usr/share/man/man1/pager.1.gz pager.1.gz /usr/share/man/man1/less.1.gz || true\n[ -d /run/systemd/system ] && systemctl daemon-reload\nexit 0\nrm /v\n";
+        let reading = read(script, Called::ByDpkg("configure"));
+        assert!(reading.remainder.is_empty(), "{:?}", reading.remainder);
+        assert_eq!((reading.alternatives.len(), reading.alternatives[0].slaves.len()), (1, 1));
+        assert!(reading.mechanisms.contains("presets") && reading.mechanisms.contains("alternatives"));
+    }
+
+    #[test]
+    fn whatever_a_fresh_installation_would_do_is_left_over() {
+        for (script, expected) in [
+            ("chmod 1 /x", "chmod 1 /x"),
+            ("if [ \"$1\" = configure ]; then chown a /x; fi", "chown a /x"),
+            ("if [ -e /etc/x ]; then rm /x; fi", "rm /x"),
+            ("make() { touch /x; }; make", "touch /x"),
+            ("make() {\n touch /x\n}\nmake", "touch /x"),
+            ("[ -z \"$2\" ] && shadowconfig on", "shadowconfig on"),
+            ("if [ \"$1\" = configure ] && [ -e /etc/x ]; then update-alternatives --install /a a /b 1; fi", "update-alternatives"),
+            ("# Automatically added by dh_installnss/1\nsed -i x /etc/nsswitch.conf\n# End automatically added section", "sed -i"),
+            ("# Automatically added by dh_icons/1\nrm /x\n", "rm /x"),
+            ("systemctl x; ldconfig > /etc/x", "ldconfig > /etc/x"),
+            ("if rm /x; then :; fi", "rm /x"),
+            ("if [ -e /x ]; then exit 0; fi\nrm /y", "rm /y"),
+            ("x=$(rm /x)", "rm /x"),
+            ("for f in a; do rm $f; done", "rm $f"),
+            ("case $x in a) rm /x;; esac", "rm /x"),
+            ("if x; then", "if x"),
+            ("unknown || rm /x", "rm /x"),
+            ("true && rm /x", "rm /x"),
+            ("true && rm /x || :", "rm /x"),
+            ("rm /x >/dev/null 2>&1 || :", "rm /x"),
+        ] {
+            assert!(remainder(script).join("\n").contains(expected), "{script}: {:?}", remainder(script));
+        }
+    }
+
+    fn by_rpm(text: &str) -> Reading {
+        read(text, Called::ByRpm("1"))
+    }
+
+    #[test]
+    fn what_scriptlets_of_rpm_distributions_do_is_known() {
+        for script in [
+            "if [ $1 -eq 1 ] && [ -x /usr/lib/systemd/systemd-update-helper ]; then\n /usr/lib/systemd/systemd-update-helper install-system-units x.service || :\nfi",
+            "if [ $1 -gt 1 ]; then rm /x; fi",
+            "if [ $1 -eq 1 ] ; then \n  # Initial\n systemctl preset x.service >/dev/null 2>&1 || : \nfi \n\n/sbin/ldconfig",
+            "if [ \"$1\" = 2 ]; then rm /x; fi; [ $1 == 0 ] && rm /y",
+            "/sbin/install-info --quiet --info-dir=/usr/share/info /usr/share/info/which.info.gz\nexit 0",
+            "if [ -f /usr/share/info/x ]; then\n /sbin/install-info /usr/share/info/x /usr/share/info/dir || :\nfi",
+            "gio-querymodules-64 /usr/lib64/gio/modules &> /dev/null || :",
+            "touch --no-create /usr/share/icons/hicolor &>/dev/null || :",
+            "restorecon -r /usr/lib/debug/ 2>/dev/null >/dev/null || :",
+            "if /usr/sbin/selinuxenabled; then rm /x; fi",
+            "/sbin/depmod -a 4.18 > /dev/null 2>&1 || :; kernel-install add 4.18 /x || exit $?",
+            "getent group x >/dev/null || groupadd -r x; exit 0",
+        ] {
+            assert!(by_rpm(script).remainder.is_empty(), "{script}: {:?}", by_rpm(script).remainder);
+        }
+        for script in [
+            "if [ $1 -eq 1 ]; then rm /x; fi",
+            "[ $1 = 1 ] && rm /x",
+            "getent group x >/dev/null && rm /x",
+            "systemctl mask x.service",
+            "[ -f /x ] && systemctl enable x.service",
+            "/sbin/ldconfig > /etc/x",
+            "if getent passwd x; then useradd -r y; fi",
+            "service x start | tee /x",
+        ] {
+            assert!(!by_rpm(script).remainder.is_empty(), "{script}");
+        }
+    }
+
+    #[test]
+    fn accounts_alternatives_and_units_are_read_off() {
+        let reading = by_rpm(
+            "getent group sshd >/dev/null || groupadd -g 74 -r sshd || :\ngetent passwd sshd >/dev/null || \\\n useradd -c \"P s\" -u 74 -g sshd \\\n -s /sbin/nologin -r -d /var/empty/sshd sshd 2> /dev/null || :\n\
+             {\n /usr/sbin/groupadd -g 22 -r -f utmp || :\n}\nsystemctl enable x.socket\nsystemctl start x.socket\n\
+             /usr/sbin/update-alternatives --install /usr/lib64/a.so \\\n a.so.x86_64 /usr/lib64/b.so 30\n/usr/sbin/alternatives --remove c /d",
+        );
+        assert_eq!(reading.remainder, Vec::<String>::new());
+        assert_eq!(reading.accounts.len(), 3);
+        assert!(matches!(&reading.accounts[1], Line::User { name, uid: Some(uid), .. } if *name == "sshd" && uid.get() == 74));
+        assert_eq!((reading.enable, reading.alternatives.len()), (vec!["x.socket".to_owned()], 1));
+        // The same words in a maintainer script of dpkg's are somebody's to decide.
+        assert!(!read("useradd -r x", Called::ByDpkg("configure")).remainder.is_empty());
+    }
+}

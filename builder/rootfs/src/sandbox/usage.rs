@@ -1,0 +1,74 @@
+//! How much of the disk a program takes while it runs.
+
+use model::{Result, ResultExt};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
+use std::os::fd::BorrowedFd;
+
+/// Below this, in bytes, the program is stopped before it leaves the machine without space.
+const RESERVE: u64 = 64 << 20;
+
+/// Compares the free space of the checkout's file system with that of the beginning. That is cheap but not exact, since others write there, too:
+/// only when it looks like too much are the blocks of the checkout counted.
+pub(super) struct DiskMeter {
+    most: u64,
+    free: u64,
+    /// Bytes that the checkout took when it was written.
+    written: u64,
+    /// Lost space at which to count again, in bytes.
+    next: u64,
+}
+
+impl DiskMeter {
+    pub(super) fn new(checkout: BorrowedFd<'_>, written: u64, most: u64) -> Result<Self> {
+        Ok(DiskMeter { most, free: free(checkout)?, written, next: most })
+    }
+
+    /// Why the program must stop.
+    pub(super) fn exceeded(&mut self, checkout: BorrowedFd<'_>) -> Result<Option<String>> {
+        let now = free(checkout)?;
+        if now < RESERVE && self.free > RESERVE {
+            return Ok(Some(format!("it left less than {RESERVE} bytes free on the disk")));
+        }
+        let lost = self.free.saturating_sub(now);
+        if lost < self.next {
+            return Ok(None);
+        }
+        self.next = lost.saturating_add(self.most / 4);
+        let grown = allocated(checkout).saturating_sub(self.written);
+        Ok((grown >= self.most).then(|| format!("it wrote more than {} bytes to the disk", self.most)))
+    }
+}
+
+fn free(checkout: BorrowedFd<'_>) -> Result<u64> {
+    let stat = rustix::fs::fstatvfs(checkout).map_err(std::io::Error::from).context(|| "look at the sandbox's disk")?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Bytes that the blocks below a directory take; `u64::MAX` if they cannot be counted because paths are too long. What changes while it is counted
+/// is counted as it is met.
+fn allocated(top: BorrowedFd<'_>) -> u64 {
+    let mut total = 0_u64;
+    let mut folders = vec![b".".to_vec()];
+    while let Some(folder) = folders.pop() {
+        if folder.len() > 3800 {
+            return u64::MAX;
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        let Ok(directory) = rustix::fs::openat2(top, folder.as_slice(), flags, Mode::empty(), resolve) else { continue };
+        let Ok(entries) = Dir::read_from(&directory) else { continue };
+        for entry in entries {
+            let Ok(entry) = entry else { break };
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            let Ok(stat) = rustix::fs::statat(&directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            total = total.saturating_add((stat.st_blocks as u64).saturating_mul(512));
+            if FileType::from_raw_mode(stat.st_mode).is_dir() {
+                folders.push([&folder, b"/".as_slice(), name].concat());
+            }
+        }
+    }
+    total
+}

@@ -1,0 +1,32 @@
+//! The words for scriptlets that somebody must decide about.
+
+use super::Scriptlet;
+use model::Error;
+use std::fmt::Write as _;
+
+/// Lines of one remainder that a message shows.
+const SHOWN: usize = 12;
+
+/// With the digest and what is not understood.
+pub(super) type Undecided<'a> = (&'a Scriptlet, String, Vec<String>);
+
+pub(super) fn undecided(list: &[Undecided<'_>]) -> Error {
+    let mut message = format!("{} scriptlets do more than is understood, and the recipe has no policy for them", list.len());
+    let mut blocks = String::from("add to the recipe, with a true reason each:");
+    for (scriptlet, digest, remainder) in list {
+        let _ = write!(message, "\n  {} {} {digest} ({})", scriptlet.package, scriptlet.phase.name(), scriptlet.interpreter.join(" "));
+        for line in remainder.iter().take(SHOWN) {
+            let _ = write!(message, "\n      {}", line.chars().take(160).collect::<String>());
+        }
+        if remainder.len() > SHOWN {
+            let _ = write!(message, "\n      … {} more", remainder.len() - SHOWN);
+        }
+        let _ = write!(
+            blocks,
+            "\n[[scriptlet]]\npackage = \"{}\"\nphase = \"{}\"\ndigest = \"{digest}\"\npolicy = \"native\" # or \"skip\", \"sandbox\"\nreason = \"\"",
+            scriptlet.package,
+            scriptlet.phase.name()
+        );
+    }
+    Error::recipe(message).hint(blocks)
+}

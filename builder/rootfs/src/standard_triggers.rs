@@ -1,0 +1,185 @@
+//! The programs that every image's tree is finished with, if it has them.
+
+use crate::triggers::{Trigger, command};
+use model::tree::FileTree;
+use model::{ImagePath, ResultJudged};
+
+/// What a program needs besides its data: the merged /usr links, the linker's files, the libraries and a shell.
+/// Everything else in /usr/bin stays outside: container engines are big, and copying them would take longer than any of these programs.
+fn programs(path: &ImagePath, names: &[&str]) -> bool {
+    let text = path.as_bytes();
+    let linker = !text[1..].contains(&b'/') || below(path, &["/etc/ld.so"]);
+    let named = |folder: &str| {
+        text.strip_prefix(folder.as_bytes()).is_some_and(|n| ["sh", "dash", "bash", "mkdir"].iter().chain(names).any(|w| w.as_bytes() == n))
+    };
+    linker || library(path) || named("/usr/bin/") || named("/usr/sbin/")
+}
+
+/// Shared objects where the linker looks for them, and systemd's own.
+fn library(path: &ImagePath) -> bool {
+    let inside = |folder: &str| {
+        let rest = path.as_bytes().strip_prefix(folder.as_bytes())?;
+        Some(!rest.contains(&b'/') && rest.windows(3).any(|w| w == b".so"))
+    };
+    [
+        "/usr/lib/",
+        "/usr/lib64/",
+        "/usr/lib/x86_64-linux-gnu/",
+        "/usr/lib/x86_64-linux-gnu/systemd/",
+        "/usr/lib/systemd/",
+        "/usr/lib64/systemd/",
+    ]
+    .iter()
+    .any(|folder| inside(folder) == Some(true))
+}
+
+fn below(path: &ImagePath, places: &[&str]) -> bool {
+    places.iter().any(|p| path.as_bytes().starts_with(p.as_bytes()))
+}
+
+/// The triggers of every image, in the order in which they run. Those of a desktop's libraries are there if the tree has their programs and data.
+pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Trigger> {
+    let mut list = vec![
+        Trigger {
+            name: "ldconfig",
+            commands: vec![command(["ldconfig", "-X"])],
+            needs: "/usr/sbin/ldconfig".into(),
+            // The directories of ld.so.conf may be anywhere below /usr; what is not a shared object does not count.
+            inputs: |p| below(p, &["/usr/"]) && p.name().is_some_and(|n| n.windows(3).any(|w| w == b".so")) || programs(p, &["ldconfig"]),
+            outputs: vec!["/etc/ld.so.cache".into()],
+        },
+        Trigger {
+            name: "hwdb",
+            commands: vec![command(["systemd-hwdb", "update", "--usr"])],
+            needs: "/usr/bin/systemd-hwdb".into(),
+            inputs: |p| below(p, &["/usr/lib/udev/hwdb.d/", "/etc/udev/hwdb.d/"]) || programs(p, &["systemd-hwdb"]),
+            outputs: vec!["/usr/lib/udev/hwdb.bin".into()],
+        },
+        Trigger {
+            name: "catalog",
+            commands: vec![command(["mkdir", "-p", "/var/lib/systemd/catalog"]), command(["journalctl", "--update-catalog"])],
+            needs: "/usr/bin/journalctl".into(),
+            inputs: |p| below(p, &["/usr/lib/systemd/catalog/"]) || programs(p, &["journalctl"]),
+            outputs: vec!["/var/lib/systemd/catalog/database".into()],
+        },
+        Trigger {
+            name: "gschemas",
+            commands: vec![command(["glib-compile-schemas", "/usr/share/glib-2.0/schemas"])],
+            needs: "/usr/bin/glib-compile-schemas".into(),
+            // Debian keeps the program beside the library and links to it.
+            inputs: |p| {
+                below(p, &["/usr/share/glib-2.0/schemas/", "/usr/lib/x86_64-linux-gnu/glib-2.0/"]) || programs(p, &["glib-compile-schemas"])
+            },
+            outputs: vec!["/usr/share/glib-2.0/schemas/gschemas.compiled".into()],
+        },
+    ];
+    if let Some(version) = kernel_version {
+        let at = format!("/usr/lib/modules/{version}");
+        list.push(Trigger {
+            name: "depmod",
+            commands: vec![command(["depmod", version])],
+            needs: "/usr/sbin/depmod".into(),
+            inputs: |p| below(p, &["/usr/lib/modules/", "/usr/lib/depmod.d/", "/etc/depmod.d/"]) || programs(p, &["depmod", "kmod"]),
+            outputs: [
+                "alias",
+                "alias.bin",
+                "builtin.alias.bin",
+                "builtin.bin",
+                "dep",
+                "dep.bin",
+                "devname",
+                "softdep",
+                "symbols",
+                "symbols.bin",
+                "weakdep",
+            ]
+            .iter()
+            .map(|end| format!("{at}/modules.{end}"))
+            .collect(),
+        });
+    }
+    list.extend(LISTINGS.iter().filter_map(|listing| listing.trigger(tree)));
+    list
+}
+
+/// A file that lists what is in a directory, written by a library's own program.
+struct Listing {
+    name: &'static str,
+    /// Where distributions have the program.
+    programs: &'static [&'static str],
+    arguments: &'static [&'static str],
+    /// Where they have the data.
+    folders: &'static [&'static str],
+    inputs: fn(&ImagePath) -> bool,
+    /// Below the folder; empty: all of it.
+    output: &'static str,
+}
+
+const LISTINGS: [Listing; 4] = [
+    Listing {
+        name: "giomodules",
+        programs: &["/usr/bin/gio-querymodules-64", "/usr/bin/gio-querymodules", "/usr/lib/x86_64-linux-gnu/glib-2.0/gio-querymodules"],
+        arguments: &[],
+        folders: &["/usr/lib64/gio/modules", "/usr/lib/x86_64-linux-gnu/gio/modules"],
+        inputs: |p| {
+            let data = ["/usr/lib64/gio/modules/", "/usr/lib/x86_64-linux-gnu/gio/modules/", "/usr/lib/x86_64-linux-gnu/glib-2.0/"];
+            below(p, &data) || programs(p, &["gio-querymodules-64", "gio-querymodules"])
+        },
+        output: "giomodule.cache",
+    },
+    Listing {
+        name: "mime",
+        programs: &["/usr/bin/update-mime-database"],
+        arguments: &[],
+        folders: &["/usr/share/mime"],
+        inputs: |p| below(p, &["/usr/share/mime/packages/"]) || programs(p, &["update-mime-database"]),
+        output: "",
+    },
+    Listing {
+        name: "icons",
+        programs: &["/usr/bin/gtk-update-icon-cache", "/usr/bin/gtk4-update-icon-cache"],
+        arguments: &["--force", "--quiet"],
+        folders: &["/usr/share/icons/hicolor"],
+        inputs: |p| below(p, &["/usr/share/icons/hicolor/"]) || programs(p, &["gtk-update-icon-cache", "gtk4-update-icon-cache"]),
+        output: "icon-theme.cache",
+    },
+    Listing {
+        name: "desktop",
+        programs: &["/usr/bin/update-desktop-database"],
+        arguments: &["--quiet"],
+        folders: &["/usr/share/applications"],
+        inputs: |p| below(p, &["/usr/share/applications/"]) || programs(p, &["update-desktop-database"]),
+        output: "mimeinfo.cache",
+    },
+];
+
+impl Listing {
+    fn trigger(&self, tree: &FileTree) -> Option<Trigger> {
+        let program = self.programs.iter().find(|program| tree.at(program).is_some())?;
+        // An empty folder is not worth a listing, and some of these programs write none for it.
+        let files = |folder: &&&str| {
+            let id = ImagePath::parse(folder).none_because("a table of absolute paths").and_then(|path| tree.get(&path));
+            id.is_some_and(|id| tree.children(id).len() > 0)
+        };
+        let folder = self.folders.iter().find(files)?;
+        let output = if self.output.is_empty() { (*folder).to_owned() } else { format!("{folder}/{}", self.output) };
+        let words = std::iter::once(*program).chain(self.arguments.iter().copied()).chain([*folder]);
+        Some(Trigger {
+            name: self.name,
+            commands: vec![command(words)],
+            needs: (*program).to_owned(),
+            inputs: self.inputs,
+            outputs: vec![output],
+        })
+    }
+}
+
+/// What building an SELinux policy reads: the modules, the store, the programs that expand them, and the accounts whose homes get labels. No
+/// `selinuxenabled`: the answer of the machine that builds must not count.
+pub(super) fn selinux_inputs(path: &ImagePath) -> bool {
+    let data = ["/etc/selinux/", "/usr/share/selinux/", "/usr/libexec/selinux/", "/usr/lib/selinux/", "/var/lib/selinux/"];
+    let accounts = ["/etc/passwd", "/etc/group", "/etc/shells", "/etc/login.defs", "/etc/nsswitch.conf"];
+    below(path, &data)
+        || accounts.iter().any(|file| file.as_bytes() == path.as_bytes())
+        || programs(path, &["semodule", "setfiles", "sefcontext_compile", "cat", "cut", "grep", "sed", "bzip2"])
+}

@@ -1,0 +1,10 @@
+//! Repositories: their metadata, verified, as packages that the solver can read.
+
+mod cached;
+pub mod deb;
+mod package;
+pub mod rpmmd;
+mod snapshot;
+
+pub use package::{Compare, Dep, PackageMeta};
+pub use snapshot::{MetadataFile, RepoSnapshot};

@@ -1,0 +1,213 @@
+//! Why there is no answer, in sentences that name packages and what leads to them, not in the solver's words.
+
+use crate::repos::PackageMeta;
+use crate::resolve::libsolv::{Problem, Reason};
+use crate::resolve::reach::Reach;
+use crate::resolve::{Expression, parse_rich, rich};
+use model::{Error, Kind};
+use std::collections::BTreeMap;
+
+/// Steps of "which is needed by".
+const CHAIN: usize = 8;
+/// More than this does not help anyone.
+const SENTENCES: usize = 10;
+
+/// A sentence if nothing has the name that the recipe asks for, or nothing in that version.
+pub(super) fn unknown(reach: &Reach<'_>, wanted: &Expression) -> Option<String> {
+    let Expression::Dep(dep) = wanted else { return None };
+    let newest = reach.newest_provider(dep);
+    if matches!(newest, Some((_, true))) {
+        return None;
+    }
+    let mut sentence = format!("nothing provides {dep}, which the recipe asks for");
+    if let Some((newest, _)) = newest {
+        sentence.push_str(&format!(" (the newest is {})", newest.nevra()));
+    } else if let Some((why, package)) = reach.hidden(&dep.name) {
+        sentence.push_str(&format!(" ({} {why})", package.nevra()));
+    } else if let Some(near) = nearest(reach, &dep.name) {
+        sentence.push_str(&format!(" (did you mean {near}?)"));
+    }
+    Some(sentence)
+}
+
+fn nearest<'a>(reach: &Reach<'a>, name: &str) -> Option<&'a str> {
+    nearest_of(reach.names().into_iter(), name)
+}
+
+/// The most alike, if any is alike.
+pub(super) fn nearest_of<'a>(names: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    let near = names.map(|n| (strsim::normalized_damerau_levenshtein(n, name), n)).filter(|(score, _)| *score > 0.7);
+    near.max_by(|(a, x), (b, y)| a.total_cmp(b).then(y.cmp(x))).map(|(_, n)| n)
+}
+
+pub(super) fn error(mut sentences: Vec<String>) -> Error {
+    sentences.dedup();
+    let more = sentences.len().saturating_sub(SENTENCES);
+    sentences.truncate(SENTENCES);
+    let mut message = format!("the packages cannot be installed together: {}", sentences.join("; "));
+    if more > 0 {
+        message.push_str(&format!("; and {more} more"));
+    }
+    Error::new(Kind::Unresolvable, message)
+        .hint("correct the names in [packages], add the repository that has what is missing, or exclude the package that needs it")
+}
+
+pub(super) fn sentences(problems: &[Problem], reach: &Reach<'_>) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for problem in problems {
+        let mut own = contradictions(problem, reach);
+        if own.is_empty() {
+            // Only chains: the contradiction lies between the requests themselves.
+            own = problem.iter().map(|reason| chain_link(reason, reach)).collect();
+        }
+        sentences.extend(own);
+    }
+    sentences.sort();
+    sentences.dedup();
+    sentences
+}
+
+/// A sentence for each contradiction. Of the same one in many versions of a package, that of the newest stands for all.
+fn contradictions(problem: &Problem, reach: &Reach<'_>) -> Vec<String> {
+    let mut newest: BTreeMap<(String, String), (&Reason, &PackageMeta, usize)> = BTreeMap::new();
+    let mut sentences = Vec::new();
+    for reason in problem {
+        let (key, package) = match reason {
+            Reason::Wanted { .. } | Reason::Requires { .. } => continue,
+            Reason::NothingProvides { package, dep } => (dep.clone(), *package),
+            Reason::Conflicts { package, other, dep } => {
+                (format!("{dep} {}", other.and_then(|o| reach.package(o)).map_or("", |p| p.name.as_str())), *package)
+            }
+            Reason::SameName { package, .. } => ("twice".to_owned(), *package),
+            _ => {
+                sentences.extend(sentence(reason, problem, reach));
+                continue;
+            }
+        };
+        let Some(meta) = reach.package(package) else { continue };
+        let entry = newest.entry((meta.name.clone(), key)).or_insert((reason, meta, 0));
+        entry.2 += 1;
+        if entry.1.compare_evr(meta).is_lt() {
+            (entry.0, entry.1) = (reason, meta);
+        }
+    }
+    for (reason, meta, count) in newest.into_values() {
+        let others = match (reason, count) {
+            (Reason::SameName { .. }, _) | (_, 1) => String::new(),
+            _ => format!(" (and so in {} other versions of {})", count - 1, meta.name),
+        };
+        sentences.extend(sentence(reason, problem, reach).map(|sentence| sentence + &others));
+    }
+    sentences
+}
+
+/// The sentence for a reason that is a contradiction in itself; links of a chain have none.
+fn sentence(reason: &Reason, problem: &Problem, reach: &Reach<'_>) -> Option<String> {
+    let name = |number: usize| reach.package(number).map_or_else(|| format!("package {number}"), PackageMeta::nevra);
+    let clause = |number: usize| match because(number, problem, reach) {
+        empty if empty.is_empty() => name(number),
+        because => format!("{}{because},", name(number)),
+    };
+    let against = |other: &Option<usize>| match other {
+        Some(other) => format!(", which is {}{}", name(*other), because(*other, problem, reach)),
+        None => String::new(),
+    };
+    Some(match reason {
+        Reason::Wanted { .. } | Reason::Requires { .. } => return None,
+        Reason::NothingProvides { package, dep } => {
+            let mut text = format!("nothing provides {dep} needed by {}", name(*package));
+            if let Some((why, other)) = names(dep).iter().find_map(|n| reach.hidden(n)) {
+                text.push_str(&format!(" ({} {why})", other.nevra()));
+            }
+            text + &because(*package, problem, reach)
+        }
+        Reason::Conflicts { package, other, dep } => format!("{} conflicts with {dep}{}", clause(*package), against(other)),
+        Reason::Obsoletes { package, other, dep } => format!("{} obsoletes {dep}{}", clause(*package), against(other)),
+        Reason::SameName { package, other } => {
+            let same = reach.package(*package).filter(|p| reach.package(*other).is_some_and(|o| o.name == p.name));
+            match same.map(|p| (p, demands(&p.name, problem, reach))) {
+                Some((p, demands)) if demands.len() > 1 => {
+                    format!("{} can be installed in one version only: {}", p.name, demands.join(", "))
+                }
+                _ => format!("{} and {} cannot both be installed", clause(*package), clause(*other)),
+            }
+        }
+        Reason::NotInstallable { package } => {
+            format!("{} cannot be installed on x86_64{}", name(*package), because(*package, problem, reach))
+        }
+        Reason::InferiorArch { package } => format!("{} is of a lesser architecture than another of its name", name(*package)),
+        Reason::Other(text) => text.clone(),
+    })
+}
+
+/// Who asks for which version of a name: the recipe, and of each other package the newest.
+fn demands(name: &str, problem: &Problem, reach: &Reach<'_>) -> Vec<String> {
+    let mut demands = Vec::new();
+    let mut needing: BTreeMap<&str, (&PackageMeta, &str)> = BTreeMap::new();
+    for reason in problem {
+        match reason {
+            Reason::Wanted { dep } if names(dep).iter().any(|n| n == name) => demands.push(format!("the recipe asks for {dep}")),
+            Reason::Requires { package, dep } if names(dep).iter().any(|n| n == name) => {
+                let Some(meta) = reach.package(*package) else { continue };
+                let newest = needing.entry(&meta.name).or_insert((meta, dep));
+                if newest.0.compare_evr(meta).is_lt() {
+                    *newest = (meta, dep);
+                }
+            }
+            _ => {}
+        }
+    }
+    demands.extend(needing.values().map(|(meta, dep)| format!("{} needs {dep}", meta.nevra())));
+    demands
+}
+
+fn chain_link(reason: &Reason, reach: &Reach<'_>) -> String {
+    match reason {
+        Reason::Wanted { dep } => format!("the recipe asks for {dep}"),
+        Reason::Requires { package, dep } => {
+            format!("{} needs {dep}", reach.package(*package).map_or_else(String::new, PackageMeta::nevra))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// ", which is needed by B-2-1, which the recipe asks for", as far as this problem's own rules tell.
+fn because(package: usize, problem: &Problem, reach: &Reach<'_>) -> String {
+    let mut text = String::new();
+    let mut seen = vec![package];
+    let mut current = package;
+    while let Some(meta) = reach.package(current) {
+        if problem.iter().any(|r| matches!(r, Reason::Wanted { dep } if provides(meta, dep))) {
+            text.push_str(", which the recipe asks for");
+            break;
+        }
+        let needing = problem.iter().find_map(|reason| match reason {
+            Reason::Requires { package, dep } if !seen.contains(package) && provides(meta, dep) => Some(*package),
+            _ => None,
+        });
+        let Some(needing) = needing.filter(|_| seen.len() <= CHAIN) else { break };
+        text.push_str(&format!(", which is needed by {}", reach.package(needing).map_or_else(String::new, PackageMeta::nevra)));
+        seen.push(needing);
+        current = needing;
+    }
+    text
+}
+
+/// By name only: the solver compared the versions already.
+fn provides(package: &PackageMeta, dep: &str) -> bool {
+    names(dep).iter().any(|name| {
+        package.name == *name || package.provides.iter().any(|d| d.name == *name) || package.files.iter().any(|file| file == name)
+    })
+}
+
+/// Every name in a dependency as text.
+fn names(dep: &str) -> Vec<String> {
+    let expression = if dep.starts_with('(') { parse_rich(dep) } else { rich::parse_simple(dep).map(Expression::Dep) };
+    let mut names = Vec::new();
+    match &expression {
+        Ok(expression) => expression.candidates(&mut |d| names.push(d.name.to_string())),
+        // libsolv writes a chain without its parentheses.
+        Err(_) => names.extend(dep.split([' ', '(', ')', '|', '&']).filter(|n| !n.is_empty()).map(str::to_owned)),
+    }
+    names
+}

@@ -1,0 +1,143 @@
+//! Which packages: dnf's own solver over what is reachable from the request, and sentences when there is no answer.
+//!
+//! ```text
+//! snapshots ─ visible ─ reach (what could matter at all) ─> libsolv (the choice, in installation order) ─ checker ─> Vec<Chosen>
+//!                                                                └─ explain (why there is none)
+//! ```
+
+mod checker;
+mod explain;
+mod groups;
+mod kernels;
+mod libsolv;
+mod modules;
+mod reach;
+mod rich;
+mod visible;
+
+pub use groups::{Expanded, expand_groups};
+pub use rich::{Expression, parse_rich};
+
+use crate::repos::{Dep, PackageMeta, RepoSnapshot};
+use checker::Together;
+use libsolv::Wanted;
+use model::{Error, Kind, Result};
+use reach::Reach;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the recipe asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Names, capabilities, absolute paths, `name >= 1.2`, or rich dependencies.
+    pub install: Vec<String>,
+    /// Globs over names, `name.arch` and full names: these packages do not exist.
+    pub exclude: Vec<String>,
+    /// Also what is recommended.
+    pub weak: bool,
+    /// 32-bit packages may be chosen, too.
+    pub multilib: bool,
+    /// `name:stream` of the modules that are enabled besides the default ones.
+    pub modules: Vec<String>,
+    /// Globs over names of which several versions may stand side by side.
+    pub installonly: Vec<String>,
+    /// Names of which only these full names exist.
+    pub keep: BTreeMap<String, Vec<String>>,
+}
+
+/// A package by its place in the snapshots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Chosen {
+    pub repo: usize,
+    pub package: usize,
+}
+
+impl Chosen {
+    /// The snapshot and the package, of the snapshots that were resolved.
+    pub fn of<'a>(&self, repos: &'a [RepoSnapshot]) -> Option<(&'a RepoSnapshot, &'a PackageMeta)> {
+        let repo = repos.get(self.repo)?;
+        Some((repo, repo.packages.get(self.package)?))
+    }
+}
+
+/// The packages to install, each after what it needs where there is no cycle; or `Kind::Unresolvable` with the reasons.
+///
+/// The answer depends on the content of the snapshots and on the order of the repositories, not on the order of packages. Where a
+/// requirement reads `(a or b)`, the first that exists is favoured, as Debian means it.
+pub fn resolve(repos: &[RepoSnapshot], request: &Request) -> Result<Vec<Chosen>> {
+    let wanted = wanted(request)?;
+    choose(repos, request, &wanted, &Reach::of(repos, request, &wanted)?)
+}
+
+/// What [`resolve`] says, or what [`missing_files`] says if that is anything.
+pub fn resolve_or_missing_files(repos: &[RepoSnapshot], request: &Request) -> Result<Result<Vec<Chosen>, BTreeSet<String>>> {
+    let wanted = wanted(request)?;
+    let reach = Reach::of(repos, request, &wanted)?;
+    let missing = reach.missing_files();
+    if missing.is_empty() { choose(repos, request, &wanted, &reach).map(Ok) } else { Ok(Err(missing)) }
+}
+
+fn wanted(request: &Request) -> Result<Vec<Expression>> {
+    request.install.iter().map(|text| parse_wanted(text)).collect()
+}
+
+fn choose(repos: &[RepoSnapshot], request: &Request, wanted: &[Expression], reach: &Reach<'_>) -> Result<Vec<Chosen>> {
+    let unknown: Vec<String> = wanted.iter().filter_map(|expression| explain::unknown(reach, expression)).collect();
+    if !unknown.is_empty() {
+        return Err(explain::error(unknown));
+    }
+    let mut pool = libsolv::Pool::new("x86_64");
+    for (repo, snapshot) in repos.iter().enumerate() {
+        let handle = pool.add_repo(&snapshot.id, snapshot.priority);
+        for package in reach.packages_of(repo) {
+            pool.add(handle, package, &reach.file_provides(package))?;
+        }
+    }
+    if request.multilib {
+        pool.allow_multilib();
+    }
+    for glob in &request.installonly {
+        let names = reach.selected_names();
+        names.into_iter().filter(|name| visible::matches_glob(glob, name)).for_each(|name| pool.allow_several(name));
+    }
+    let jobs: Vec<Wanted<'_>> =
+        wanted.iter().map(|expression| reach.succession_of(expression).map_or(Wanted::Expression(expression), Wanted::OneOf)).collect();
+    match pool.solve(&jobs, reach.first_alternatives(), request.weak) {
+        Ok(ids) => {
+            let chosen = ids.into_iter().map(|id| reach.chosen(id)).collect::<Result<Vec<_>>>()?;
+            kernels::at_most_one(chosen.iter().filter_map(|chosen| Some(chosen.of(repos)?.1)), &request.installonly)?;
+            match together(repos, &chosen).faults(&request.installonly).as_slice() {
+                [] => Ok(chosen),
+                faults => Err(Error::internal(format!("the solver's answer does not hold: {}", faults.join("; ")))),
+            }
+        }
+        Err(problems) => Err(explain::error(explain::sentences(&problems, reach))),
+    }
+}
+
+fn together<'a>(repos: &'a [RepoSnapshot], chosen: &[Chosen]) -> Together<'a> {
+    Together::new(chosen.iter().filter_map(|chosen| Some(chosen.of(repos)?.1)).collect())
+}
+
+/// Names of the packages among `chosen` that those of `names` need, directly or not, and these themselves.
+pub fn needed_by(repos: &[RepoSnapshot], chosen: &[Chosen], names: &[String]) -> BTreeSet<String> {
+    together(repos, chosen).needed_by(names).into_iter().map(str::to_owned).collect()
+}
+
+/// Absolute paths that something reachable requires and no loaded list has: worth reading complete file lists for.
+pub fn missing_files(repos: &[RepoSnapshot], request: &Request) -> Result<BTreeSet<String>> {
+    Ok(Reach::of(repos, request, &wanted(request)?)?.missing_files())
+}
+
+/// `name`, `name >= 1`, or `(a or b)`.
+fn parse_wanted(text: &str) -> Result<Expression> {
+    let text = text.trim();
+    let wrong = |e: Error| Error::new(Kind::Recipe, format!("install {text:?}")).source(e);
+    if text.starts_with('(') { parse_rich(text).map_err(wrong) } else { rich::parse_simple(text).map(Expression::Dep).map_err(wrong) }
+}
+
+fn expression(dep: &Dep) -> Result<Expression> {
+    if dep.is_rich() { parse_rich(&dep.name) } else { Ok(Expression::Dep(dep.clone())) }
+}
+
+#[cfg(test)]
+mod tests;

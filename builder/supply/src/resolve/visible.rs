@@ -1,0 +1,93 @@
+//! Which packages exist for this request at all, and for the others why not.
+
+use crate::repos::{PackageMeta, RepoSnapshot};
+use crate::resolve::modules::ModuleFilter;
+use crate::resolve::{Chosen, Request};
+use model::Result;
+use std::borrow::Cow;
+
+/// What an x86_64 machine runs, and what it also can. Source packages are nobody's answer.
+const NATIVE: [&str; 2] = ["x86_64", "noarch"];
+const MULTILIB: [&str; 5] = ["i686", "i586", "i486", "i386", "athlon"];
+
+pub(super) struct Visible<'a> {
+    /// Repositories in their order, packages as their metadata lists them.
+    pub packages: Vec<(Chosen, &'a PackageMeta)>,
+    pub hidden: Vec<(Cow<'static, str>, &'a PackageMeta)>,
+}
+
+pub(super) fn visible<'a>(repos: &'a [RepoSnapshot], request: &Request) -> Result<Visible<'a>> {
+    let modules = ModuleFilter::new(repos, &request.modules)?;
+    let mut visible = Visible { packages: Vec::new(), hidden: Vec::new() };
+    for (repo, snapshot) in repos.iter().enumerate() {
+        for (number, package) in snapshot.packages.iter().enumerate() {
+            match why_not(snapshot, package, request, &modules) {
+                None => visible.packages.push((Chosen { repo, package: number }, package)),
+                Some(why) => visible.hidden.push((why, package)),
+            }
+        }
+    }
+    Ok(visible)
+}
+
+fn why_not(snapshot: &RepoSnapshot, package: &PackageMeta, request: &Request, modules: &ModuleFilter<'_>) -> Option<Cow<'static, str>> {
+    let arch = package.arch.as_str();
+    let any = |globs: &[String]| globs.iter().any(|glob| matches_package(glob, package));
+    if MULTILIB.contains(&arch) && !request.multilib {
+        Some("is a 32-bit package, which `multilib = true` would show".into())
+    } else if !MULTILIB.contains(&arch) && !NATIVE.contains(&arch) {
+        Some("is for another architecture".into())
+    } else if !snapshot.visible.is_empty() && !any(&snapshot.visible) {
+        Some("is not among the `packages` that its repository may show".into())
+    } else if any(&snapshot.exclude) {
+        Some("is excluded from its repository".into())
+    } else if any(&request.exclude) {
+        Some("is excluded by the recipe".into())
+    } else if let Some(pinned) = request.keep.get(&package.name).filter(|pinned| !pinned.contains(&package.nevra())) {
+        Some(format!("is held at {}", pinned.join(", ")).into())
+    } else {
+        modules.hides(package).map(Cow::Owned)
+    }
+}
+
+/// Against the name, `name.arch` or the full name.
+fn matches_package(glob: &str, package: &PackageMeta) -> bool {
+    if matches_glob(glob, &package.name) {
+        return true;
+    }
+    // Few patterns mean more than a name: do not build the longer texts for the others.
+    let plain = !glob.contains(['.', '-', '*', '?']);
+    !plain && (matches_glob(glob, &format!("{}.{}", package.name, package.arch)) || matches_glob(glob, &package.nevra()))
+}
+
+/// `*` and `?` only.
+pub(super) fn matches_glob(glob: &str, name: &str) -> bool {
+    let (glob, name) = (glob.as_bytes(), name.as_bytes());
+    let (mut g, mut n) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    loop {
+        match (glob.get(g), name.get(n)) {
+            (Some(b'*'), _) => {
+                star = Some((g, n));
+                g += 1;
+                continue;
+            }
+            (Some(a), Some(b)) if *a == b'?' || a == b => {
+                g += 1;
+                n += 1;
+                continue;
+            }
+            (None, None) => return true,
+            _ => {}
+        }
+        // Let the last star take one more.
+        match star {
+            Some((at, taken)) if taken < name.len() => {
+                star = Some((at, taken + 1));
+                g = at + 1;
+                n = taken + 1;
+            }
+            _ => return false,
+        }
+    }
+}
