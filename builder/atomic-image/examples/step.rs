@@ -11,7 +11,7 @@ use model::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
 use model::{AtomicFile, Blob, Error, Facts, ImagePath, Result, ResultExt, Silent, SourceDateEpoch};
 use ostree::{CommitMeta, Deployment, KnownContents, Remote, Store, SysrootRequest};
 use recipe::lock::{KeptIds, Lockfile};
-use rootfs::TriggerCache;
+use rootfs::ProgramCache;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -80,7 +80,7 @@ fn run(recipe: &Path, cache: &Path, out: &Path, step: &str) -> Result<()> {
             let deployments = vec![deployment(0), deployment(1)];
             let request = SysrootRequest { os: "bench".into(), ref_name: "bench".into(), remote, deployments, epoch };
             let root = ostree::sysroot(&request)?.root;
-            let options = ext4::Options { changes_last: true, ..ext4::Options::new("root", [7; 16], epoch) };
+            let options = ext4::Options { stable_prefix: true, ..ext4::Options::new("root", [7; 16], epoch) };
             raw::write(&ext4::plan(&root, &options)?, "raw", None, out, &Silent)?.name()?;
             began
         }
@@ -124,7 +124,7 @@ fn tree_of(recipe: &Path, cache: &Path) -> Result<rootfs::Rootfs> {
         }
     };
     let packs = lock.packages.iter().map(open).collect::<Result<Vec<Pack>>>()?;
-    let triggers = TriggerCache { outputs: cache.join("outputs"), scratch: cache.join("scratch"), facts: facts.clone() };
+    let triggers = ProgramCache { outputs: cache.join("outputs"), scratch: cache.join("scratch"), facts: facts.clone() };
     rootfs::compose(&packs, &recipe, &KeptIds::of(&lock.accounts), &triggers, recipe.epoch.unwrap_or(lock.epoch), &Silent)
 }
 

@@ -5,7 +5,7 @@ use model::{Digest, Silent, SourceDateEpoch};
 use packages::rpm::Phase;
 use rayon::prelude::*;
 use recipe::lock::KeptIds;
-use rootfs::{TriggerCache, compose};
+use rootfs::{ProgramCache, compose};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use supply::fetch::{Pack, Trust, verify};
@@ -54,7 +54,7 @@ fn by_us(package: &Path, name: &str) -> Outcome {
     let bytes = std::fs::read(package).unwrap();
     let verified = verify(package, &Digest::of(&bytes), bytes.len() as u64, Trust::Unsigned).unwrap();
     let pack = Pack::import(&path("packs"), &verified, &model::Facts::none()).unwrap();
-    let cache = TriggerCache { outputs: path("outputs"), scratch: path("scratch"), facts: Default::default() };
+    let cache = ProgramCache { outputs: path("outputs"), scratch: path("scratch"), facts: Default::default() };
     match compose(&[pack], &recipe, &KeptIds::default(), &cache, SourceDateEpoch(1_600_000_000), &Silent) {
         Ok(rootfs) => {
             let failing = rootfs.ledger().iter().find(|row| row.failure.is_some());

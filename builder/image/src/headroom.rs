@@ -1,5 +1,5 @@
-//! Room for what comes after the first boot: an upgrade brings a third tree beside the two deployments and a third kernel into /boot
-//! before anything is removed.
+//! The free space that an upgrade will need: it brings a third tree beside the two deployments and a third kernel into /boot before anything is
+//! removed.
 
 use filesystems::ext4;
 use model::tree::{FileTree, NodeKind};

@@ -110,6 +110,6 @@ fn volume(label: &str, size: Option<u64>, reserve: u64, grub_readable: bool, see
         grub_readable,
         verity: !grub_readable,
         // The root comes last on the disk, and nearly all that a rebuild changes is in it.
-        changes_last: !grub_readable,
+        stable_prefix: !grub_readable,
     }
 }

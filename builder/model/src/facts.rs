@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 const RECORD: usize = 72;
 /// Records beyond which the older half is dropped, so that the file stays below 7 MiB.
-const MOST_RECORDS: u64 = 100_000;
+const RECORDS_MAX: u64 = 100_000;
 
 /// The digest of a question: what kind of fact it is, and all that the answer depends on.
 pub fn question(kind: &str, parts: &[&[u8]]) -> Digest {
@@ -80,11 +80,11 @@ impl Facts {
         let Some(mut file) = facts.file()? else { return Ok(facts) };
         let mut bytes = Vec::new();
         let reading = || format!("read {}", facts_path(folder).display());
-        Read::by_ref(&mut file).take(2 * MOST_RECORDS * RECORD as u64).read_to_end(&mut bytes).context(reading)?;
+        Read::by_ref(&mut file).take(2 * RECORDS_MAX * RECORD as u64).read_to_end(&mut bytes).context(reading)?;
         let (records, torn) = bytes.as_chunks::<RECORD>();
-        if !torn.is_empty() || records.len() as u64 > MOST_RECORDS {
+        if !torn.is_empty() || records.len() as u64 > RECORDS_MAX {
             // The end of a record that a power loss cut, or more of them than are worth reading: both are mended here, under the lock.
-            let kept = &records[records.len().saturating_sub(MOST_RECORDS as usize / 2)..];
+            let kept = &records[records.len().saturating_sub(RECORDS_MAX as usize / 2)..];
             file.set_len(0).context(reading)?;
             file.seek(SeekFrom::Start(0)).context(reading)?;
             file.write_all(kept.as_flattened()).context(reading)?;
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn the_file_stays_small_and_keeps_what_is_new() {
         let folder = tempfile::tempdir().unwrap();
-        let records: Vec<u8> = (0..MOST_RECORDS + 1)
+        let records: Vec<u8> = (0..RECORDS_MAX + 1)
             .flat_map(|n| {
                 let (key, answer) = (numbered(n), numbered(n + 1));
                 [key.as_bytes().as_slice(), answer.as_bytes(), &checksum(key.as_bytes(), answer.as_bytes())].concat()
@@ -243,8 +243,8 @@ mod tests {
         std::fs::write(facts_path(folder.path()), records).unwrap();
         Facts::open(folder.path()).unwrap();
         let after = Facts::open(folder.path()).unwrap();
-        assert!(after.get(numbered(1)).is_none() && after.get(numbered(MOST_RECORDS)).is_some());
-        assert_eq!(std::fs::metadata(facts_path(folder.path())).unwrap().len(), MOST_RECORDS / 2 * RECORD as u64);
+        assert!(after.get(numbered(1)).is_none() && after.get(numbered(RECORDS_MAX)).is_some());
+        assert_eq!(std::fs::metadata(facts_path(folder.path())).unwrap().len(), RECORDS_MAX / 2 * RECORD as u64);
     }
 
     #[test]

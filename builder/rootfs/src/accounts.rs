@@ -49,7 +49,7 @@ struct Details<'a> {
     shell: Option<&'a AccountField>,
 }
 
-/// A recipe-made account file needs an `Accounts`; only `plan` makes one. Users and groups keep base order, then ascending ids.
+/// The planned passwd and group databases; only `plan` constructs one. Users and groups keep the base system's order, then ascending ids.
 #[derive(Debug, Clone, Default)]
 pub struct Accounts {
     users: Vec<PasswdEntry>,

@@ -1,6 +1,6 @@
 //! GRUB's two images, made by grub-mkimage from the recipe's tool packages in the sandbox: one that BIOS firmware starts, one for UEFI.
 
-use crate::triggers::{self, Trigger, TriggerCache, command};
+use crate::programs::{self, Program, ProgramCache, command};
 use model::tree::{Attributes, Edit, FileTree, Inode};
 use model::{Error, ImagePath, Result, SourceDateEpoch};
 
@@ -26,7 +26,7 @@ const EFI_OUT: &str = "/grub-out/bootx64.efi";
 const EMBEDDED: &str = "/grub-embedded.cfg";
 
 /// `tools` is the composed tree of the recipe's `[tools]`; it gets the embedded configuration, nothing else.
-pub fn build(tools: &mut FileTree, data: &BootData, cache: &TriggerCache, epoch: SourceDateEpoch) -> Result<BootImages> {
+pub fn build(tools: &mut FileTree, data: &BootData, cache: &ProgramCache, epoch: SourceDateEpoch) -> Result<BootImages> {
     let embedded = Inode::file(data.embedded.as_bytes(), Attributes::root(0o644));
     tools.insert(&ImagePath::parse(EMBEDDED)?, embedded, Edit::Replace)?;
     // Merged-/usr links come with base-files, which a set of tools need not have.
@@ -46,14 +46,14 @@ pub fn build(tools: &mut FileTree, data: &BootData, cache: &TriggerCache, epoch:
         image("i386-pc", "(,gpt3)/grub2", BIOS_OUT, data.modules_bios),
         image("x86_64-efi", "/EFI/BOOT", EFI_OUT, data.modules_efi),
     ];
-    let trigger = Trigger {
+    let trigger = Program {
         name: "grub",
         commands,
         needs: "/usr/bin/grub-mkimage".into(),
         inputs: |_| true,
         outputs: vec![BIOS_OUT.into(), EFI_OUT.into()],
     };
-    if triggers::run(tools, &trigger, cache, epoch)?.is_empty() {
+    if programs::run(tools, &trigger, cache, epoch)?.is_empty() {
         return Err(Error::recipe("the tool packages have no /usr/bin/grub-mkimage")
             .hint("[tools] install must name grub-common, grub-pc-bin and grub-efi-amd64-bin"));
     }

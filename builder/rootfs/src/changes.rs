@@ -28,12 +28,12 @@ struct Stamp {
 
 type Stamps = BTreeMap<ImagePath, Stamp>;
 
-pub(super) struct Watched {
+pub(super) struct TrackedCheckout {
     checkout: Checkout,
     stamps: Stamps,
 }
 
-impl Watched {
+impl TrackedCheckout {
     /// The whole tree in a new scratch directory in `scratch`.
     pub fn check_out(tree: &FileTree, scratch: &Path) -> Result<Self> {
         let checkout = Checkout::write(tree, scratch, "scriptlets", &|_| true)?;
@@ -47,7 +47,7 @@ impl Watched {
             }
         }
         let stamps = stamps(&mut checkout.reader())?;
-        Ok(Watched { checkout, stamps })
+        Ok(TrackedCheckout { checkout, stamps })
     }
 
     /// As rpm runs it: the interpreter with its own arguments, the file of the text, and the counts of installed packages.

@@ -1,12 +1,12 @@
 //! The order of composition: payloads, what the recipe changes in them, scriptlets, overlay, accounts, units, triggers, initramfs, shape, seal.
 
 use crate::accounts::{Accounts, Pinned, PinnedGroup, PinnedUser};
-use crate::install::{Installation, Rules, Surroundings};
+use crate::install::{Environment, Installation, Rules};
 use crate::labels::{self, Labels};
 use crate::ledger::{Ledger, LedgerRow};
-use crate::triggers::{self, TriggerCache};
+use crate::programs::{self, ProgramCache};
 use crate::{
-    ca_certificates, initramfs, normalize, order, overlay, payloads, presets, rpm_database, shape, standard_triggers, sysusers, tmpfiles,
+    ca_certificates, initramfs, normalize, order, overlay, payloads, presets, rpm_database, shape, standard_programs, sysusers, tmpfiles,
 };
 use model::tree::{Attributes, Edit, FileTree, Inode};
 use model::{Error, ImagePath, Progress, Result, SourceDateEpoch};
@@ -53,14 +53,14 @@ pub fn compose(
     packs: &[Pack],
     recipe: &Recipe,
     kept_ids: &KeptIds,
-    cache: &TriggerCache,
+    cache: &ProgramCache,
     epoch: SourceDateEpoch,
     progress: &dyn Progress,
 ) -> Result<Rootfs> {
     let mut ledger = Ledger::default();
     let packs = order::of(packs);
     let packs = packs.as_slice();
-    let around = Surroundings { cache, epoch, progress };
+    let around = Environment { cache, epoch, progress };
     let rules = Rules {
         scriptlets: &recipe.scriptlets,
         default: Some(recipe.scriptlet_default),
@@ -106,11 +106,11 @@ pub fn compose(
     if let Some(version) = &kernel_version {
         initramfs::place_kernel(&mut tree, version)?;
     }
-    let mut standard = standard_triggers::standard(&tree, kernel_version.as_deref());
-    standard.extend(labels::policy_trigger(&tree, packs, &recipe.selinux));
+    let mut standard = standard_programs::standard(&tree, kernel_version.as_deref());
+    standard.extend(labels::policy_program(&tree, packs, &recipe.selinux));
     progress.begin("triggers", standard.len() as u64, "programs");
     for trigger in &standard {
-        ledger.push(LedgerRow::trigger(trigger.name, triggers::run(&mut tree, trigger, cache, epoch)?));
+        ledger.push(LedgerRow::trigger(trigger.name, programs::run(&mut tree, trigger, cache, epoch)?));
         progress.advance(1);
     }
     installation.run_last(&mut tree, around)?;

@@ -1,8 +1,8 @@
 //! What rpm does with packages: %pretrans, files, scriptlets, triggers. `compose` has the rest done between these steps.
 
 use crate::accounts::{Accounts, Pinned};
+use crate::programs::ProgramCache;
 use crate::scriptlets::{self, Action, Executor, Work};
-use crate::triggers::TriggerCache;
 use crate::{account_lines, payloads, sysusers};
 use model::tree::FileTree;
 use model::{Progress, Result, SourceDateEpoch};
@@ -21,10 +21,10 @@ pub(super) struct Rules<'a> {
     pub kept_ids: KeptIds,
 }
 
-/// Where programs run.
+/// What programs run with.
 #[derive(Clone, Copy)]
-pub(super) struct Surroundings<'a> {
-    pub cache: &'a TriggerCache,
+pub(super) struct Environment<'a> {
+    pub cache: &'a ProgramCache,
     pub epoch: SourceDateEpoch,
     pub progress: &'a dyn Progress,
 }
@@ -38,7 +38,7 @@ pub(super) struct Installation {
 
 impl Installation {
     /// Lays the files of `packs` (in the order of their installation) and gives them their owners.
-    pub fn unpack(packs: &[Pack], rules: &Rules<'_>, around: Surroundings<'_>) -> Result<(FileTree, Installation)> {
+    pub fn unpack(packs: &[Pack], rules: &Rules<'_>, around: Environment<'_>) -> Result<(FileTree, Installation)> {
         let list = scriptlets::of(packs)?;
         let (actions, mut rows) = scriptlets::decide(&list, rules.scriptlets, rules.default.unwrap_or(DefaultPolicy::Refuse))?;
         let mut tree = FileTree::new();
@@ -59,10 +59,10 @@ impl Installation {
     }
 
     /// Everything up to the last package's last scriptlet.
-    pub fn run_scriptlets(&mut self, tree: &mut FileTree, around: Surroundings<'_>) -> Result<()> {
+    pub fn run_scriptlets(&mut self, tree: &mut FileTree, around: Environment<'_>) -> Result<()> {
         scriptlets::apply_alternatives(tree, &self.actions, &mut self.rows)?;
         if self.actions.iter().any(|action| matches!(action.work, Work::Lua(_) | Work::Sandbox(_))) {
-            // Programs ask for names.
+            // Scriptlets call getpwnam, so /etc/passwd must exist before the first.
             self.accounts.write(tree)?;
             executor(&self.accounts, around).run(tree, &self.actions, &|action| !is_early(action) && !is_late(action), &mut self.rows)?;
             sysusers::adopt(tree, &mut self.accounts)?;
@@ -71,7 +71,7 @@ impl Installation {
     }
 
     /// %posttrans, and the triggers that wait for the last file.
-    pub fn run_last(&mut self, tree: &mut FileTree, around: Surroundings<'_>) -> Result<()> {
+    pub fn run_last(&mut self, tree: &mut FileTree, around: Environment<'_>) -> Result<()> {
         executor(&self.accounts, around).run(tree, &self.actions, &is_late, &mut self.rows)
     }
 
@@ -97,6 +97,6 @@ fn is_late(action: &Action) -> bool {
     matches!(action.phase, Phase::Posttrans | Phase::Transfiletriggerin)
 }
 
-fn executor<'a>(accounts: &'a Accounts, around: Surroundings<'a>) -> Executor<'a> {
+fn executor<'a>(accounts: &'a Accounts, around: Environment<'a>) -> Executor<'a> {
     Executor { accounts, cache: around.cache, epoch: around.epoch, progress: around.progress }
 }

@@ -1,8 +1,8 @@
 //! SELinux: the configuration that the recipe asks for, the policy built where a package leaves that to its installation, and a label on every inode.
 
-use crate::maintainer_script;
-use crate::standard_triggers::selinux_inputs;
-use crate::triggers::{Trigger, command};
+use crate::programs::{Program, command};
+use crate::scriptlets::analysis;
+use crate::standard_programs::selinux_inputs;
 use conf::file_contexts::FileContexts;
 use model::tree::{Attributes, Edit, FileTree, Inode};
 use model::{Error, ImagePath, OptionJudged, Result, ResultExt, SourceDateEpoch};
@@ -53,15 +53,15 @@ pub fn configure(tree: &mut FileTree, selinux: &Selinux, epoch: SourceDateEpoch)
 }
 
 /// For a policy that is shipped as modules, which the package's own %post links and expands (Debian): that script, over what it reads.
-pub fn policy_trigger(tree: &FileTree, packs: &[Pack], selinux: &Selinux) -> Option<Trigger> {
+pub fn policy_program(tree: &FileTree, packs: &[Pack], selinux: &Selinux) -> Option<Program> {
     let files = folder("/etc", &selinux.policy);
     if selinux.mode == SelinuxMode::Disabled || tree.at(&format!("{files}/file_contexts")).is_some() {
         return None;
     }
     let pack = packs.iter().find(|pack| pack.metadata().nevra.name == format!("selinux-policy-{}", selinux.policy))?;
     let script = pack.scriptlets().iter().find(|s| s.phase == Phase::Post && s.text.contains("semodule"))?;
-    let (_, own) = maintainer_script::cut_sections(&script.text);
-    Some(Trigger {
+    let (_, own) = analysis::cut_sections(&script.text);
+    Some(Program {
         name: "selinux",
         // The repackager's first line gives it dpkg's arguments.
         // A script of the package's own, whole and unchanged but for its end.

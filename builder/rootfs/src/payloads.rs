@@ -3,7 +3,7 @@
 //! What is the same in each (kind, mode, owner, contents or target) is shared. Of two ELF files of different colours the 64-bit one stays. A ghost
 //! is no file. Anything else is a conflict, unless the recipe says whose file it is.
 
-use super::claims::{Claims, Verdict};
+use super::file_conflicts::{FileConflicts, Verdict};
 use model::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
 use model::{Error, ImagePath, Progress, Result, ResultExt};
 use packages::rpm::FileKind;
@@ -26,7 +26,7 @@ const LINKS: usize = 40;
 /// Adds the files of `packs`, in their order, to what is in `tree`.
 pub(super) fn lay(tree: &mut FileTree, packs: &[Pack], rules: &[ConflictRule], progress: &dyn Progress) -> Result<Vec<Owner>> {
     progress.begin("compose", packs.len() as u64, "packages");
-    let mut layer = Layer { tree, owners: Vec::new(), claims: Claims::new(packs, rules) };
+    let mut layer = Layer { tree, owners: Vec::new(), claims: FileConflicts::new(packs, rules) };
     let leads: BTreeSet<usize> = leading(packs);
     for index in leads.iter().copied().chain((0..packs.len()).filter(|index| !leads.contains(index))) {
         let pack = &packs[index];
@@ -65,7 +65,7 @@ fn leading(packs: &[Pack]) -> BTreeSet<usize> {
 struct Layer<'a> {
     tree: &'a mut FileTree,
     owners: Vec<Owner>,
-    claims: Claims<'a>,
+    claims: FileConflicts<'a>,
 }
 
 impl Layer<'_> {

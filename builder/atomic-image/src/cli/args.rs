@@ -77,7 +77,7 @@ pub(super) struct BuildArguments {
     #[arg(long)]
     pub no_sync: bool,
     #[command(flatten)]
-    pub talk: TalkArguments,
+    pub talk: OutputArguments,
 }
 
 #[derive(Debug, Args)]
@@ -92,7 +92,7 @@ pub(super) struct LockArguments {
     #[command(flatten)]
     pub sources: SourceArguments,
     #[command(flatten)]
-    pub talk: TalkArguments,
+    pub talk: OutputArguments,
 }
 
 #[derive(Debug, Args)]
@@ -107,7 +107,7 @@ pub(super) struct FetchArguments {
     #[command(flatten)]
     pub sources: SourceArguments,
     #[command(flatten)]
-    pub talk: TalkArguments,
+    pub talk: OutputArguments,
 }
 
 #[derive(Debug, Args)]
@@ -144,11 +144,11 @@ pub(super) struct CacheVerifyArguments {
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     #[command(flatten)]
-    pub talk: TalkArguments,
+    pub talk: OutputArguments,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct TalkArguments {
+pub(super) struct OutputArguments {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
@@ -242,7 +242,7 @@ pub(super) struct VerifyArguments {
     #[arg(long, value_name = "DIR", default_value = "repo")]
     pub repo: PathBuf,
     #[command(flatten)]
-    pub talk: TalkArguments,
+    pub talk: OutputArguments,
 }
 
 #[derive(Debug, Args)]

@@ -24,9 +24,9 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<()> {
     };
     settings.supply.locked = arguments.locked;
     settings.supply.allow_older = arguments.allow_older;
-    let talk = render::Talk::new(arguments.talk.quiet);
-    let report = pipeline::build(&recipe, &settings, &talk)?;
-    talk.finish();
+    let console = render::ConsoleProgress::new(arguments.talk.quiet);
+    let report = pipeline::build(&recipe, &settings, &console)?;
+    console.finish();
     report.warnings.iter().for_each(|warning| render::warning(warning));
     if arguments.talk.json { render::json(&report) } else { render::print(&text(&report)) }
 }

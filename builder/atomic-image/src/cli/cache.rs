@@ -13,9 +13,9 @@ pub(super) fn run(command: &CacheCommand) -> Result<()> {
 
 fn verify(arguments: &CacheVerifyArguments) -> Result<()> {
     let cache = environment::cache(&arguments.cache)?;
-    let talk = render::Talk::new(arguments.talk.quiet);
-    let report = pipeline::verify_cache(&cache, &environment::facts(&arguments.state), &talk)?;
-    talk.finish();
+    let console = render::ConsoleProgress::new(arguments.talk.quiet);
+    let report = pipeline::verify_cache(&cache, &environment::facts(&arguments.state), &console)?;
+    console.finish();
     if arguments.talk.json {
         render::json(&report)?
     } else {

@@ -1,6 +1,6 @@
 //! `lock`: the choice of packages, written down. `fetch`: what is written down, downloaded.
 
-use super::args::{FetchArguments, LockArguments, TalkArguments};
+use super::args::{FetchArguments, LockArguments, OutputArguments};
 use super::{environment, render};
 use crate::pipeline::{self, LockReport};
 use model::{ByteSize, Result};
@@ -10,13 +10,13 @@ pub(super) fn lock(arguments: &LockArguments) -> Result<()> {
     let recipe = recipe::load(&arguments.recipe)?;
     let mut settings = environment::settings(&arguments.sources)?;
     settings.supply.allow_older = arguments.allow_older;
-    let talk = render::Talk::new(arguments.talk.quiet);
+    let console = render::ConsoleProgress::new(arguments.talk.quiet);
     let update = match arguments.update.as_slice() {
         [] => Update::Everything,
         names => Update::Only(names.to_vec()),
     };
-    let report = pipeline::lock(&recipe, &update, &settings, &talk)?;
-    talk.finish();
+    let report = pipeline::lock(&recipe, &update, &settings, &console)?;
+    console.finish();
     show(&report, &arguments.talk)
 }
 
@@ -25,13 +25,13 @@ pub(super) fn fetch(arguments: &FetchArguments) -> Result<()> {
     let mut settings = environment::settings(&arguments.sources)?;
     settings.supply.locked = arguments.locked;
     settings.supply.allow_older = arguments.allow_older;
-    let talk = render::Talk::new(arguments.talk.quiet);
-    let report = pipeline::fetch(&recipe, &settings, &talk)?;
-    talk.finish();
+    let console = render::ConsoleProgress::new(arguments.talk.quiet);
+    let report = pipeline::fetch(&recipe, &settings, &console)?;
+    console.finish();
     show(&report, &arguments.talk)
 }
 
-fn show(report: &LockReport, talk: &TalkArguments) -> Result<()> {
+fn show(report: &LockReport, talk: &OutputArguments) -> Result<()> {
     if talk.json {
         return render::json(report);
     }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Bars when stderr is a terminal, one line per stage otherwise, nothing when quiet.
-pub(super) struct Talk {
+pub(super) struct ConsoleProgress {
     drawing: Drawing,
     current: Mutex<Option<Stage>>,
 }
@@ -29,14 +29,14 @@ struct Stage {
     bar: Option<ProgressBar>,
 }
 
-impl Talk {
+impl ConsoleProgress {
     pub fn new(quiet: bool) -> Self {
         let drawing = match quiet {
             true => Drawing::Quiet,
             false if std::io::stderr().is_terminal() => Drawing::Bars,
             false => Drawing::Lines,
         };
-        Talk { drawing, current: Mutex::new(None) }
+        ConsoleProgress { drawing, current: Mutex::new(None) }
     }
 
     /// Ends the last stage.
@@ -65,7 +65,7 @@ impl Talk {
     }
 }
 
-impl Drop for Talk {
+impl Drop for ConsoleProgress {
     fn drop(&mut self) {
         // After an error: the bar must not stay on the screen below it.
         if let Some(Stage { bar: Some(bar), .. }) = self.lock().take() {
@@ -74,7 +74,7 @@ impl Drop for Talk {
     }
 }
 
-impl Progress for Talk {
+impl Progress for ConsoleProgress {
     fn begin(&self, name: &'static str, total: u64, unit: &'static str) {
         let mut current = self.lock();
         self.end(&mut current);
@@ -102,7 +102,7 @@ impl Progress for Talk {
     }
 }
 
-impl Talk {
+impl ConsoleProgress {
     /// Above the bar, if there is one.
     fn line(&self, line: &str) {
         match self.lock().as_ref().and_then(|stage| stage.bar.as_ref()) {
@@ -129,7 +129,7 @@ fn bar(name: &'static str, total: u64, unit: &'static str) -> ProgressBar {
     bar
 }
 
-/// One line to stderr; a closed stderr is not our trouble.
+/// One line to stderr; errors of writing to stderr are ignored.
 fn say(line: &str) {
     writeln!(std::io::stderr().lock(), "{line}").ignore_because("nothing is left to tell a closed stderr");
 }

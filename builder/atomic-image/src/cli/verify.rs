@@ -30,9 +30,9 @@ pub(super) fn run(arguments: &VerifyArguments) -> Result<()> {
     }
     let mut settings = Settings { repo: arguments.repo.clone(), ..environment::settings(&arguments.sources)? };
     settings.supply.locked = true;
-    let talk = render::Talk::new(arguments.talk.quiet);
-    let planned = pipeline::plan(&recipe, &settings, &talk)?;
-    talk.finish();
+    let console = render::ConsoleProgress::new(arguments.talk.quiet);
+    let planned = pipeline::plan(&recipe, &settings, &console)?;
+    console.finish();
     if let Some(difference) = inspect::compare(&arguments.image, &planned)? {
         return Err(Error::new(Kind::Verification, format!("{}: {}", arguments.image.display(), words(&difference))));
     }

@@ -1,5 +1,5 @@
 use super::*;
-use disks::export::{Wrapping, export, publish};
+use disks::export::{ExportOptions, export, publish};
 use disks::{Compression, OutputFormat, mbr};
 use filesystems::ext4;
 use image::{DiskParts, EspFiles, assemble, esp};
@@ -63,7 +63,7 @@ pub(super) fn disk(tree: &FileTree, commit: &Commit, sector: u64) -> Segments {
             journal: false,
             grub_readable: label != "root",
             verity: label == "root",
-            changes_last: label == "root",
+            stable_prefix: label == "root",
         };
         ext4::plan(tree, &options).unwrap()
     };
@@ -84,7 +84,7 @@ fn exported(formats: &[OutputFormat], sector: u64) -> (tempfile::TempDir, Vec<Pa
     let folder = tempfile::tempdir().unwrap();
     let tree = tree();
     let commit = committed(&tree);
-    let wrapping = Wrapping {
+    let wrapping = ExportOptions {
         name: "disk",
         title: "Disk",
         version: "7",

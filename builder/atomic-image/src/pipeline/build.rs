@@ -1,9 +1,9 @@
 //! THE function: a recipe to disk images, one paragraph per stage.
 
-use super::behind::Behind;
+use super::deferred_progress::DeferredProgress;
 use super::stages::Stages;
 use super::{LockReport, LockedRow, Report, Settings, cache};
-use disks::export::{self, Artifact, Finished, Wrapping};
+use disks::export::{self, Artifact, ExportOptions, Finished};
 use image::{BOOT_DATA, DeploymentSource, DiskImage, DiskPlan, DiskRequest};
 use model::tree::FileTree;
 use model::{
@@ -14,7 +14,7 @@ use ostree::{Commit, CommitId, CommitMeta, ContentIds, KnownContents, MetadataVa
 use rayon::prelude::*;
 use recipe::lock::{KeptIds, Lockfile};
 use recipe::{Firmware, Recipe, Rollback, RootModel};
-use rootfs::{BootImages, Rootfs, TriggerCache};
+use rootfs::{BootImages, ProgramCache, Rootfs};
 use std::collections::BTreeMap;
 use std::path::Path;
 use supply::fetch::Pack;
@@ -140,7 +140,7 @@ fn compose(
     let tools = packs::open(recipe, &lock.tools, &settings.supply, progress)?;
     stages.done("fetch");
 
-    let cache = TriggerCache {
+    let cache = ProgramCache {
         outputs: settings.supply.cache.join("outputs"),
         scratch: settings.supply.cache.join("scratch"),
         facts: settings.supply.facts.clone(),
@@ -197,12 +197,12 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
     let _lock = FolderLock::acquire(&folder, || progress.note(&format!("waiting for another build that writes to {}", folder.display())))?;
     sweep(&folder);
     // The disk needs nothing that the store writes: they share the cores, and the slower one shows its bar when the other is done.
-    let behind = Behind::new(progress);
+    let deferred = DeferredProgress::new(progress);
     let (stored, exported) = rayon::join(
         || {
             let mut stages = Stages::start();
             if let Some(store) = &store {
-                store.write(&composed.commit, composed.rootfs.tree(), &recipe.reference, Store::LEVEL, &behind)?;
+                store.write(&composed.commit, composed.rootfs.tree(), &recipe.reference, Store::LEVEL, &deferred)?;
                 stages.done("store");
             }
             Ok::<_, Error>(stages)
@@ -214,7 +214,7 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
             stages.done("disk");
             let exported = export(recipe, settings, &disk, &composed, progress);
             stages.done("images");
-            behind.show();
+            deferred.show();
             let finished = exported?;
             if settings.durable {
                 finished.par_iter().with_max_len(1).try_for_each(Finished::sync)?;
@@ -261,7 +261,7 @@ fn publish(finished: Vec<Finished>, folder: &Path, durable: bool) -> Result<Vec<
 fn export(recipe: &Recipe, settings: &Settings, disk: &DiskImage, composed: &Composed, progress: &dyn Progress) -> Result<Vec<Finished>> {
     let formats = if settings.formats.is_empty() { &recipe.output.formats } else { &settings.formats };
     let states = settings.supply.facts.folder().map(|state| state.join("digests"));
-    let wrapping = Wrapping {
+    let wrapping = ExportOptions {
         name: &recipe.name,
         title: &recipe.title,
         version: &composed.version,

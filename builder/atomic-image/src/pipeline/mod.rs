@@ -1,9 +1,9 @@
 //! The whole build: one function, one line per stage.
 
-mod behind;
 mod build;
 mod cache;
 mod cache_verify;
+mod deferred_progress;
 mod report;
 mod settings;
 mod stages;

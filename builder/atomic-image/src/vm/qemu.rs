@@ -67,7 +67,7 @@ impl Machine {
             Firmware::Uefi => Some(uefi_files(&self.scratch)?),
         };
         let arguments = self.arguments(firmware.as_ref().map(|(code, variables)| (code.as_path(), &**variables)))?;
-        let child = leashed().args(&arguments).stdin(input).stdout(output).spawn().map_err(|e| {
+        let child = with_death_signal().args(&arguments).stdin(input).stdout(output).spawn().map_err(|e| {
             let absent = e.kind() == std::io::ErrorKind::NotFound;
             let error = Error::tool(format!("cannot start {QEMU}")).source(e);
             if absent { error.hint("install QEMU: package qemu-system-x86 (Debian) or qemu-system-x86-core (Fedora)") } else { error }
@@ -119,7 +119,7 @@ impl Machine {
 
 /// Runs QEMU, without a shell, under `setpriv --pdeathsig KILL` (util-linux), so that it dies with this process however that ends. Without setpriv it
 /// is only ended by what drops it.
-fn leashed() -> Command {
+fn with_death_signal() -> Command {
     let there = |program: &str| Command::new(program).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status().is_ok();
     if !there(QEMU) || !there("setpriv") {
         return Command::new(QEMU);

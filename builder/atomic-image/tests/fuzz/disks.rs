@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 use crate::{Answer, Subject, fuzz, inside, scratch};
-use ::disks::export::{Wrapping, export, publish};
+use ::disks::export::{ExportOptions, export, publish};
 use ::disks::{Compression, OutputFormat};
 use disks::gpt::{self, Guid, Partition, Table};
 use disks::{qcow2, vdi, vhd, vhdx, vmdk};
@@ -40,7 +40,7 @@ fn disk() -> Segments {
 
 fn exported(format: OutputFormat, compression: Compression) -> Vec<u8> {
     let folder = scratch();
-    let wrapping = Wrapping {
+    let wrapping = ExportOptions {
         name: "d",
         title: "d",
         version: "1",

@@ -5,10 +5,10 @@
 
 mod artifact;
 mod compressed;
+mod digest_checkpoints;
 mod gce;
 mod hashed_file;
 mod in_order;
-mod known_states;
 mod ova;
 mod plan_digest;
 pub mod qcow2;
@@ -27,7 +27,7 @@ use std::path::Path;
 
 /// What the formats say beside the disk's bytes.
 #[derive(Debug, Clone, Copy)]
-pub struct Wrapping<'a> {
+pub struct ExportOptions<'a> {
     /// Names the files, and the machine in an OVA.
     pub name: &'a str,
     pub title: &'a str,
@@ -48,7 +48,7 @@ pub struct Wrapping<'a> {
 pub fn export(
     disk: &Segments,
     formats: &[OutputFormat],
-    wrapping: &Wrapping,
+    wrapping: &ExportOptions,
     folder: &Path,
     progress: &dyn Progress,
 ) -> Result<Vec<Finished>> {
@@ -71,8 +71,8 @@ pub fn export(
         .collect()
 }
 
-fn write(disk: &Segments, format: OutputFormat, wrapping: &Wrapping, path: &Path, progress: &dyn Progress) -> Result<Finished> {
-    let Wrapping { seed, epoch, .. } = wrapping;
+fn write(disk: &Segments, format: OutputFormat, wrapping: &ExportOptions, path: &Path, progress: &dyn Progress) -> Result<Finished> {
+    let ExportOptions { seed, epoch, .. } = wrapping;
     let states = wrapping.states.map(|folder| folder.join(format!("{}.{}.states", wrapping.name, format.name())));
     let states = states.as_deref();
     match format {
@@ -82,7 +82,7 @@ fn write(disk: &Segments, format: OutputFormat, wrapping: &Wrapping, path: &Path
         OutputFormat::Qcow2 => qcow2::write(disk, wrapping.compression, path, progress),
         OutputFormat::Vmdk => vmdk::write(disk, seed, path, progress),
         OutputFormat::Ova => {
-            let Wrapping { name, title, version, uefi, .. } = *wrapping;
+            let ExportOptions { name, title, version, uefi, .. } = *wrapping;
             ova::write(disk, &ova::Appliance { name, title, version, uefi, epoch: *epoch }, seed, path, progress)
         }
         OutputFormat::Vhd => raw::write(&vhd::plan(disk, vhd::Kind::Fixed, seed, *epoch)?, format.name(), states, path, progress),

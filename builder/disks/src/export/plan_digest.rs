@@ -1,8 +1,8 @@
-//! SHA-256 of a planned file, without the file. It is what takes longest of all when a disk is written: one core's 1.8 GB/s, zeros included, since
-//! each block's digest needs the one before it. So one thread does nothing else, a second fetches the bytes for it, and what comes before the first
-//! change since an earlier build is not hashed again: the digest's states on the way are kept, see [`KnownStates`].
+//! Hashes the planned bytes of a file while the file is written, and resumes from the last checkpoint before the first changed segment
+//! ([`DigestCheckpoints`]). SHA-256 takes longer than any other part of writing a disk: one core hashes 1.8 GB/s, zeros included, and the digest of
+//! a block needs that of the block before it. So one thread hashes, and a second one fetches the bytes.
 
-use super::known_states::{Description, KnownStates};
+use super::digest_checkpoints::{Description, DigestCheckpoints};
 use model::{Digest, Hasher, Result, ResultJudged, Segments};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -16,8 +16,8 @@ pub fn digest(plan: &Segments, states: Option<&Path>) -> Result<Digest> {
     let Some(path) = states else {
         return Ok(hash(plan, 0, plan.size(), Hasher::new())?.finish());
     };
-    let before = KnownStates::load(path)?;
-    let mut now = KnownStates::default();
+    let before = DigestCheckpoints::load(path)?;
+    let mut now = DigestCheckpoints::default();
     let mut description = Description::default();
     let (mut at, mut hasher) = (0, Hasher::new());
     while let Some(end) = description.extend(plan)? {
@@ -90,7 +90,7 @@ fn fetch(plan: &Segments, from: u64, to: u64, full: &SyncSender<Window>, used: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::known_states::STEP;
+    use crate::export::digest_checkpoints::STEP;
     use model::{Alarm, Blob, CheckedFile, Content, Segment};
     use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// zstd's own default: a third smaller than level 1's time would suggest, and still faster than a disk.
+/// zstd's own default level.
 const ZSTD_LEVEL: i32 = 3;
 /// Clusters in flight: 16 MiB read, as much again being written.
 const WINDOW: usize = 256;

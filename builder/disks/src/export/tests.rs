@@ -45,8 +45,8 @@ fn disk(folder: &Path) -> Segments {
     Segments::new(size, list).unwrap()
 }
 
-fn wrapping(compression: Compression) -> Wrapping<'static> {
-    Wrapping {
+fn wrapping(compression: Compression) -> ExportOptions<'static> {
+    ExportOptions {
         name: "disk",
         title: "A <Disk>",
         version: "1.0",

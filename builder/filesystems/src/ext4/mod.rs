@@ -11,7 +11,7 @@
 //! group n:  [superblock copy | descriptors copy | reserved, if n is 1 or a power of 3, 5, 7] | data
 //! data:     resize map, journal, directories, symlinks, xattr blocks, large values, then file contents in walk order
 //!
-//! changes_last:
+//! stable_prefix:
 //! group 0:  boot+superblock | group descriptors | reserved descriptors | resize map | journal | free room …
 //! group n:  [superblock copy | descriptors copy | reserved] | … free room … | contents with an identity | bitmaps | inode tables |
 //!           other contents | directories, symlinks, xattr blocks, large values | lost+found
@@ -97,9 +97,9 @@ pub struct Options {
     pub grub_readable: bool,
     /// Let files be sealed with fs-verity later. Kernels before 5.4 then mount it read-only.
     pub verity: bool,
-    /// Filesystems of similar trees begin alike: free room and what is known by its identity (`Blob::identity`) come first, then all that a small
-    /// change of the tree changes. So the digest of a whole disk, for one, need not be taken from the start after each change.
-    pub changes_last: bool,
+    /// Allocates free blocks and contents with an identity (`Blob::identity`) first and metadata last, so that a small change of the tree leaves a
+    /// long identical prefix. The digest of a whole disk then need not be computed from the start after each change.
+    pub stable_prefix: bool,
 }
 
 impl Options {
@@ -116,7 +116,7 @@ impl Options {
             journal: true,
             grub_readable: false,
             verity: false,
-            changes_last: false,
+            stable_prefix: false,
         }
     }
 }

@@ -4,9 +4,9 @@ use super::BLOCK;
 use model::{Blob, Result, Segment, Segments};
 use std::sync::Arc;
 
-/// Zeros are looked for in so many bytes at a time ...
+/// The granularity of the search for zeros, in bytes.
 const STEP: usize = 64;
-/// ... and left out where there are so many of them: a part of its own costs as much.
+/// The shortest run of zeros that is left out, in bytes: a separate piece costs as much.
 const WORTH_IT: usize = 256;
 
 /// Bytes from the start of a first block on; no part reaches into a second block.

@@ -73,7 +73,7 @@ pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
         Some(blocks) => Some(writer.journal_inode(blocks, now)?),
         None => None,
     };
-    if options.changes_last {
+    if options.stable_prefix {
         writer.contents_changing_last(contents, now, &geometry, need)?;
     } else {
         writer.contents(contents, now)?;
@@ -100,7 +100,7 @@ pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
 
 /// Encodes all that does not depend on block numbers.
 fn measure<'a>(tree: &'a FileTree, options: &Options, seed: Checksum) -> Result<Contents<'a>> {
-    let numbering = Numbering::new(tree, options.changes_last)?;
+    let numbering = Numbering::new(tree, options.stable_prefix)?;
     let hash = DirectoryHash::new(&options.hash_seed);
     let mut values = LargeValues::new(numbering.last.saturating_add(1), seed);
     let mut contents = Contents {

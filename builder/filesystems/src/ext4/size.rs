@@ -63,15 +63,15 @@ pub(super) fn waste(geometry: &Geometry) -> u64 {
 /// The smallest geometry that fits, or the one for the fixed size.
 pub(super) fn choose_geometry(contents: &Contents, options: &Options) -> Result<Fit> {
     let exact = blocks_needed(contents);
-    let need = if options.changes_last { (exact + QUANTUM).next_multiple_of(QUANTUM) } else { exact };
+    let need = if options.stable_prefix { (exact + QUANTUM).next_multiple_of(QUANTUM) } else { exact };
     let inodes = u64::from(contents.last_inode);
     // Room for what comes later: 10 % and a few.
     let inodes_wanted = inodes + inodes / 10 + 64;
     let attempt = |blocks: u64| {
         let geometry = Geometry::new(blocks, inodes_wanted)?;
-        let layout = if options.changes_last { geometry.superblocks_only() } else { geometry.layout()? };
+        let layout = if options.stable_prefix { geometry.superblocks_only() } else { geometry.layout()? };
         let journal = journal::blocks(geometry.blocks).filter(|_| options.journal).unwrap_or(0);
-        let unused = if options.changes_last { waste(&geometry) } else { 0 };
+        let unused = if options.stable_prefix { waste(&geometry) } else { 0 };
         let metadata = geometry.metadata_blocks() + journal + unused;
         Some((geometry, layout, metadata))
     };

@@ -61,8 +61,8 @@ impl Writer {
         Ok(())
     }
 
-    /// What is the same in the next filesystem of a similar tree, and at the very end all that a small change changes: even the end of the used
-    /// blocks moves by whole quanta only, so that superblock and descriptors keep their numbers.
+    /// Places stable contents, then tables, then volatile contents. The number of used blocks is padded to whole quanta, so that the counts of
+    /// free blocks in the superblock and the descriptors rarely change.
     pub(super) fn contents_changing_last(&mut self, mut contents: Contents, now: Time, geometry: &Geometry, need: u64) -> Result<()> {
         let start = self.allocator.start_of_last(need + geometry.table_blocks() + waste(geometry));
         self.allocator.skip_to(start);

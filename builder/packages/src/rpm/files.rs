@@ -83,7 +83,7 @@ pub struct FileEntry {
     pub color: u8,
 }
 
-/// Paths may take so many times the header's own size before we call it hostile: each file costs a header 100 bytes or so beside its name.
+/// The upper bound of all paths' bytes, as a multiple of the header's size; a header takes about 100 bytes for each file beside its name.
 const PATH_AMPLIFICATION_MAX: usize = 64;
 /// Bytes of all paths together.
 const PATHS_MAX: usize = 64 << 20;

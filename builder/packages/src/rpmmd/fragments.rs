@@ -41,7 +41,7 @@ pub fn read_primary_with<T: Send>(
     fault.map_or(Ok(packages), Err)
 }
 
-/// `None` wherever anything is not as it mostly is.
+/// Returns `None` if the file cannot be split safely; the caller then parses it sequentially.
 fn in_fragments<T: Send>(mut input: Box<dyn BufRead>, make: &(impl Fn(Package) -> Result<T> + Sync)) -> Option<Vec<T>> {
     let mut rest = Vec::new();
     fill(&mut input, &mut rest)?;

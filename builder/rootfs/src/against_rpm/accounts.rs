@@ -1,20 +1,20 @@
 //! Owners that only packages' own words make known: provisions as rpm 4.19 and later write them, and scriptlets.
 
 use super::*;
-use crate::install::{Installation, Rules, Surroundings};
+use crate::install::{Environment, Installation, Rules};
 use crate::order;
-use crate::triggers::TriggerCache;
+use crate::programs::ProgramCache;
 use model::tree::FileTree;
 use model::{Silent, SourceDateEpoch};
 use recipe::lock::KeptIds;
 
 fn unpack(paths: &[PathBuf], folder: &Path, kept_ids: KeptIds) -> model::Result<(FileTree, Installation)> {
     let packs = order::of(&packs(paths, &folder.join("packs")));
-    let cache = TriggerCache { outputs: folder.join("outputs"), scratch: folder.join("scratch"), facts: Default::default() };
+    let cache = ProgramCache { outputs: folder.join("outputs"), scratch: folder.join("scratch"), facts: Default::default() };
     Installation::unpack(
         &packs,
         &Rules { kept_ids, ..Rules::default() },
-        Surroundings { cache: &cache, epoch: SourceDateEpoch(7), progress: &Silent },
+        Environment { cache: &cache, epoch: SourceDateEpoch(7), progress: &Silent },
     )
 }
 

@@ -15,11 +15,11 @@ fn sorted(packages: &[Package]) -> Vec<String> {
     sort(&members).into_iter().map(|index| packages[index].metadata.nevra.to_string()).collect()
 }
 
-/// What rpm's debugging output tells: its order, and its circles with what each member needs there (true: for a scriptlet).
+/// What rpm's debugging output tells: its order, and its cycles with what each member needs there (true: for a scriptlet).
 #[derive(Default)]
 struct Told {
     order: Vec<String>,
-    circles: Vec<BTreeMap<String, Vec<(String, bool)>>>,
+    cycles: Vec<BTreeMap<String, Vec<(String, bool)>>>,
 }
 
 fn told(output: &str) -> Told {
@@ -27,15 +27,15 @@ fn told(output: &str) -> Told {
     let mut member = String::new();
     for line in output.lines().filter_map(|line| line.strip_prefix("D: ")) {
         if line.starts_with("SCC #") {
-            told.circles.push(BTreeMap::new());
-        } else if let (Some(name), Some(circle)) = (line.strip_prefix("\t"), told.circles.last_mut()) {
+            told.cycles.push(BTreeMap::new());
+        } else if let (Some(name), Some(cycle)) = (line.strip_prefix("\t"), told.cycles.last_mut()) {
             match name.trim().split_once(' ') {
                 Some((arrow, needed)) if arrow == "->" || arrow == "=>" => {
-                    circle.get_mut(&member).unwrap().push((needed.to_owned(), arrow == "=>"));
+                    cycle.get_mut(&member).unwrap().push((needed.to_owned(), arrow == "=>"));
                 }
                 _ => {
                     member = name.trim().to_owned();
-                    circle.insert(member.clone(), Vec::new());
+                    cycle.insert(member.clone(), Vec::new());
                 }
             }
         } else if let Some((_, name)) = line.split_once('+').filter(|(head, _)| head.split_whitespace().count() == 4) {
@@ -45,11 +45,11 @@ fn told(output: &str) -> Told {
     told
 }
 
-/// Requirements within a circle that an order breaks: of scriptlets, and others.
-fn broken(circle: &BTreeMap<String, Vec<(String, bool)>>, order: &[String]) -> (usize, usize) {
+/// Requirements within a cycle that an order breaks: of scriptlets, and others.
+fn broken(cycle: &BTreeMap<String, Vec<(String, bool)>>, order: &[String]) -> (usize, usize) {
     let place = |name: &str| order.iter().position(|other| other == name).unwrap();
     let mut count = (0, 0);
-    for (member, needs) in circle {
+    for (member, needs) in cycle {
         for (_, for_scriptlet) in needs.iter().filter(|(needed, _)| place(needed) > place(member)) {
             if *for_scriptlet { count.0 += 1 } else { count.1 += 1 }
         }
@@ -66,14 +66,14 @@ fn packages_are_installed_in_an_order_that_breaks_no_more_requirements_than_rpms
     let packages = parsed(&paths);
     let ours = sorted(&packages);
     assert_eq!(ours.iter().collect::<BTreeSet<_>>(), told.order.iter().collect::<BTreeSet<_>>());
-    assert_eq!(told.circles.len(), 6);
-    for circle in &told.circles {
-        let (mine, theirs) = (broken(circle, &ours), broken(circle, &told.order));
-        println!("a circle of {}: we break {mine:?}, rpm {theirs:?} (of scriptlets, others)", circle.len());
-        assert!(mine <= theirs, "{circle:?}");
+    assert_eq!(told.cycles.len(), 6);
+    for cycle in &told.cycles {
+        let (mine, theirs) = (broken(cycle, &ours), broken(cycle, &told.order));
+        println!("a cycle of {}: we break {mine:?}, rpm {theirs:?} (of scriptlets, others)", cycle.len());
+        assert!(mine <= theirs, "{cycle:?}");
     }
-    // Outside of rpm's circles nothing is broken, in its order nor in ours: by each package's own requirements that only one other provides.
-    let circle_of = |name: &str| told.circles.iter().position(|circle| circle.contains_key(name));
+    // Outside of rpm's cycles nothing is broken, in its order nor in ours: by each package's own requirements that only one other provides.
+    let cycle_of = |name: &str| told.cycles.iter().position(|cycle| cycle.contains_key(name));
     let mut providers: BTreeMap<&str, Vec<&Package>> = BTreeMap::new();
     for package in &packages {
         for provide in &package.metadata.provides {
@@ -90,7 +90,7 @@ fn packages_are_installed_in_an_order_that_breaks_no_more_requirements_than_rpms
         for requirement in package.metadata.requires.iter().filter(|requirement| requirement.is_for_order()) {
             let Some([provider]) = providers.get(requirement.name.as_str()).map(Vec::as_slice) else { continue };
             let before = provider.metadata.nevra.to_string();
-            if before == after || circle_of(&before).is_some_and(|circle| circle_of(&after) == Some(circle)) {
+            if before == after || cycle_of(&before).is_some_and(|cycle| cycle_of(&after) == Some(cycle)) {
                 continue;
             }
             checked += 1;
@@ -99,7 +99,7 @@ fn packages_are_installed_in_an_order_that_breaks_no_more_requirements_than_rpms
             }
         }
     }
-    println!("{checked} requirements between circles hold in both orders");
+    println!("{checked} requirements between cycles hold in both orders");
     assert!(checked > 1_500, "only {checked} requirements");
 }
 

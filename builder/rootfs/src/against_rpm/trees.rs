@@ -3,8 +3,8 @@
 use super::listing::{self, Listing, Row};
 use super::stubs::{coreutils, glibc_common, shadow_utils};
 use super::*;
-use crate::install::{Installation, Rules, Surroundings};
-use crate::triggers::TriggerCache;
+use crate::install::{Environment, Installation, Rules};
+use crate::programs::ProgramCache;
 use crate::{Checkout, order, rpm_database};
 use conf::passwd::{parse_group, parse_passwd};
 use model::tree::FileTree;
@@ -79,8 +79,8 @@ struct Installed {
 
 fn ours(paths: &[PathBuf], folder: &Path) -> Installed {
     let packs = order::of(&packs(paths, &folder.join("packs")));
-    let cache = TriggerCache { outputs: folder.join("outputs"), scratch: folder.join("scratch"), facts: Default::default() };
-    let around = Surroundings { cache: &cache, epoch: SourceDateEpoch(7), progress: &Silent };
+    let cache = ProgramCache { outputs: folder.join("outputs"), scratch: folder.join("scratch"), facts: Default::default() };
+    let around = Environment { cache: &cache, epoch: SourceDateEpoch(7), progress: &Silent };
     let rules = Rules { default: Some(DefaultPolicy::Sandbox), ..Rules::default() };
     let (mut tree, mut installation) = Installation::unpack(&packs, &rules, around).unwrap();
     installation.run_scriptlets(&mut tree, around).unwrap();

@@ -1,10 +1,10 @@
 //! Scriptlets and triggers of every sort: rpm and we run the same ones in the same order, with the same arguments and the same paths to read.
 
 use super::*;
-use crate::install::{Installation, Rules, Surroundings};
+use crate::install::{Environment, Installation, Rules};
 use crate::order;
+use crate::programs::ProgramCache;
 use crate::scriptlets::Ledger;
-use crate::triggers::TriggerCache;
 use model::tree::FileTree;
 use model::{Silent, SourceDateEpoch};
 use recipe::DefaultPolicy;
@@ -49,8 +49,8 @@ fn talkative(folder: &Path, name: &str, requires: &str, priorities: [u32; 4]) ->
 
 fn install(paths: &[PathBuf], folder: &Path, default: DefaultPolicy) -> model::Result<(FileTree, Ledger)> {
     let packs = order::of(&packs(paths, &folder.join("packs")));
-    let cache = TriggerCache { outputs: folder.join("outputs"), scratch: folder.join("scratch"), facts: Default::default() };
-    let around = Surroundings { cache: &cache, epoch: SourceDateEpoch(7), progress: &Silent };
+    let cache = ProgramCache { outputs: folder.join("outputs"), scratch: folder.join("scratch"), facts: Default::default() };
+    let around = Environment { cache: &cache, epoch: SourceDateEpoch(7), progress: &Silent };
     let rules = Rules { default: Some(default), ..Rules::default() };
     let (mut tree, mut installation) = Installation::unpack(&packs, &rules, around)?;
     installation.run_scriptlets(&mut tree, around)?;

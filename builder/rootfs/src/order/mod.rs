@@ -1,9 +1,9 @@
 //! The order in which packages are installed: what a package requires comes before it (rpm, `lib/order.c`).
 //!
-//! Requirements that only hold in a circle cannot all be kept. Of a circle's packages the one goes first that misses least: first of what its
+//! Requirements that only hold in a cycle cannot all be kept. Of a cycle's packages the one goes first that misses least: first of what its
 //! scriptlets need (`Requires(pre)`, `Requires(post)`), then of the rest; the name decides between equals. Nothing depends on the order given.
 
-mod circles;
+mod cycles;
 
 use model::ImagePath;
 use packages::rpm::{Dependency, Metadata};
@@ -41,7 +41,7 @@ pub(super) fn sort(members: &[Member<'_>]) -> Vec<usize> {
     by_name.sort_by_key(|&index| &members[index].metadata.nevra);
     // From here on a package is its place among the names, so that the smaller number is the smaller name.
     let named: Vec<&Member<'_>> = by_name.iter().map(|&index| &members[index]).collect();
-    circles::order(named.len(), &edges(&named)).into_iter().map(|place| by_name[place]).collect()
+    cycles::order(named.len(), &edges(&named)).into_iter().map(|place| by_name[place]).collect()
 }
 
 fn edges(members: &[&Member<'_>]) -> Vec<Edge> {

@@ -1,7 +1,7 @@
 //! A hostile program in the sandbox (`attacker.c`): every attempt to leave it, or to take more than its share, fails and is reported.
 
 use super::*;
-use crate::changes::Watched;
+use crate::changes::TrackedCheckout;
 use crate::scriptlets::Script;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -176,7 +176,7 @@ fn forty_thousand_nested_directories_are_an_error_that_leaves_nothing_behind() {
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
     // A scriptlet that does the same stops the build, which can be repeated.
     let mut tree = tree;
-    let mut watched = Watched::check_out(&tree, scratch.path()).unwrap();
+    let mut watched = TrackedCheckout::check_out(&tree, scratch.path()).unwrap();
     let words = ["/attacker", "nested", "40000"].map(str::to_owned).to_vec();
     let script = Script { interpreter: words, text: String::new(), arguments: vec![], input: String::new() };
     let exit = watched.run_script(&script, SourceDateEpoch(0)).unwrap();
@@ -217,7 +217,7 @@ fn a_sparse_file_of_a_terabyte_is_refused_before_memory_is_taken() {
 fn a_file_given_to_another_owner_has_that_owner_in_the_tree() {
     let Some(mut tree) = tree() else { return };
     let scratch = tempfile::tempdir().unwrap();
-    let mut watched = Watched::check_out(&tree, scratch.path()).unwrap();
+    let mut watched = TrackedCheckout::check_out(&tree, scratch.path()).unwrap();
     let words = ["/attacker", "owners"].map(str::to_owned).to_vec();
     let script = Script { interpreter: words, text: String::new(), arguments: vec![], input: String::new() };
     let exit = watched.run_script(&script, SourceDateEpoch(7)).unwrap();

@@ -26,7 +26,7 @@ pub(crate) struct OwnerChange {
 }
 
 /// Beyond this many, calls are refused: a program that repeats them must not fill the builder's memory.
-const MOST: usize = 200_000;
+const OWNERS_MAX: usize = 200_000;
 
 pub(super) struct Listener<'a> {
     descriptor: Option<OwnedFd>,
@@ -75,7 +75,7 @@ impl<'a> Listener<'a> {
                 // Killed before it was received.
                 continue;
             }
-            let change = if self.changes.len() < MOST { read(&call, self.checkout) } else { Err(Errno::PERM) };
+            let change = if self.changes.len() < OWNERS_MAX { read(&call, self.checkout) } else { Err(Errno::PERM) };
             // What was read is of this call only if its process still waits in it: ids of processes are used again.
             // SAFETY: the request reads one id.
             let valid = unsafe { libc::ioctl(descriptor.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID as _, &raw const call.id) } == 0;

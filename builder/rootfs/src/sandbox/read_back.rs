@@ -16,7 +16,7 @@ pub(crate) const LARGEST_FILE: u64 = 1 << 30;
 /// Of all files that are read back at once, in bytes.
 pub(crate) const LARGEST_TOTAL: u64 = 8 << 30;
 /// Beyond any real root; a program that makes more is refused before it fills the memory.
-const MOST_NAMES: usize = 4_000_000;
+const NAMES_MAX: usize = 4_000_000;
 
 /// One name of a checkout.
 pub(crate) struct Found {
@@ -93,8 +93,8 @@ impl<'a> Reader<'a> {
                     folders.push(path.clone());
                 }
                 found.push(Found { path, stat });
-                if found.len() > MOST_NAMES {
-                    return Err(Error::tool(format!("a program left more than {MOST_NAMES} names in the sandbox")));
+                if found.len() > NAMES_MAX {
+                    return Err(Error::tool(format!("a program left more than {NAMES_MAX} names in the sandbox")));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::report::Undecided;
 use super::{Action, Ledger, Row, Script, Scriptlet, Work, report};
-use crate::maintainer_script::{self, Called, Reading};
+use crate::scriptlets::analysis::{self, Analysis, Invocation};
 use conf::preset::glob_matches;
 use model::{Digest, Result};
 use packages::rpm::Phase;
@@ -34,7 +34,7 @@ pub fn decide(scriptlets: &[Scriptlet], rules: &[ScriptletRule], default: Defaul
                 let reason = if mechanisms.is_empty() { "no effect".into() } else { mechanisms.join(", ") };
                 ("understood", reason, native(&reading))
             }
-            // Our Lua sees the tree alone, so it needs nobody's leave.
+            // The Lua interpreter can only touch the image's tree, so it always runs.
             (None, _) if is_lua || default == DefaultPolicy::Sandbox => {
                 let (handler, work) = run();
                 (handler, "not understood by reading".into(), vec![work])
@@ -87,23 +87,21 @@ pub fn is_skipped(scriptlet: &Scriptlet, rules: &[ScriptletRule]) -> bool {
     rule_for(scriptlet, &digest, rules).is_some_and(|rule| rule.policy == Policy::Skip)
 }
 
-fn native(reading: &Reading) -> Vec<Work> {
+fn native(reading: &Analysis) -> Vec<Work> {
     let units = (!reading.enable.is_empty()).then(|| Work::Enable(reading.enable.clone()));
     reading.alternatives.iter().cloned().map(Work::Alternative).chain(units).collect()
 }
 
 /// What a scriptlet does, as far as it can be read.
-pub fn read(scriptlet: &Scriptlet) -> Reading {
+pub fn read(scriptlet: &Scriptlet) -> Analysis {
     match scriptlet.interpreter.first().map_or("", String::as_str) {
-        "" | "/bin/sh" | "/usr/bin/sh" | "/bin/bash" | "/usr/bin/bash" | "/bin/dash" => {
-            maintainer_script::read(&scriptlet.text, called(scriptlet))
-        }
+        "" | "/bin/sh" | "/usr/bin/sh" | "/bin/bash" | "/usr/bin/bash" | "/bin/dash" => analysis::read(&scriptlet.text, called(scriptlet)),
         // `%post -p /sbin/ldconfig` has no text.
-        program if scriptlet.text.trim().is_empty() => match maintainer_script::native_command(program) {
-            Some(mechanism) => Reading { mechanisms: [mechanism].into(), ..Default::default() },
-            None => Reading { remainder: vec![scriptlet.interpreter.join(" ")], ..Default::default() },
+        program if scriptlet.text.trim().is_empty() => match analysis::native_command(program) {
+            Some(mechanism) => Analysis { mechanisms: [mechanism].into(), ..Default::default() },
+            None => Analysis { remainder: vec![scriptlet.interpreter.join(" ")], ..Default::default() },
         },
-        _ => Reading {
+        _ => Analysis {
             remainder: scriptlet.text.lines().map(str::to_owned).filter(|line| !line.trim().is_empty()).collect(),
             ..Default::default()
         },
@@ -111,11 +109,11 @@ pub fn read(scriptlet: &Scriptlet) -> Reading {
 }
 
 /// A repackaged maintainer script is told what dpkg would tell it.
-fn called(scriptlet: &Scriptlet) -> Called<'_> {
+fn called(scriptlet: &Scriptlet) -> Invocation<'_> {
     match (scriptlet.source == scriptlet.text, scriptlet.phase) {
-        (true, _) => Called::ByRpm(scriptlet.arguments.first().copied().unwrap_or("1")),
-        (false, Phase::Pre | Phase::Pretrans) => Called::ByDpkg("install"),
-        (false, _) => Called::ByDpkg("configure"),
+        (true, _) => Invocation::ByRpm(scriptlet.arguments.first().copied().unwrap_or("1")),
+        (false, Phase::Pre | Phase::Pretrans) => Invocation::ByDpkg("install"),
+        (false, _) => Invocation::ByDpkg("configure"),
     }
 }
 

@@ -3,9 +3,9 @@
 use super::{Action, Ledger, Phase, Work};
 use crate::accounts::Accounts;
 use crate::alternatives::{self, Alternative};
-use crate::changes::Watched;
-use crate::lua;
-use crate::triggers::TriggerCache;
+use crate::changes::TrackedCheckout;
+use crate::programs::ProgramCache;
+use crate::scriptlets::lua;
 use model::tree::{FileTree, NodeKind};
 use model::{Error, ImagePath, Progress, Result, ResultExt, SourceDateEpoch};
 
@@ -31,7 +31,7 @@ pub fn apply_alternatives(tree: &mut FileTree, actions: &[Action], ledger: &mut 
 /// Where scripts run, and what they may know.
 pub struct Executor<'a> {
     pub accounts: &'a Accounts,
-    pub cache: &'a TriggerCache,
+    pub cache: &'a ProgramCache,
     pub epoch: SourceDateEpoch,
     pub progress: &'a dyn Progress,
 }
@@ -40,7 +40,7 @@ impl Executor<'_> {
     /// Runs the Lua and the programs among `actions` that `wanted` accepts, in order. A failing %pre, %pretrans or %triggerprein is an error, any other
     /// failure a warning, as in rpm.
     pub fn run(&self, tree: &mut FileTree, actions: &[Action], wanted: &dyn Fn(&Action) -> bool, ledger: &mut Ledger) -> Result<()> {
-        let mut sandbox: Option<Watched> = None;
+        let mut sandbox: Option<TrackedCheckout> = None;
         for action in actions.iter().filter(|action| wanted(action)) {
             let doing = || format!("%{} of {}", action.phase.name(), action.package);
             let (changed, failure, reason) = match &action.work {
@@ -55,7 +55,7 @@ impl Executor<'_> {
                 Work::Sandbox(script) => {
                     let watched = match &mut sandbox {
                         Some(watched) => watched,
-                        None => sandbox.insert(Watched::check_out(tree, &self.cache.scratch).context(doing)?),
+                        None => sandbox.insert(TrackedCheckout::check_out(tree, &self.cache.scratch).context(doing)?),
                     };
                     let outcome = watched.run_script(script, self.epoch).context(doing)?;
                     let changed = watched.read_changes(tree, &outcome.owners, self.epoch).context(doing)?;

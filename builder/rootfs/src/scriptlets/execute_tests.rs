@@ -39,7 +39,7 @@ fn script(phase: Phase, interpreter: &str, text: &str) -> Scriptlet {
 fn execute(tree: &mut FileTree, scripts: &[Scriptlet]) -> Result<Ledger> {
     let scratch = tempfile::tempdir().unwrap();
     let cache =
-        TriggerCache { outputs: scratch.path().join("outputs"), scratch: scratch.path().join("scratch"), facts: Default::default() };
+        ProgramCache { outputs: scratch.path().join("outputs"), scratch: scratch.path().join("scratch"), facts: Default::default() };
     let accounts = Accounts::plan(&[], "", "", &Default::default()).unwrap();
     let (actions, mut ledger) = decide(scripts, &[], DefaultPolicy::Sandbox)?;
     let executor = Executor { accounts: &accounts, cache: &cache, epoch: SourceDateEpoch(7), progress: &Silent };

@@ -1,10 +1,13 @@
 //! What becomes of every scriptlet: understood natively, run by our Lua, run in the sandbox, or as the recipe says; what is none of these stops the
 //! build, all of them at once. `decide` finds out, `execute` does it.
 
+pub mod analysis;
 mod decide;
 mod execute;
+mod lua;
 mod report;
 mod sequence;
+pub mod shell;
 
 pub use decide::decide;
 pub(super) use decide::{is_skipped, read};

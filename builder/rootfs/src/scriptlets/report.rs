@@ -5,7 +5,7 @@ use model::Error;
 use std::fmt::Write as _;
 
 /// Lines of one remainder that a message shows.
-const SHOWN: usize = 12;
+const SHOWN_MAX: usize = 12;
 
 /// With the digest and what is not understood.
 pub(super) type Undecided<'a> = (&'a Scriptlet, String, Vec<String>);
@@ -15,11 +15,11 @@ pub(super) fn undecided(list: &[Undecided<'_>]) -> Error {
     let mut blocks = String::from("add to the recipe, with a true reason each:");
     for (scriptlet, digest, remainder) in list {
         let _ = write!(message, "\n  {} {} {digest} ({})", scriptlet.package, scriptlet.phase.name(), scriptlet.interpreter.join(" "));
-        for line in remainder.iter().take(SHOWN) {
+        for line in remainder.iter().take(SHOWN_MAX) {
             let _ = write!(message, "\n      {}", line.chars().take(160).collect::<String>());
         }
-        if remainder.len() > SHOWN {
-            let _ = write!(message, "\n      … {} more", remainder.len() - SHOWN);
+        if remainder.len() > SHOWN_MAX {
+            let _ = write!(message, "\n      … {} more", remainder.len() - SHOWN_MAX);
         }
         let _ = write!(
             blocks,

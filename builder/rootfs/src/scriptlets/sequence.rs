@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use supply::fetch::Pack;
 
 /// Of all triggers' texts and of the paths that they read, in bytes, each counted as often as it is set off.
-const MOST: usize = 256 << 20;
+const BYTES_MAX: usize = 256 << 20;
 
 /// `packs` in the order of installation.
 pub fn of(packs: &[Pack]) -> Result<Vec<Scriptlet>> {
@@ -48,7 +48,7 @@ pub fn of(packs: &[Pack]) -> Result<Vec<Scriptlet>> {
     list.extend(packs.iter().filter_map(|pack| plain(pack, Phase::Posttrans)));
     list.extend(installed.by_all_files());
     match installed.spent.get() {
-        spent if spent > MOST => Err(Error::integrity(format!("the triggers of these packages take more than {MOST} bytes"))),
+        spent if spent > BYTES_MAX => Err(Error::integrity(format!("the triggers of these packages take more than {BYTES_MAX} bytes"))),
         _ => Ok(list),
     }
 }
@@ -145,7 +145,7 @@ impl<'a> Installed<'a> {
         let spent = self.spent.get().saturating_add(2 * trigger.text.len() + input.len());
         self.spent.set(spent);
         // Beyond the limit nothing is run any more, so nothing need be kept.
-        let (text, input) = if spent > MOST { (String::new(), String::new()) } else { (trigger.text.clone(), input) };
+        let (text, input) = if spent > BYTES_MAX { (String::new(), String::new()) } else { (trigger.text.clone(), input) };
         Scriptlet {
             package: pack.metadata().nevra.name.clone(),
             phase,

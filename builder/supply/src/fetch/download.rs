@@ -90,7 +90,7 @@ impl Job {
             (_, Some(deb)) => deb,
             (None, None) => return Err(Error::integrity(format!("package {nevra}: the lockfile has no digest of it"))),
         };
-        // A made package is whole by construction; its size is whatever it is.
+        // Converted packages are written atomically, so their size is not checked.
         let size = if made { std::fs::metadata(&path).map_or(size, |m| m.len()) } else { size };
         Ok(Job { nevra, location: location.to_owned(), path, size, digest })
     }

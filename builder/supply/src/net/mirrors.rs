@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A mirror list of Fedora has about a hundred; more than this are not asked.
-const MOST: usize = 256;
+const MIRRORS_MAX: usize = 256;
 
 /// Base URLs in the order in which they are asked; at least one.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ impl Mirrors {
     pub fn new(bases: impl IntoIterator<Item = Url>) -> Option<Self> {
         let mut unique: Vec<Url> = Vec::new();
         for base in bases {
-            if unique.len() < MOST && !unique.iter().any(|known| known.canonical() == base.canonical()) {
+            if unique.len() < MIRRORS_MAX && !unique.iter().any(|known| known.canonical() == base.canonical()) {
                 unique.push(base);
             }
         }

@@ -8,15 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 type Number = usize;
 
-/// What a set of packages offers together.
-pub(super) struct Together<'a> {
+/// An index over a set of packages that are to be installed together.
+pub(super) struct InstallSet<'a> {
     packages: Vec<&'a PackageMeta>,
     /// Who provides a name or path, and in which version; `None`: in no version in particular. By name.
     provides: Vec<(&'a str, Number, Option<&'a Dep>)>,
     own: BTreeMap<&'a str, Vec<(Number, Dep)>>,
 }
 
-impl<'a> Together<'a> {
+impl<'a> InstallSet<'a> {
     pub(super) fn new(packages: Vec<&'a PackageMeta>) -> Self {
         let mut provides: Vec<(&str, Number, Option<&Dep>)> = Vec::new();
         let mut own: BTreeMap<&str, Vec<(Number, Dep)>> = BTreeMap::new();
@@ -26,7 +26,7 @@ impl<'a> Together<'a> {
             own.entry(&package.name).or_default().push((number, package.own()));
         }
         provides.sort_unstable_by_key(|(name, ..)| *name);
-        Together { packages, provides, own }
+        InstallSet { packages, provides, own }
     }
 
     /// Every breach, in the order of the packages.
@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn faults(packages: &[PackageMeta]) -> Vec<String> {
-        Together::new(packages.iter().collect()).faults(&[])
+        InstallSet::new(packages.iter().collect()).faults(&[])
     }
 
     #[test]

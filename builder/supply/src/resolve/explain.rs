@@ -1,8 +1,8 @@
 //! Why there is no answer, in sentences that name packages and what leads to them, not in the solver's words.
 
 use crate::repos::PackageMeta;
+use crate::resolve::candidates::Candidates;
 use crate::resolve::libsolv::{Problem, Reason};
-use crate::resolve::reach::Reach;
 use crate::resolve::{Expression, parse_rich, rich};
 use model::{Error, Kind};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ const CHAIN: usize = 8;
 const SENTENCES: usize = 10;
 
 /// A sentence if nothing has the name that the recipe asks for, or nothing in that version.
-pub(super) fn unknown(reach: &Reach<'_>, wanted: &Expression) -> Option<String> {
+pub(super) fn unknown(reach: &Candidates<'_>, wanted: &Expression) -> Option<String> {
     let Expression::Dep(dep) = wanted else { return None };
     let newest = reach.newest_provider(dep);
     if matches!(newest, Some((_, true))) {
@@ -30,7 +30,7 @@ pub(super) fn unknown(reach: &Reach<'_>, wanted: &Expression) -> Option<String> 
     Some(sentence)
 }
 
-fn nearest<'a>(reach: &Reach<'a>, name: &str) -> Option<&'a str> {
+fn nearest<'a>(reach: &Candidates<'a>, name: &str) -> Option<&'a str> {
     nearest_of(reach.names().into_iter(), name)
 }
 
@@ -52,7 +52,7 @@ pub(super) fn error(mut sentences: Vec<String>) -> Error {
         .hint("correct the names in [packages], add the repository that has what is missing, or exclude the package that needs it")
 }
 
-pub(super) fn sentences(problems: &[Problem], reach: &Reach<'_>) -> Vec<String> {
+pub(super) fn sentences(problems: &[Problem], reach: &Candidates<'_>) -> Vec<String> {
     let mut sentences = Vec::new();
     for problem in problems {
         let mut own = contradictions(problem, reach);
@@ -68,7 +68,7 @@ pub(super) fn sentences(problems: &[Problem], reach: &Reach<'_>) -> Vec<String> 
 }
 
 /// A sentence for each contradiction. Of the same one in many versions of a package, that of the newest stands for all.
-fn contradictions(problem: &Problem, reach: &Reach<'_>) -> Vec<String> {
+fn contradictions(problem: &Problem, reach: &Candidates<'_>) -> Vec<String> {
     let mut newest: BTreeMap<(String, String), (&Reason, &PackageMeta, usize)> = BTreeMap::new();
     let mut sentences = Vec::new();
     for reason in problem {
@@ -102,7 +102,7 @@ fn contradictions(problem: &Problem, reach: &Reach<'_>) -> Vec<String> {
 }
 
 /// The sentence for a reason that is a contradiction in itself; links of a chain have none.
-fn sentence(reason: &Reason, problem: &Problem, reach: &Reach<'_>) -> Option<String> {
+fn sentence(reason: &Reason, problem: &Problem, reach: &Candidates<'_>) -> Option<String> {
     let name = |number: usize| reach.package(number).map_or_else(|| format!("package {number}"), PackageMeta::nevra);
     let clause = |number: usize| match because(number, problem, reach) {
         empty if empty.is_empty() => name(number),
@@ -141,7 +141,7 @@ fn sentence(reason: &Reason, problem: &Problem, reach: &Reach<'_>) -> Option<Str
 }
 
 /// Who asks for which version of a name: the recipe, and of each other package the newest.
-fn demands(name: &str, problem: &Problem, reach: &Reach<'_>) -> Vec<String> {
+fn demands(name: &str, problem: &Problem, reach: &Candidates<'_>) -> Vec<String> {
     let mut demands = Vec::new();
     let mut needing: BTreeMap<&str, (&PackageMeta, &str)> = BTreeMap::new();
     for reason in problem {
@@ -161,7 +161,7 @@ fn demands(name: &str, problem: &Problem, reach: &Reach<'_>) -> Vec<String> {
     demands
 }
 
-fn chain_link(reason: &Reason, reach: &Reach<'_>) -> String {
+fn chain_link(reason: &Reason, reach: &Candidates<'_>) -> String {
     match reason {
         Reason::Wanted { dep } => format!("the recipe asks for {dep}"),
         Reason::Requires { package, dep } => {
@@ -172,7 +172,7 @@ fn chain_link(reason: &Reason, reach: &Reach<'_>) -> String {
 }
 
 /// ", which is needed by B-2-1, which the recipe asks for", as far as this problem's own rules tell.
-fn because(package: usize, problem: &Problem, reach: &Reach<'_>) -> String {
+fn because(package: usize, problem: &Problem, reach: &Candidates<'_>) -> String {
     let mut text = String::new();
     let mut seen = vec![package];
     let mut current = package;

@@ -5,13 +5,13 @@
 //!                                                                └─ explain (why there is none)
 //! ```
 
+mod candidates;
 mod checker;
 mod explain;
 mod groups;
 mod kernels;
 mod libsolv;
 mod modules;
-mod reach;
 mod rich;
 mod visible;
 
@@ -19,10 +19,10 @@ pub use groups::{Expanded, expand_groups};
 pub use rich::{Expression, parse_rich};
 
 use crate::repos::{Dep, PackageMeta, RepoSnapshot};
-use checker::Together;
+use candidates::Candidates;
+use checker::InstallSet;
 use libsolv::Wanted;
 use model::{Error, Kind, Result};
-use reach::Reach;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the recipe asks for.
@@ -65,13 +65,13 @@ impl Chosen {
 /// requirement reads `(a or b)`, the first that exists is favoured, as Debian means it.
 pub fn resolve(repos: &[RepoSnapshot], request: &Request) -> Result<Vec<Chosen>> {
     let wanted = wanted(request)?;
-    choose(repos, request, &wanted, &Reach::of(repos, request, &wanted)?)
+    choose(repos, request, &wanted, &Candidates::of(repos, request, &wanted)?)
 }
 
 /// What [`resolve`] says, or what [`missing_files`] says if that is anything.
 pub fn resolve_or_missing_files(repos: &[RepoSnapshot], request: &Request) -> Result<Result<Vec<Chosen>, BTreeSet<String>>> {
     let wanted = wanted(request)?;
-    let reach = Reach::of(repos, request, &wanted)?;
+    let reach = Candidates::of(repos, request, &wanted)?;
     let missing = reach.missing_files();
     if missing.is_empty() { choose(repos, request, &wanted, &reach).map(Ok) } else { Ok(Err(missing)) }
 }
@@ -80,7 +80,7 @@ fn wanted(request: &Request) -> Result<Vec<Expression>> {
     request.install.iter().map(|text| parse_wanted(text)).collect()
 }
 
-fn choose(repos: &[RepoSnapshot], request: &Request, wanted: &[Expression], reach: &Reach<'_>) -> Result<Vec<Chosen>> {
+fn choose(repos: &[RepoSnapshot], request: &Request, wanted: &[Expression], reach: &Candidates<'_>) -> Result<Vec<Chosen>> {
     let unknown: Vec<String> = wanted.iter().filter_map(|expression| explain::unknown(reach, expression)).collect();
     if !unknown.is_empty() {
         return Err(explain::error(unknown));
@@ -114,8 +114,8 @@ fn choose(repos: &[RepoSnapshot], request: &Request, wanted: &[Expression], reac
     }
 }
 
-fn together<'a>(repos: &'a [RepoSnapshot], chosen: &[Chosen]) -> Together<'a> {
-    Together::new(chosen.iter().filter_map(|chosen| Some(chosen.of(repos)?.1)).collect())
+fn together<'a>(repos: &'a [RepoSnapshot], chosen: &[Chosen]) -> InstallSet<'a> {
+    InstallSet::new(chosen.iter().filter_map(|chosen| Some(chosen.of(repos)?.1)).collect())
 }
 
 /// Names of the packages among `chosen` that those of `names` need, directly or not, and these themselves.
@@ -125,7 +125,7 @@ pub fn needed_by(repos: &[RepoSnapshot], chosen: &[Chosen], names: &[String]) ->
 
 /// Absolute paths that something reachable requires and no loaded list has: worth reading complete file lists for.
 pub fn missing_files(repos: &[RepoSnapshot], request: &Request) -> Result<BTreeSet<String>> {
-    Ok(Reach::of(repos, request, &wanted(request)?)?.missing_files())
+    Ok(Candidates::of(repos, request, &wanted(request)?)?.missing_files())
 }
 
 /// `name`, `name >= 1`, or `(a or b)`.

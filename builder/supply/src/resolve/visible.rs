@@ -6,7 +6,7 @@ use crate::resolve::{Chosen, Request};
 use model::Result;
 use std::borrow::Cow;
 
-/// What an x86_64 machine runs, and what it also can. Source packages are nobody's answer.
+/// The native and the multilib architectures of x86_64. Source packages are never candidates.
 const NATIVE: [&str; 2] = ["x86_64", "noarch"];
 const MULTILIB: [&str; 5] = ["i686", "i586", "i486", "i386", "athlon"];
 

@@ -19,7 +19,7 @@ pub(super) fn options() -> Options {
         journal: true,
         grub_readable: false,
         verity: true,
-        changes_last: false,
+        stable_prefix: false,
     }
 }
 
@@ -79,8 +79,8 @@ fn an_empty_tree_is_clean() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("fs");
     for size in [None, Some(6 << 20), Some(64 << 20), Some(2 << 30), Some(8 << 30), Some(20 << 30), Some(300 << 30)] {
-        for (journal, changes_last) in [(false, false), (true, false), (false, true), (true, true)] {
-            let segments = plan(&FileTree::new(), &Options { size, journal, changes_last, ..options() }).unwrap();
+        for (journal, stable_prefix) in [(false, false), (true, false), (false, true), (true, true)] {
+            let segments = plan(&FileTree::new(), &Options { size, journal, stable_prefix, ..options() }).unwrap();
             write(&segments, &image);
             assert_clean(&image);
         }
@@ -200,8 +200,8 @@ fn random_trees_of_all_kinds_are_clean() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("fs");
     for (seed, count) in [(1, 50), (2, 500), (3, 3000), (4, 8000)] {
-        for changes_last in [false, true] {
-            let segments = plan(&random_tree(seed, count), &Options { grub_readable: seed == 2, changes_last, ..options() }).unwrap();
+        for stable_prefix in [false, true] {
+            let segments = plan(&random_tree(seed, count), &Options { grub_readable: seed == 2, stable_prefix, ..options() }).unwrap();
             write(&segments, &image);
             assert_clean(&image);
         }
@@ -225,8 +225,8 @@ fn big_directories_are_clean() {
     assert!(output.contains("Indirect levels: 1"), "{}", &output[..500.min(output.len())]);
 }
 
-mod changes_last;
 mod limits;
 mod proofs;
 mod property;
 mod reading;
+mod stable_prefix;

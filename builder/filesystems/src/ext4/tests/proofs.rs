@@ -158,8 +158,8 @@ fn a_copy_grows_to_twenty_gib_and_stays_clean() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("fs");
     let tree = random_tree(12, 500);
-    for (size, changes_last) in [None, Some(300 << 20), Some(3 << 30)].into_iter().flat_map(|size| [(size, false), (size, true)]) {
-        write(&plan(&tree, &Options { size, changes_last, ..options() }).unwrap(), &image);
+    for (size, stable_prefix) in [None, Some(300 << 20), Some(3 << 30)].into_iter().flat_map(|size| [(size, false), (size, true)]) {
+        write(&plan(&tree, &Options { size, stable_prefix, ..options() }).unwrap(), &image);
         let (code, output) = run("resize2fs", &[image.to_str().unwrap(), "20G"]);
         assert_eq!(code, 0, "{output}");
         assert!(output.contains("is now 5242880 (4k) blocks long"), "{output}");

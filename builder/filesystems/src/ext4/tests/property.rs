@@ -20,7 +20,7 @@ fn four_others_tell_random_trees_back() {
     for (seed, count) in [(41, 0), (42, 1), (43, 10), (44, 100), (45, 1000), (46, biggest())] {
         let image = dir.path().join("fs");
         let tree = early_in_its_era(random_tree(seed, count));
-        let options = Options { journal: seed % 2 == 0, changes_last: seed % 3 == 0, ..options() };
+        let options = Options { journal: seed % 2 == 0, stable_prefix: seed % 3 == 0, ..options() };
         let segments = plan(&tree, &options).unwrap();
         write(&segments, &image);
         assert_clean(&image);

@@ -11,8 +11,8 @@ fn reader_source(bytes: &[u8]) -> impl Fn(u64, &mut [u8]) -> model::Result<()> +
 
 #[test]
 fn the_reader_gives_the_tree_back() {
-    for changes_last in [false, true] {
-        reads_back(&random_tree(21, 800), &Options { changes_last, ..options() });
+    for stable_prefix in [false, true] {
+        reads_back(&random_tree(21, 800), &Options { stable_prefix, ..options() });
     }
 }
 

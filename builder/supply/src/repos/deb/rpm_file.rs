@@ -152,7 +152,7 @@ fn sonames(builder: &mut PackageBuilder, entries: &[Entry]) {
 /// The entry that a chain of hard links ends at.
 fn link_target<'a>(links: &'a BTreeMap<ImagePath, ImagePath>, path: &'a ImagePath) -> &'a ImagePath {
     let mut at = path;
-    // A chain longer than there are links is a circle.
+    // A chain longer than there are links is a cycle.
     for _ in 0..=links.len() {
         match links.get(at) {
             Some(next) => at = next,

@@ -1,7 +1,7 @@
 //! What a script acts on, and the walk from its words to inodes: links are followed inside the tree, `..` stops at its root.
 
 use crate::accounts::Accounts;
-use crate::maintainer_script;
+use crate::scriptlets::analysis;
 use model::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
 use model::{Blob, ImagePath, SourceDateEpoch};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -37,8 +37,8 @@ impl Errno {
 }
 
 /// What one script may put into the tree, in bytes and in names.
-const MOST_BYTES: usize = 256 << 20;
-const MOST_NAMES: usize = 100_000;
+const BYTES_MAX: usize = 256 << 20;
+const NAMES_MAX: usize = 100_000;
 
 pub(super) struct State {
     pub tree: FileTree,
@@ -60,7 +60,7 @@ pub(super) struct State {
     made: usize,
     pub is_child: bool,
     pub forked: bool,
-    /// The child ended in `posix.exec`: the error that unwound the script is none.
+    /// Set by `posix.exec` in the child: the error that ends the script is then expected.
     pub executed: bool,
     pub errno: Option<Errno>,
 }
@@ -164,7 +164,7 @@ impl State {
             return Err(Errno::Exists);
         }
         self.made += 1;
-        if self.made > MOST_NAMES {
+        if self.made > NAMES_MAX {
             return Err(Errno::NoSpace);
         }
         let mode = if matches!(kind, NodeKind::Symlink(_)) { 0o777 } else { mode & !self.umask };
@@ -211,7 +211,7 @@ impl State {
         let mtime = i64::from(self.epoch.0);
         self.written = self.written.saturating_add(bytes.len());
         self.made += 1;
-        if self.written > MOST_BYTES || self.made > MOST_NAMES {
+        if self.written > BYTES_MAX || self.made > NAMES_MAX {
             return Err(Errno::NoSpace);
         }
         match self.tree.get(path) {
@@ -231,7 +231,7 @@ impl State {
 
     /// A program that the script asks for: done if a native stage does its work.
     pub fn execute(&mut self, command: &str) -> Result<(), String> {
-        match maintainer_script::native_command(command) {
+        match analysis::native_command(command) {
             Some(mechanism) => {
                 self.mechanisms.insert(mechanism);
                 Ok(())

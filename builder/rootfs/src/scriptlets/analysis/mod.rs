@@ -10,7 +10,7 @@ mod conditions;
 mod walk;
 
 use crate::alternatives::Alternative;
-use crate::shell;
+use crate::scriptlets::shell;
 use chain::quiet;
 use commands::{COMMANDS, SECTIONS};
 use conf::sysusers::Line;
@@ -20,7 +20,7 @@ use walk::{Reader, Walk, is_assignment, is_inert};
 
 /// The outcome of reading one script.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reading {
+pub struct Analysis {
     pub alternatives: Vec<Alternative>,
     /// Users, groups and memberships that it makes.
     pub accounts: Vec<Line>,
@@ -34,15 +34,15 @@ pub struct Reading {
 
 /// Who runs the script, with the first argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Called<'a> {
+pub enum Invocation<'a> {
     /// `configure` after, `install` before unpacking.
     ByDpkg(&'a str),
     /// The count of installed packages.
     ByRpm(&'a str),
 }
 
-pub fn read(text: &str, called: Called<'_>) -> Reading {
-    let mut reading = Reading::default();
+pub fn read(text: &str, called: Invocation<'_>) -> Analysis {
+    let mut reading = Analysis::default();
     let (sections, rest) = cut_sections(text);
     for (tool, body) in sections {
         let Some((_, mechanism)) = SECTIONS.iter().find(|(name, _)| *name == tool) else { continue };
@@ -86,7 +86,7 @@ pub(super) fn native_command(command: &str) -> Option<&'static str> {
 }
 
 /// The sections that debhelper generated whose work is known, as (tool, body), and the script without them.
-pub(super) fn cut_sections(text: &str) -> (Vec<(String, String)>, String) {
+pub(crate) fn cut_sections(text: &str) -> (Vec<(String, String)>, String) {
     let (mut sections, mut rest) = (Vec::new(), String::new());
     let mut open: Option<(String, String)> = None;
     for line in text.lines() {
@@ -116,13 +116,13 @@ mod tests {
     use super::*;
 
     fn remainder(text: &str) -> Vec<String> {
-        read(text, Called::ByDpkg("configure")).remainder
+        read(text, Invocation::ByDpkg("configure")).remainder
     }
 
     #[test]
     fn a_script_of_known_parts_leaves_nothing() {
         let script = "#!/bin/sh\nset -e\ncase \"$1\" in\n configure)\n  if [ -n \"$2\" ] && dpkg --compare-versions \"$2\" lt 3; then rm -rf /x; fi\n ;;\n abort-*) exit 1;;\n *) rm /y;;\nesac\n# Automatically added by dh_installsystemd/13\nif true; then\n rm /z\nfi\n# End automatically added section\nold() {\n rm /w\n}\nupdate-alternatives --install /usr/bin/pager pager /usr/bin/less 77 \\\n  --slave /usr/share/man/man1/pager.1.gz pager.1.gz /usr/share/man/man1/less.1.gz || true\n[ -d /run/systemd/system ] && systemctl daemon-reload\nexit 0\nrm /v\n";
-        let reading = read(script, Called::ByDpkg("configure"));
+        let reading = read(script, Invocation::ByDpkg("configure"));
         assert!(reading.remainder.is_empty(), "{:?}", reading.remainder);
         assert_eq!((reading.alternatives.len(), reading.alternatives[0].slaves.len()), (1, 1));
         assert!(reading.mechanisms.contains("presets") && reading.mechanisms.contains("alternatives"));
@@ -156,8 +156,8 @@ mod tests {
         }
     }
 
-    fn by_rpm(text: &str) -> Reading {
-        read(text, Called::ByRpm("1"))
+    fn by_rpm(text: &str) -> Analysis {
+        read(text, Invocation::ByRpm("1"))
     }
 
     #[test]
@@ -204,6 +204,6 @@ mod tests {
         assert!(matches!(&reading.accounts[1], Line::User { name, uid: Some(uid), .. } if *name == "sshd" && uid.get() == 74));
         assert_eq!((reading.enable, reading.alternatives.len()), (vec!["x.socket".to_owned()], 1));
         // The same words in a maintainer script of dpkg's are somebody's to decide.
-        assert!(!read("useradd -r x", Called::ByDpkg("configure")).remainder.is_empty());
+        assert!(!read("useradd -r x", Invocation::ByDpkg("configure")).remainder.is_empty());
     }
 }

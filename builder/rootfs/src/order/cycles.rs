@@ -1,4 +1,4 @@
-//! Sorting a graph that has circles: the circles are found first (Tarjan's strongly connected components) and sorted as wholes, then each within.
+//! Sorting a graph that has cycles: the cycles are found first (Tarjan's strongly connected components) and sorted as wholes, then each within.
 
 use super::Edge;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +44,7 @@ pub(super) fn order(count: usize, edges: &[Edge]) -> Vec<usize> {
     sorted
 }
 
-/// One circle (or knot of them), opened where least is missing.
+/// Orders one strongly connected component so that the fewest requirements are broken.
 fn open(nodes: &[usize], edges: &[Edge]) -> Vec<usize> {
     let mut missing: BTreeMap<usize, (usize, usize)> = nodes.iter().map(|&node| (node, (0, 0))).collect();
     let mut followers: BTreeMap<usize, Vec<Edge>> = BTreeMap::new();

@@ -41,8 +41,8 @@ fn first_difference(a: &Segments, b: &Segments) -> u64 {
 #[test]
 fn a_small_change_changes_nothing_before_the_last_part() {
     let dir = tempfile::tempdir().unwrap();
-    let planned = |changing: &[u8], packed, changes_last| {
-        plan(&tree_of(dir.path(), changing, packed), &Options { reserve: 300 << 20, changes_last, ..options() }).unwrap()
+    let planned = |changing: &[u8], packed, stable_prefix| {
+        plan(&tree_of(dir.path(), changing, packed), &Options { reserve: 300 << 20, stable_prefix, ..options() }).unwrap()
     };
     let first = planned(b"one", 4000, true);
     // Other bytes, more blocks, no blocks.
@@ -61,7 +61,7 @@ fn free_room_comes_first_and_tables_may_lie_in_any_group() {
     let image = dir.path().join("fs");
     let tree = tree_of(dir.path(), b"x", 5000);
     for (size, reserve) in [(None, 0), (None, 1 << 20), (None, 700 << 20), (Some(1 << 30), 0), (Some(9 << 30), 0)] {
-        let segments = plan(&tree, &Options { size, reserve, changes_last: true, ..options() }).unwrap();
+        let segments = plan(&tree, &Options { size, reserve, stable_prefix: true, ..options() }).unwrap();
         write(&segments, &image);
         assert_clean(&image);
         let text = run("dumpe2fs", &[image.to_str().unwrap()]).1;
@@ -81,7 +81,7 @@ fn free_room_comes_first_and_tables_may_lie_in_any_group() {
 fn a_wrong_byte_in_a_table_at_the_end_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("fs");
-    let segments = plan(&tree_of(dir.path(), b"x", 2000), &Options { changes_last: true, ..options() }).unwrap();
+    let segments = plan(&tree_of(dir.path(), b"x", 2000), &Options { stable_prefix: true, ..options() }).unwrap();
     write(&segments, &image);
     let text = run("dumpe2fs", &[image.to_str().unwrap()]).1;
     for (what, at) in [

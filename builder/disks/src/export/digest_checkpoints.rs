@@ -1,4 +1,4 @@
-//! States of a digest that an earlier build came by, so that the next one hashes only what lies behind its first change.
+//! SHA-256 checkpoints of an artifact, saved by the previous build, so that the next one hashes only from its first change on.
 //!
 //! One file for each artifact, in the state folder and not in the cache, since whoever could change it could give an artifact another digest: a magic with
 //! a version, the SHA-256 of the rest, then for each whole [`STEP`] of it: where the step ends (u64, little endian), the key of all up to
@@ -66,12 +66,12 @@ impl Description {
 }
 
 #[derive(Default)]
-pub(super) struct KnownStates(BTreeMap<u64, (Digest, Vec<u8>)>);
+pub(super) struct DigestCheckpoints(BTreeMap<u64, (Digest, Vec<u8>)>);
 
-impl KnownStates {
+impl DigestCheckpoints {
     /// A file that is absent, cut short or changed knows nothing.
     pub(super) fn load(path: &Path) -> Result<Self> {
-        Ok(Entry::read(path, LARGEST)?.as_deref().and_then(decode).map_or_else(Self::default, KnownStates))
+        Ok(Entry::read(path, LARGEST)?.as_deref().and_then(decode).map_or_else(Self::default, DigestCheckpoints))
     }
 
     pub(super) fn get(&self, end: u64, key: Digest) -> Option<Hasher> {
@@ -114,12 +114,12 @@ mod tests {
         let path = folder.path().join("states");
         let mut hasher = Hasher::new();
         hasher.update(b"some bytes");
-        let mut states = KnownStates::default();
+        let mut states = DigestCheckpoints::default();
         let key = Digest::of(b"key");
         states.insert(STEP, key, &hasher);
         states.insert(2 * STEP, key, &Hasher::new());
         states.save(&path).unwrap();
-        let loaded = KnownStates::load(&path).unwrap();
+        let loaded = DigestCheckpoints::load(&path).unwrap();
         assert_eq!(loaded.get(STEP, key).unwrap().finish(), Digest::of(b"some bytes"));
         assert_eq!(loaded.get(2 * STEP, key).unwrap().finish(), Digest::of(b""));
         assert!(loaded.get(STEP, Digest::of(b"other")).is_none() && loaded.get(3 * STEP, key).is_none());
@@ -128,9 +128,9 @@ mod tests {
             let mut bad = good.clone();
             bad[at] ^= 1;
             std::fs::write(&path, &bad).unwrap();
-            assert!(KnownStates::load(&path).unwrap().get(STEP, key).is_none(), "{at}");
+            assert!(DigestCheckpoints::load(&path).unwrap().get(STEP, key).is_none(), "{at}");
         }
         std::fs::write(&path, &good[..20]).unwrap();
-        assert!(KnownStates::load(&path).unwrap().get(STEP, key).is_none());
+        assert!(DigestCheckpoints::load(&path).unwrap().get(STEP, key).is_none());
     }
 }

@@ -1,10 +1,10 @@
-//! Progress of a stage that runs beside others: counted in silence, and shown once nothing else has the screen.
+//! Buffers the progress of a stage that runs beside another one until the terminal is free.
 
 use model::Progress;
 use std::sync::Mutex;
 
-/// Hands on what a stage tells, but only after [`Behind::show`].
-pub struct Behind<'a> {
+/// Passes a stage's progress on, but only after [`DeferredProgress::show`].
+pub struct DeferredProgress<'a> {
     screen: &'a dyn Progress,
     state: Mutex<State>,
 }
@@ -16,12 +16,12 @@ struct State {
     done: u64,
 }
 
-impl<'a> Behind<'a> {
+impl<'a> DeferredProgress<'a> {
     pub fn new(screen: &'a dyn Progress) -> Self {
-        Behind { screen, state: Mutex::new(State::default()) }
+        DeferredProgress { screen, state: Mutex::new(State::default()) }
     }
 
-    /// From here on the stage has the screen.
+    /// Shows what was buffered, and from now on everything at once.
     pub fn show(&self) {
         let mut state = self.state();
         state.shown = true;
@@ -36,7 +36,7 @@ impl<'a> Behind<'a> {
     }
 }
 
-impl Progress for Behind<'_> {
+impl Progress for DeferredProgress<'_> {
     fn begin(&self, stage: &'static str, total: u64, unit: &'static str) {
         let mut state = self.state();
         (state.stage, state.done) = (Some((stage, total, unit)), 0);
@@ -84,14 +84,14 @@ mod tests {
     #[test]
     fn what_was_done_in_silence_is_told_at_once_when_the_screen_is_free() {
         let screen = Screen::default();
-        let behind = Behind::new(&screen);
-        behind.begin("store", 10, "bytes");
-        behind.advance(3);
-        behind.advance(4);
-        behind.note("a note never waits");
+        let deferred = DeferredProgress::new(&screen);
+        deferred.begin("store", 10, "bytes");
+        deferred.advance(3);
+        deferred.advance(4);
+        deferred.note("a note never waits");
         assert_eq!(*screen.0.lock().unwrap(), ["a note never waits"]);
-        behind.show();
-        behind.advance(3);
+        deferred.show();
+        deferred.advance(3);
         assert_eq!(*screen.0.lock().unwrap(), ["a note never waits", "store of 10", "+7", "+3"]);
     }
 }

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use supply::fetch::{Pack, PackEntry};
 
 /// Conflicts that a message shows.
-const SHOWN: usize = 20;
+const SHOWN_MAX: usize = 20;
 /// rpm's transaction colour of x86-64: it runs both sorts of ELF file, and prefers the 64-bit one.
 const COLORS: u8 = 3;
 const PREFERRED: u8 = 2;
@@ -24,7 +24,7 @@ pub(super) enum Verdict {
     Theirs,
 }
 
-pub(super) struct Claims<'a> {
+pub(super) struct FileConflicts<'a> {
     packs: &'a [Pack],
     rules: &'a [ConflictRule],
     /// Package and number of its entry.
@@ -33,10 +33,10 @@ pub(super) struct Claims<'a> {
     colored: bool,
 }
 
-impl<'a> Claims<'a> {
+impl<'a> FileConflicts<'a> {
     pub fn new(packs: &'a [Pack], rules: &'a [ConflictRule]) -> Self {
         let colored = packs.iter().any(|pack| pack.metadata().nevra.arch == "x86_64");
-        Claims { packs, rules, by_path: BTreeMap::new(), conflicts: Vec::new(), colored }
+        FileConflicts { packs, rules, by_path: BTreeMap::new(), conflicts: Vec::new(), colored }
     }
 
     /// The user of what stands at `path`, if a package placed it.
@@ -103,12 +103,12 @@ impl<'a> Claims<'a> {
     pub fn finish(self) -> Result<()> {
         let Some((first, _, winner, _)) = self.conflicts.first() else { return Ok(()) };
         let mut message = format!("{} file conflicts between packages", self.conflicts.len());
-        for (path, a, b, difference) in self.conflicts.iter().take(SHOWN) {
+        for (path, a, b, difference) in self.conflicts.iter().take(SHOWN_MAX) {
             let full = |index: usize| self.packs.get(index).map_or_else(String::new, |pack| pack.metadata().nevra.to_string());
             let _ = write!(message, "\n  {path}: {} and {} ({difference})", full(*a), full(*b));
         }
-        if self.conflicts.len() > SHOWN {
-            let _ = write!(message, "\n  … {} more", self.conflicts.len() - SHOWN);
+        if self.conflicts.len() > SHOWN_MAX {
+            let _ = write!(message, "\n  … {} more", self.conflicts.len() - SHOWN_MAX);
         }
         Err(Error::recipe(message).hint(format!(
             "leave one of the packages out, or say in the recipe whose file it is to be:\n[[conflict]]\npath = \"{first}\"\npackage = \"{}\"\nreason = \"\"",

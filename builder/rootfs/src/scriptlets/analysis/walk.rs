@@ -3,9 +3,9 @@
 use super::chain::{Joint, chain, quiet};
 use super::commands::{COMMANDS, INERT};
 use super::conditions::is_question;
-use super::{Called, Reading, accounts};
+use super::{Analysis, Invocation, accounts};
 use crate::alternatives::Alternative;
-use crate::shell::{Node, words};
+use crate::scriptlets::shell::{Node, words};
 use model::OptionJudged;
 use std::collections::BTreeMap;
 
@@ -20,15 +20,15 @@ pub(super) struct Reader<'a> {
     pub arguments: [String; 2],
     pub functions: BTreeMap<String, Vec<Node>>,
     pub by_rpm: bool,
-    reading: &'a mut Reading,
+    reading: &'a mut Analysis,
     inlined: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(called: Called<'_>, reading: &'a mut Reading) -> Self {
+    pub fn new(called: Invocation<'_>, reading: &'a mut Analysis) -> Self {
         let (first, by_rpm) = match called {
-            Called::ByDpkg(first) => (first, false),
-            Called::ByRpm(first) => (first, true),
+            Invocation::ByDpkg(first) => (first, false),
+            Invocation::ByRpm(first) => (first, true),
         };
         Reader { arguments: [first.to_owned(), String::new()], functions: BTreeMap::new(), by_rpm, reading, inlined: 0 }
     }

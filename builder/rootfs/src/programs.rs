@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One program and what it reads and writes.
-pub struct Trigger {
+pub struct Program {
     pub name: &'static str,
     /// Programs with their arguments, run one after the other; the first failure ends the trigger. No shell reads them, so that a name from a package
     /// cannot become a command.
@@ -27,7 +27,7 @@ pub struct Trigger {
     pub outputs: Vec<String>,
 }
 
-impl Trigger {
+impl Program {
     /// What is run, as bytes that no other list of commands has.
     fn commands_identity(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -50,7 +50,7 @@ pub fn command<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
 }
 
 /// Where scratch checkouts and cached outputs live.
-pub struct TriggerCache {
+pub struct ProgramCache {
     pub outputs: PathBuf,
     pub scratch: PathBuf,
     /// What earlier runs gave: an output that is not what a run of this user gave is made anew.
@@ -58,7 +58,7 @@ pub struct TriggerCache {
 }
 
 /// Runs (or takes from the cache) one trigger and puts its outputs into the tree. Returns the paths that changed.
-pub fn run(tree: &mut FileTree, trigger: &Trigger, cache: &TriggerCache, epoch: SourceDateEpoch) -> Result<Vec<ImagePath>> {
+pub fn run(tree: &mut FileTree, trigger: &Program, cache: &ProgramCache, epoch: SourceDateEpoch) -> Result<Vec<ImagePath>> {
     let needs = ImagePath::parse(&trigger.needs)?;
     if tree.resolve(&needs).is_none() {
         return Ok(Vec::new());
@@ -227,7 +227,7 @@ fn outputs_of(entry: &Blob) -> Option<Vec<Output>> {
 }
 
 /// Every selected path with its attributes and the identity of its content.
-fn input_digest(tree: &FileTree, trigger: &Trigger, epoch: SourceDateEpoch) -> Result<Digest> {
+fn input_digest(tree: &FileTree, trigger: &Program, epoch: SourceDateEpoch) -> Result<Digest> {
     let mut hasher = Hasher::new();
     let mut field = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());

@@ -12,7 +12,7 @@ use std::rc::Rc;
 const LARGEST: u64 = 16 << 20;
 
 /// Files that a script may have open.
-const MOST_OPEN: usize = 64;
+const OPEN_MAX: usize = 64;
 
 pub(super) struct OpenFile {
     /// `None`: the script's output.
@@ -100,7 +100,7 @@ pub(super) fn install(lua: &Lua, state: &Rc<RefCell<State>>) -> mlua::Result<()>
 fn open(shared: &Rc<RefCell<State>>, text: &[u8], mode: &str) -> Result<Handle, Errno> {
     let mut state = shared.borrow_mut();
     let held: usize = state.open.iter().map(|file| file.borrow().data.len()).sum();
-    if state.open.len() >= MOST_OPEN || held > 4 * LARGEST as usize {
+    if state.open.len() >= OPEN_MAX || held > 4 * LARGEST as usize {
         return Err(Errno::TooMany);
     }
     let place = state.place(text, true)?;

@@ -137,7 +137,7 @@ fn membership(arguments: &[&str]) -> Option<Vec<Line>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shell::words;
+    use crate::scriptlets::shell::words;
 
     fn said(command: &str) -> Option<String> {
         let words = words(command).unwrap();

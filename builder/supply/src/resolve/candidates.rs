@@ -1,5 +1,5 @@
-//! What could possibly matter: everything reachable from the request by name. The solver sees nothing else, so its time does not
-//! grow with the repositories, and a choice outside of this set is impossible anyway.
+//! The candidates: packages that are reachable by name from the request. The solver sees nothing else, so its time does not grow with the
+//! repositories; it could not choose a package outside this set.
 
 use crate::repos::{Dep, PackageMeta, RepoSnapshot};
 use crate::resolve::visible::{Visible, visible};
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A package's number in this one solving: repositories in their order, packages as their metadata lists them.
 type Number = usize;
 
-pub(super) struct Reach<'a> {
+pub(super) struct Candidates<'a> {
     all: Vec<(Chosen, &'a PackageMeta)>,
     /// Names and provided names.
     index: Index<'a>,
@@ -28,14 +28,14 @@ pub(super) struct Reach<'a> {
     successions: BTreeMap<SmolStr, Vec<Number>>,
 }
 
-impl<'a> Reach<'a> {
+impl<'a> Candidates<'a> {
     pub(super) fn of(repos: &'a [RepoSnapshot], request: &Request, wanted: &[Expression]) -> Result<Self> {
         let Visible { packages: all, hidden } = visible(repos, request)?;
         let names = all.iter().enumerate().flat_map(|(number, (_, package))| {
             let provided = package.provides.iter().map(|dep| dep.name.as_str());
             std::iter::once(package.name.as_str()).chain(provided).map(move |name| (name, number))
         });
-        let mut reach = Reach {
+        let mut reach = Candidates {
             index: Index::new(names, all.iter().map(|(_, package)| 1 + package.provides.len()).sum()),
             all,
             hidden,

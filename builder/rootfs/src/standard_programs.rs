@@ -1,6 +1,6 @@
-//! The programs that every image's tree is finished with, if it has them.
+//! The programs that are run once for each image in which they are installed, after all packages: ldconfig, depmod, systemd-hwdb and others.
 
-use crate::triggers::{Trigger, command};
+use crate::programs::{Program, command};
 use model::tree::FileTree;
 use model::{ImagePath, ResultJudged};
 
@@ -38,9 +38,9 @@ fn below(path: &ImagePath, places: &[&str]) -> bool {
 }
 
 /// The triggers of every image, in the order in which they run. Those of a desktop's libraries are there if the tree has their programs and data.
-pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Trigger> {
+pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Program> {
     let mut list = vec![
-        Trigger {
+        Program {
             name: "ldconfig",
             commands: vec![command(["ldconfig", "-X"])],
             needs: "/usr/sbin/ldconfig".into(),
@@ -48,21 +48,21 @@ pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Trigger> {
             inputs: |p| below(p, &["/usr/"]) && p.name().is_some_and(|n| n.windows(3).any(|w| w == b".so")) || programs(p, &["ldconfig"]),
             outputs: vec!["/etc/ld.so.cache".into()],
         },
-        Trigger {
+        Program {
             name: "hwdb",
             commands: vec![command(["systemd-hwdb", "update", "--usr"])],
             needs: "/usr/bin/systemd-hwdb".into(),
             inputs: |p| below(p, &["/usr/lib/udev/hwdb.d/", "/etc/udev/hwdb.d/"]) || programs(p, &["systemd-hwdb"]),
             outputs: vec!["/usr/lib/udev/hwdb.bin".into()],
         },
-        Trigger {
+        Program {
             name: "catalog",
             commands: vec![command(["mkdir", "-p", "/var/lib/systemd/catalog"]), command(["journalctl", "--update-catalog"])],
             needs: "/usr/bin/journalctl".into(),
             inputs: |p| below(p, &["/usr/lib/systemd/catalog/"]) || programs(p, &["journalctl"]),
             outputs: vec!["/var/lib/systemd/catalog/database".into()],
         },
-        Trigger {
+        Program {
             name: "gschemas",
             commands: vec![command(["glib-compile-schemas", "/usr/share/glib-2.0/schemas"])],
             needs: "/usr/bin/glib-compile-schemas".into(),
@@ -75,7 +75,7 @@ pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Trigger> {
     ];
     if let Some(version) = kernel_version {
         let at = format!("/usr/lib/modules/{version}");
-        list.push(Trigger {
+        list.push(Program {
             name: "depmod",
             commands: vec![command(["depmod", version])],
             needs: "/usr/sbin/depmod".into(),
@@ -154,7 +154,7 @@ const LISTINGS: [Listing; 4] = [
 ];
 
 impl Listing {
-    fn trigger(&self, tree: &FileTree) -> Option<Trigger> {
+    fn trigger(&self, tree: &FileTree) -> Option<Program> {
         let program = self.programs.iter().find(|program| tree.at(program).is_some())?;
         // An empty folder is not worth a listing, and some of these programs write none for it.
         let files = |folder: &&&str| {
@@ -164,7 +164,7 @@ impl Listing {
         let folder = self.folders.iter().find(files)?;
         let output = if self.output.is_empty() { (*folder).to_owned() } else { format!("{folder}/{}", self.output) };
         let words = std::iter::once(*program).chain(self.arguments.iter().copied()).chain([*folder]);
-        Some(Trigger {
+        Some(Program {
             name: self.name,
             commands: vec![command(words)],
             needs: (*program).to_owned(),

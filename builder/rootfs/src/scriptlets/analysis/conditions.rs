@@ -2,7 +2,7 @@
 
 use super::chain::{chain, quiet};
 use super::walk::Reader;
-use crate::shell::words;
+use crate::scriptlets::shell::words;
 use model::ResultJudged;
 
 impl Reader<'_> {
