@@ -17,11 +17,11 @@
 //! becoming another user fail with EPERM or EINVAL. A file may be given to any owner: `chown` succeeds, and the builder notes it and gives the owner
 //! in the tree (`ownership`), while `stat` in the sandbox goes on to show root.
 //!
-//! The clock is not frozen: Linux has no namespace for the time of day, and a program reads it without a system call (vDSO), so that only foreign
-//! code inside the program could change it. `SOURCE_DATE_EPOCH` and `TZ` are set, and every file that is read back gets the epoch as its time; a
-//! program that writes the current date into a file makes an image that differs from build to build.
+//! The clock stands still at the epoch (`clock`), which `SOURCE_DATE_EPOCH` names as well; clocks that only measure run on. Every file that is read
+//! back gets the epoch as its time.
 
 mod child;
+mod clock;
 mod jail;
 mod limits;
 mod ownership;
@@ -194,7 +194,7 @@ impl Checkout {
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(std::io::Error::from).context(|| "make a pipe")?;
         let started = jail.start(stdin(input)?.as_fd(), theirs.as_fd()).map_err(|e| refused(&what, e))?;
         drop(theirs);
-        let outcome = watch::watch(started, ours, self.directory.as_fd(), self.written, &self.limits);
+        let outcome = watch::watch(started, ours, self.directory.as_fd(), self.written, &self.limits, epoch);
         // A program may have closed its root to the user who runs the builder.
         rustix::fs::fchmod(&self.directory, TOP).map_err(std::io::Error::from).context(|| "open the sandbox's top again")?;
         let program = argv.first().copied().unwrap_or("");

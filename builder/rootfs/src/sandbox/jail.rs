@@ -41,6 +41,7 @@ pub(super) struct Jail {
 
 /// The child of a clone, and our ends of what connects us.
 pub(super) struct Started {
+    pub pid: libc::pid_t,
     pub pidfd: OwnedFd,
     pub channel: OwnedFd,
 }
@@ -134,7 +135,8 @@ impl Jail {
             _ => {
                 // SAFETY: the kernel has just made this descriptor for us.
                 let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-                Ok(Started { pidfd, channel: ours })
+                // The kernel counts processes with 32 bits.
+                Ok(Started { pid: pid as libc::pid_t, pidfd, channel: ours })
             }
         }
     }

@@ -8,6 +8,7 @@
 
 #![allow(unsafe_code, reason = "seccomp notifications have no safe form")]
 
+use super::clock;
 use model::{Error, ImagePath, Result};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -32,14 +33,16 @@ pub(super) struct Listener<'a> {
     descriptor: Option<OwnedFd>,
     checkout: BorrowedFd<'a>,
     changes: Vec<OwnerChange>,
+    /// What the sandbox's clock says, in seconds since 1970.
+    epoch: u32,
 }
 
 /// Mounts of the sandbox that end with it.
 const PASSING: [&str; 4] = ["/tmp", "/run", "/dev", "/proc"];
 
 impl<'a> Listener<'a> {
-    pub(super) fn new(descriptor: OwnedFd, checkout: BorrowedFd<'a>) -> Self {
-        Listener { descriptor: Some(descriptor), checkout, changes: Vec::new() }
+    pub(super) fn new(descriptor: OwnedFd, checkout: BorrowedFd<'a>, epoch: u32) -> Self {
+        Listener { descriptor: Some(descriptor), checkout, changes: Vec::new(), epoch }
     }
 
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
@@ -75,12 +78,23 @@ impl<'a> Listener<'a> {
                 // Killed before it was received.
                 continue;
             }
-            let change = if self.changes.len() < OWNERS_MAX { read(&call, self.checkout) } else { Err(Errno::PERM) };
-            // What was read is of this call only if its process still waits in it: ids of processes are used again.
+            let time = clock::answer(&call, self.epoch);
+            let memory = time.as_ref().map(|_| clock::memory_of(&call)).transpose();
+            let change = match &time {
+                Some(_) => Ok(None),
+                None if self.changes.len() < OWNERS_MAX => read(&call, self.checkout),
+                None => Err(Errno::PERM),
+            };
+            // What was read or opened is of this call only if its process still waits in it: ids of processes are used again.
             // SAFETY: the request reads one id.
             let valid = unsafe { libc::ioctl(descriptor.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID as _, &raw const call.id) } == 0;
-            let error = change.as_ref().err().map_or(0, |e| -e.raw_os_error());
-            let mut answer = libc::seccomp_notif_resp { id: call.id, val: 0, error, flags: 0 };
+            let (value, told) = match (&time, memory) {
+                (Some(time), Ok(Some(memory))) if valid => (time.value, clock::write(&memory, time)),
+                (_, Err(e)) => (0, Err(e)),
+                _ => (0, Ok(())),
+            };
+            let error = change.as_ref().err().or(told.as_ref().err()).map_or(0, |e| -e.raw_os_error());
+            let mut answer = libc::seccomp_notif_resp { id: call.id, val: if error == 0 { value } else { 0 }, error, flags: 0 };
             // SAFETY: as above.
             let sent = unsafe { libc::ioctl(descriptor.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND as _, &raw mut answer) };
             match change {

@@ -101,3 +101,43 @@ fn links_of_a_package_lead_neither_the_checkout_nor_the_mounts_out() {
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0, "{link}");
     }
 }
+
+#[test]
+fn the_time_of_day_is_the_epoch_for_every_process_and_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, program) = (folder.path().join("clock.c"), folder.path().join("clock"));
+    fs::write(&source, include_str!("clock.c")).unwrap();
+    let compiled = std::process::Command::new("cc").args(["-O1", "-static", "-pthread", "-o"]).args([&program, &source]).status();
+    if !compiled.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no C compiler on this machine that links statically");
+        return;
+    }
+    let mut tree = FileTree::new();
+    let bytes = fs::read(&program).unwrap();
+    tree.insert(&ImagePath::parse("/bin/clock").unwrap(), Inode::file(bytes, Attributes::root(0o755)), Edit::Create).unwrap();
+    for epoch in [0, 1_700_000_000, u32::MAX] {
+        let checkout = written(&tree, &folder);
+        let text = checkout.run(&["/bin/clock", &epoch.to_string()], &[], SourceDateEpoch(epoch)).unwrap();
+        assert_eq!(text, "done\n", "{epoch}");
+    }
+    // The same program complains about a clock that goes on.
+    let outside = std::process::Command::new(&program).args(["7", "outside"]).output().unwrap();
+    assert_eq!(String::from_utf8(outside.stdout).unwrap().lines().count(), 9);
+}
+
+#[test]
+fn a_stopped_job_goes_on_and_signals_reach_a_traced_program() {
+    let Some(tree) = busybox() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let checkout = written(&tree, &scratch);
+    let script = "trap 'echo got' USR1; /bin/busybox kill -USR1 $$; /bin/busybox sleep 60 & p=$!; \
+                  /bin/busybox kill -STOP $p; /bin/busybox kill -CONT $p; /bin/busybox kill -TERM $p; wait $p; echo $?; /bin/busybox date +%s";
+    let began = std::time::Instant::now();
+    for _ in 0..20 {
+        let text = checkout.run(&["/bin/busybox", "sh", "-c", script], &[], SourceDateEpoch(7)).unwrap();
+        // The shell may tell of the job's end as well.
+        let lines: Vec<&str> = text.lines().filter(|line| !line.ends_with("Terminated")).collect();
+        assert_eq!(lines, ["got", "143", "7"]);
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(100), "no job slept to its end");
+}

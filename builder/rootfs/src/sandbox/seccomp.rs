@@ -4,6 +4,7 @@
 //! allowed, except for calls newer than [`NEWEST`], which answer ENOSYS until somebody has looked at them. Written by hand, since the `seccompiler`
 //! crate can neither tell x32 calls from native ones nor pass a call on to a supervisor.
 
+use super::clock::TIMES_OF_DAY;
 use libc::{c_long, sock_filter};
 
 /// The newest call that has been considered: `listns` of Linux 6.18. From 424 on, numbers are the same on every architecture.
@@ -105,6 +106,13 @@ const OWNERS: &[(c_long, u32)] = &[
     (libc::SYS_fchownat, 2),
 ];
 
+/// Calls that tell the time of day whatever their arguments.
+const ASKS_FOR_THE_TIME: &[c_long] = &[
+    libc::SYS_gettimeofday,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_time,
+];
+
 const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
@@ -129,9 +137,12 @@ fn rules() -> Vec<Rule> {
         // Asking for the personality is harmless, changing it switches protections off.
         Rule { call: libc::SYS_personality, when: When::NoneOf { argument: 0, values: &[0, 0xffff_ffff] }, answer: errno(libc::EPERM) },
     ]);
+    let notify = libc::SECCOMP_RET_USER_NOTIF;
+    rules.push(Rule { call: libc::SYS_clock_gettime, when: When::OneOf { argument: 0, values: TIMES_OF_DAY }, answer: notify });
+    rules.extend(ASKS_FOR_THE_TIME.iter().map(|&call| Rule { call, when: When::Always, answer: notify }));
     for &(call, user) in OWNERS {
         for argument in [user, user + 1] {
-            rules.push(Rule { call, when: When::NoneOf { argument, values: &[0, u32::MAX] }, answer: libc::SECCOMP_RET_USER_NOTIF });
+            rules.push(Rule { call, when: When::NoneOf { argument, values: &[0, u32::MAX] }, answer: notify });
         }
     }
     rules
@@ -263,6 +274,12 @@ mod tests {
             (libc::SYS_fchown, [3, u32::MAX, u32::MAX], allow),
             (libc::SYS_fchown, [3, 48, 0], notify),
             (libc::SYS_fchown, [3, 0, 48], notify),
+            (libc::SYS_clock_gettime, [0; 3], notify),
+            (libc::SYS_clock_gettime, [5, 0, 0], notify),
+            (libc::SYS_clock_gettime, [11, 0, 0], notify),
+            (libc::SYS_clock_gettime, [1, 0, 0], allow),
+            (libc::SYS_clock_gettime, [7, 0, 0], allow),
+            (libc::SYS_gettimeofday, [0; 3], notify),
             (NEWEST as c_long, [0; 3], allow),
             (NEWEST as c_long + 1, [0; 3], errno(libc::ENOSYS)),
         ] {

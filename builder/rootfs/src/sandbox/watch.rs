@@ -1,11 +1,12 @@
 //! The parent's side of a run: the handover, the output while it comes, the limits, and the end.
 
 use super::child::{HANDLES, READY, Stage};
+use super::clock::Tracer;
 use super::jail::Started;
 use super::limits::{Limits, WATCH};
 use super::ownership::{Listener, OwnerChange};
 use super::usage;
-use model::{Error, Result, ResultExt, ResultJudged};
+use model::{Error, Result, ResultExt, ResultJudged, SourceDateEpoch};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -33,9 +34,16 @@ pub(super) enum Outcome {
     Failed(Stage, std::io::Error),
 }
 
-/// Sees `started` through. Afterwards no process of the sandbox is alive.
-pub(super) fn watch(started: Started, output: OwnedFd, checkout: BorrowedFd<'_>, written: u64, limits: &Limits) -> Result<Outcome> {
-    let mut child = Child { pidfd: started.pidfd, reaped: false };
+/// Sees `started` through, with its clock at `epoch`. Afterwards no process of the sandbox is alive.
+pub(super) fn watch(
+    started: Started,
+    output: OwnedFd,
+    checkout: BorrowedFd<'_>,
+    written: u64,
+    limits: &Limits,
+    epoch: SourceDateEpoch,
+) -> Result<Outcome> {
+    let mut child = Child { pidfd: started.pidfd, tracer: None, reaped: false };
     let handles = match receive(started.channel.as_fd())? {
         Ok(handles) => handles,
         Err((stage, error)) => {
@@ -45,9 +53,10 @@ pub(super) fn watch(started: Started, output: OwnedFd, checkout: BorrowedFd<'_>,
     };
     let [processes, mounts, listener] = handles;
     only_our_mounts(File::from(mounts))?;
-    let mut listener = Listener::new(listener, checkout);
+    let mut listener = Listener::new(listener, checkout, epoch.0);
     let mut meter = usage::DiskMeter::new(checkout, written, limits.disk)?;
     rustix::fs::fcntl_setfl(&output, OFlags::NONBLOCK).map_err(std::io::Error::from).context(|| "prepare the sandbox's output")?;
+    child.tracer = Some(Tracer::start(started.pid)?);
     send(&started.channel, b"g", SendFlags::NOSIGNAL).map_err(std::io::Error::from).context(|| "start a program in the sandbox")?;
     // Either the exec closes the other end, or a message says why there was none.
     if let Some((stage, error)) = failure(started.channel.as_fd())? {
@@ -100,6 +109,8 @@ pub(super) fn watch(started: Started, output: OwnedFd, checkout: BorrowedFd<'_>,
 /// The first process of the sandbox; with it everything in the sandbox dies.
 struct Child {
     pidfd: OwnedFd,
+    /// Reaps the process, once there is one.
+    tracer: Option<Tracer>,
     reaped: bool,
 }
 
@@ -110,6 +121,11 @@ impl Child {
     }
 
     fn wait(&mut self) -> Result<i32> {
+        if let Some(tracer) = self.tracer.take() {
+            self.reaped = true;
+            let status = tracer.finish()?;
+            return Ok(if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) });
+        }
         let status = loop {
             match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
                 Err(Errno::INTR) => {}
