@@ -6,7 +6,7 @@ use crate::net::Url;
 use crate::net::agents::Agents;
 use crate::net::exchange::{self, Answer, Question, broken};
 use crate::net::limits::Limits;
-use crate::net::partial::Partial;
+use crate::net::partial::{LOOKS_MAX, Partial};
 use crate::net::proxy::ProxyEnvironment;
 use crate::net::retry::{Failure, Patience, retry};
 use model::{Digest, Error, Progress, Result, ResultExt, read_input};
@@ -83,9 +83,19 @@ impl Client {
     /// An interrupted download goes on from its `.part` file. A whole file with another digest is kept as `.rejected`. `progress` is told
     /// of bytes, in the stage that the caller began.
     pub fn download(&self, url: &Url, to: &Path, size: u64, digest: &Digest, progress: &dyn Progress) -> Result<()> {
+        for _ in 0..LOOKS_MAX {
+            if self.download_once(url, to, size, digest, progress)? {
+                return Ok(());
+            }
+        }
+        Err(Error::internal(format!("{url}: another program keeps taking away {} while it is written", to.display())))
+    }
+
+    /// Returns false if another writer has taken the file away, which may be because that one has it whole.
+    fn download_once(&self, url: &Url, to: &Path, size: u64, digest: &Digest, progress: &dyn Progress) -> Result<bool> {
         let Some(mut partial) = Partial::open(to, size)? else {
             progress.advance(size);
-            return Ok(());
+            return Ok(true);
         };
         let mut reported = 0;
         let mut report = |present: u64| {
@@ -109,7 +119,7 @@ impl Client {
                 partial.restart()?;
                 continue;
             }
-            let aside = partial.reject()?;
+            let Some(aside) = partial.reject()? else { return Ok(false) };
             return Err(Error::integrity(format!("{url}: expected sha256 {digest}, found {found}; kept as {}", aside.display()))
                 .hint("the mirror is out of date or damaged: try again later, lock again, or name another mirror"));
         }

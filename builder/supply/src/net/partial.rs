@@ -1,4 +1,8 @@
 //! A download on its way: `NAME.part` beside `NAME`, one writer at a time, kept when interrupted.
+//!
+//! Locks of the kernel keep writers apart. A file system that several machines share may not have such locks; there a writer can find its file renamed
+//! or removed by another one. Then it looks again, and most often finds the download done. What two writers mixed up has the wrong digest for whoever
+//! opens it.
 
 use crate::net::Url;
 use crate::net::client::cut;
@@ -11,6 +15,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const CHUNK: usize = 128 * 1024;
+/// How often a writer looks again that finds its file gone.
+pub(super) const LOOKS_MAX: usize = 100;
 
 pub(super) struct Partial {
     file: File,
@@ -30,12 +36,21 @@ impl Partial {
             std::fs::create_dir_all(parent).context(|| format!("create directory {}", parent.display()))?;
         }
         let path = beside(destination, "part");
+        let mut looks = 0;
         loop {
             if std::fs::metadata(destination).is_ok_and(|m| m.is_file() && m.len() == size) {
                 return Ok(None);
             }
             let name = || format!("open {}", path.display());
-            let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).context(name)?;
+            let mut file = match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path) {
+                // Another machine renamed it between the kernel's look and its opening.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound && looks < LOOKS_MAX => {
+                    looks += 1;
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                    continue;
+                }
+                opened => opened.context(name)?,
+            };
             // Another thread or process may be bringing the same file: wait for it, then look again.
             rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).map_err(std::io::Error::from).context(name)?;
             let opened = file.metadata().context(name)?;
@@ -120,15 +135,22 @@ impl Partial {
         Ok(())
     }
 
-    pub(super) fn publish(self) -> Result<()> {
-        std::fs::rename(&self.path, &self.destination).context(|| format!("rename to {}", self.destination.display()))
+    /// Gives the file its name. Returns false if another writer has taken it away.
+    pub(super) fn publish(self) -> Result<bool> {
+        self.rename(&self.destination)
     }
 
-    /// Keeps the bytes for whoever looks into it, where nothing takes them for the file.
-    pub(super) fn reject(self) -> Result<PathBuf> {
+    /// Keeps the bytes for whoever looks into it, where nothing takes them for the file. Returns `None` if another writer has taken them away.
+    pub(super) fn reject(self) -> Result<Option<PathBuf>> {
         let aside = beside(&self.destination, "rejected");
-        std::fs::rename(&self.path, &aside).context(|| format!("rename to {}", aside.display()))?;
-        Ok(aside)
+        Ok(self.rename(&aside)?.then_some(aside))
+    }
+
+    fn rename(&self, to: &Path) -> Result<bool> {
+        match std::fs::rename(&self.path, to) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            renamed => renamed.map(|()| true).context(|| format!("rename to {}", to.display())),
+        }
     }
 }
 

@@ -252,3 +252,26 @@ fn offline_opens_no_connection_but_reads_files() {
     offline.download(&url, &to, 5, &Digest::of(b"local"), &Silent).unwrap();
     assert_eq!(std::fs::read(to).unwrap(), b"local");
 }
+
+/// On a file system without locks that several machines share.
+#[test]
+fn a_file_that_another_machine_takes_away_while_it_is_written_is_looked_for_again() {
+    let whole = body();
+    for (finished, requests) in [(true, 1), (false, 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (to, part) = (folder.path().join("file"), folder.path().join("file.part"));
+        let (sent, other) = (whole.clone(), to.clone());
+        let server = Server::start(move |number, _, range| {
+            if number == 0 {
+                std::fs::remove_file(&part).unwrap();
+                if finished {
+                    std::fs::write(&other, &sent).unwrap();
+                }
+            }
+            ok(&sent, range)
+        });
+        client().download(&server.at("file"), &to, whole.len() as u64, &Digest::of(&whole), &Silent).unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), whole);
+        assert_eq!(server.seen.lock().unwrap().len(), requests);
+    }
+}
