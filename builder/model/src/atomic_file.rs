@@ -4,6 +4,7 @@
 //! [`AtomicFile::commit_unsynced`] a power loss may leave any bytes under the name, or none: that is for entries of the cache, which are verified before
 //! they are believed.
 
+use crate::lock_reach::locks_reach_every_writer;
 use crate::{Error, Result, ResultExt};
 use rustix::fs::{CWD, FlockOperation};
 use std::fs::{File, OpenOptions};
@@ -126,8 +127,11 @@ pub fn create_locked(folder: &Path, prefix: &str) -> Result<(File, PathBuf)> {
 }
 
 /// Removes the files that killed runs left under way in `folder`: those with a name that [`create_locked`] gives and that nobody holds locked. Whatever
-/// cannot be removed stays.
+/// cannot be removed stays, and so does everything on a file system where another machine's lock would not be seen.
 pub fn sweep(folder: &Path) {
+    if !locks_reach_every_writer(folder) {
+        return;
+    }
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let is_ours = |name: &str| {
         let random = name.strip_suffix(".partial").and_then(|rest| rest.rsplit_once('.'));

@@ -6,6 +6,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+/// How often an entry is opened again that is replaced meanwhile.
+const LOOKS_MAX: usize = 20;
+
 /// What was found under an entry's name.
 #[derive(Debug)]
 pub enum Entry {
@@ -18,6 +21,17 @@ pub enum Entry {
 impl Entry {
     /// Opens a regular file for reading. A link, a pipe, a device or a folder is unreadable.
     pub fn open(path: &Path) -> Result<Self> {
+        for _ in 0..LOOKS_MAX {
+            match Self::open_once(path) {
+                // On a file system that machines share, another one may have put a new file in its place since it was opened.
+                Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::StaleNetworkFileHandle) => {}
+                opened => return opened.context(|| format!("read the size of {}", path.display())),
+            }
+        }
+        Ok(Entry::Unreadable("it is replaced again and again".to_owned()))
+    }
+
+    fn open_once(path: &Path) -> std::io::Result<Self> {
         let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC).bits();
         let file = match OpenOptions::new().read(true).custom_flags(flags as i32).open(path) {
             Ok(file) => file,
@@ -25,7 +39,7 @@ impl Entry {
             // ELOOP for a link, EACCES, ENXIO for a socket, EIO: the entry is at fault, not the build.
             Err(e) => return Ok(Entry::Unreadable(e.to_string())),
         };
-        let metadata = file.metadata().context(|| format!("read the size of {}", path.display()))?;
+        let metadata = file.metadata()?;
         Ok(match metadata.is_file() {
             true => Entry::Open(file, metadata),
             false => Entry::Unreadable("it is not a regular file".to_owned()),

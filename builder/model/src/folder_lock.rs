@@ -2,6 +2,7 @@
 
 use crate::{Result, ResultExt};
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use std::fs::File;
 use std::path::Path;
 
@@ -12,17 +13,30 @@ pub struct FolderLock(#[expect(dead_code, reason = "closing the file gives the l
 impl FolderLock {
     /// Makes the folder if it is absent, and waits until nobody else holds it; `waiting` is called first if that takes more than a moment.
     ///
-    /// A file system without locks gives none: then artifacts are still whole each for itself.
+    /// NFS locks only files that are open for writing: there a file `.lock` in the folder is locked. A file system without locks gives none; then artifacts
+    /// are still whole each for itself.
     pub fn acquire(folder: &Path, waiting: impl FnOnce()) -> Result<Self> {
         std::fs::create_dir_all(folder).context(|| format!("create directory {}", folder.display()))?;
-        let file = File::open(folder).context(|| format!("open {}", folder.display()))?;
-        if let Err(rustix::io::Errno::WOULDBLOCK) = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        let mut file = File::open(folder).context(|| format!("open {}", folder.display()))?;
+        let mut locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+        if let Err(Errno::BADF | Errno::INVAL) = locked {
+            file = lock_file(folder)?;
+            locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+        }
+        if let Err(Errno::WOULDBLOCK) = locked {
             waiting();
             let waited = rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(std::io::Error::from);
             waited.context(|| format!("wait for another build in {}", folder.display()))?;
         }
         Ok(FolderLock(file))
     }
+}
+
+/// Never removed: whoever waits for it would then hold a file that nobody else sees.
+fn lock_file(folder: &Path) -> Result<File> {
+    let path = folder.join(".lock");
+    let opened = File::options().write(true).create(true).truncate(false).open(&path);
+    opened.context(|| format!("open {}", path.display()))
 }
 
 #[cfg(test)]

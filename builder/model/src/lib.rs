@@ -17,6 +17,7 @@ mod folder_lock;
 mod image_path;
 mod input_file;
 mod judged;
+mod lock_reach;
 mod progress;
 mod scratch;
 mod seed;

@@ -4,6 +4,7 @@
 //! user who runs, and nobody holds the marker locked; every other name in the folder is left alone. On a filesystem without locks no directory is
 //! ever marked, so that nobody sweeps it.
 
+use crate::lock_reach::locks_reach_every_writer;
 use crate::{Error, Result, ResultExt, random_name};
 use rustix::fs::{AtFlags, CWD, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -75,6 +76,10 @@ pub fn sweep_scratch(folder: &Path) -> Result<()> {
         return Ok(());
     }
     let opened = open_folder(folder)?;
+    // Elsewhere the run of another machine may be using them.
+    if !locks_reach_every_writer(folder) {
+        return Ok(());
+    }
     let entries = Dir::read_from(&opened).map_err(std::io::Error::from).context(|| format!("list {}", folder.display()))?;
     let names: Vec<CString> = entries.flatten().map(|entry| entry.file_name().to_owned()).filter(|name| !is_dot(name)).collect();
     for name in names {

@@ -42,23 +42,18 @@ impl Partial {
                 return Ok(None);
             }
             let name = || format!("open {}", path.display());
-            let mut file = match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path) {
-                // Another machine renamed it between the kernel's look and its opening.
+            let (mut file, mut present) = match open_locked(&path) {
+                Ok(Some(opened)) => opened,
+                Ok(None) => continue,
+                // Another machine took the file away between two of these calls.
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound && looks < LOOKS_MAX => {
                     looks += 1;
-                    std::thread::sleep(std::time::Duration::from_millis(10));
+                    std::thread::sleep(std::time::Duration::from_millis(50));
                     continue;
                 }
-                opened => opened.context(name)?,
+                Err(e) => return Err(e).context(name),
             };
-            // Another thread or process may be bringing the same file: wait for it, then look again.
-            rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).map_err(std::io::Error::from).context(name)?;
-            let opened = file.metadata().context(name)?;
-            if !std::fs::metadata(&path).is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino())) {
-                continue;
-            }
             let mut hasher = Hasher::new();
-            let mut present = opened.len();
             if present > size {
                 file.set_len(0).context(name)?;
                 present = 0;
@@ -152,6 +147,15 @@ impl Partial {
             renamed => renamed.map(|()| true).context(|| format!("rename to {}", to.display())),
         }
     }
+}
+
+/// The file and its length, once no other thread or process of this machine brings the same; `None` if the name is another file's by then.
+fn open_locked(path: &Path) -> std::io::Result<Option<(File, u64)>> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+    let opened = file.metadata()?;
+    let is_same = std::fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino()));
+    Ok(is_same.then_some((file, opened.len())))
 }
 
 fn beside(path: &Path, extension: &str) -> PathBuf {
