@@ -57,7 +57,7 @@ fn settings(folder: &Path) -> SupplySettings {
 
 fn fetch(recipe: &Recipe, settings: &SupplySettings) -> Result<()> {
     let lock = ensure(recipe, settings, &Silent)?;
-    packs::bring(recipe, &lock.packages, settings, &Silent).map(drop)
+    packs::bring(recipe, &lock.packages, &lock.repositories, settings, &Silent).map(drop)
 }
 
 fn project() -> (tempfile::TempDir, Recipe) {
