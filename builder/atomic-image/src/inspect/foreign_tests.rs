@@ -14,11 +14,11 @@ fn tool(folder: &Path, line: &[&str]) -> Option<()> {
     match Command::new(line[0]).args(&line[1..]).current_dir(folder).output() {
         Ok(out) if out.status.success() => Some(()),
         Ok(out) => {
-            eprintln!("skipped: {}: {}", line.join(" "), String::from_utf8_lossy(&out.stderr));
+            fixtures::missing(format_args!("{}: {}", line.join(" "), String::from_utf8_lossy(&out.stderr)));
             None
         }
         Err(_) => {
-            eprintln!("skipped: no {}", line[0]);
+            fixtures::missing(format_args!("no {}", line[0]));
             None
         }
     }

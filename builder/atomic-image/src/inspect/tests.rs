@@ -114,7 +114,7 @@ fn every_format_tells_the_same() {
     }
     for (tool, name) in [("gzip", "disk.raw.gz"), ("bzip2", "disk.raw.bz2"), ("zstd", "disk2.raw.zst"), ("xz", "disk2.raw.xz")] {
         let Ok(out) = std::process::Command::new(tool).args(["-1", "-c"]).arg(&paths[0]).output() else {
-            eprintln!("skipped: no {tool}");
+            fixtures::missing(format_args!("no {tool}"));
             continue;
         };
         let path = folder.path().join(name);
@@ -155,7 +155,7 @@ fn a_disk_with_large_sectors_tells_the_same_but_where_they_are() {
     }
     let listed = |path: &Path| std::process::Command::new("fdisk").args(["-b", "4096", "-l"]).arg(path).output();
     let Ok(out) = listed(&large[0]) else {
-        eprintln!("skipped: no fdisk");
+        fixtures::missing("no fdisk");
         return;
     };
     let said = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
@@ -204,7 +204,7 @@ fn the_labels_and_ids_are_those_that_blkid_finds() {
         let path = folder.path().join("part");
         std::fs::write(&path, bytes).unwrap();
         let Ok(out) = std::process::Command::new("blkid").args(["-p", "-o", "export"]).arg(&path).output() else {
-            eprintln!("skipped: no blkid");
+            fixtures::missing("no blkid");
             return;
         };
         let said = String::from_utf8_lossy(&out.stdout).into_owned();

@@ -72,13 +72,21 @@ impl Mirrors {
         }
         let fetch = |client: &Client, url: &Url| client.download(url, to, size, digest, progress);
         match self.any(client, location, fetch) {
-            Err(missing) if is_missing(&missing) && !self.snapshots.is_empty() => self.from_snapshots(client, location, &missing, fetch),
+            Err(missing) if is_missing(&missing) && !self.snapshots.is_empty() => {
+                self.download_from_snapshots(client, location, &missing, fetch)
+            }
             asked => asked,
         }
     }
 
     /// Asks every snapshot once; `missing` is what the mirrors came to.
-    fn from_snapshots(&self, client: &Client, location: &str, missing: &Error, fetch: impl Fn(&Client, &Url) -> Result<()>) -> Result<()> {
+    fn download_from_snapshots(
+        &self,
+        client: &Client,
+        location: &str,
+        missing: &Error,
+        fetch: impl Fn(&Client, &Url) -> Result<()>,
+    ) -> Result<()> {
         let mut fault: Option<Error> = None;
         for base in &*self.snapshots {
             match base.below(location).and_then(|url| fetch(&client.impatient(), &url)) {

@@ -34,7 +34,7 @@ fn sample(folder: &Path) -> Option<(PathBuf, PackageMeta)> {
         .env("SOURCE_DATE_EPOCH", TIME.to_string())
         .output();
     let Ok(built) = built else {
-        eprintln!("skipped: no dpkg-deb here");
+        fixtures::missing("no dpkg-deb here");
         return None;
     };
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
@@ -48,7 +48,7 @@ fn sample_as_rpm(folder: &Path) -> Option<ConvertedRpm> {
     let (deb, meta) = sample(folder)?;
     let converted = convert(&deb, &meta, &folder.join("out"), &Facts::none()).unwrap();
     if Command::new("rpm").arg("--version").output().is_err() {
-        eprintln!("skipped: no rpm here");
+        fixtures::missing("no rpm here");
         return None;
     }
     Some(converted)
