@@ -1,12 +1,19 @@
 //! The program as people and scripts run it: exit codes, and errors as text and as JSON.
 
+#[path = "../src/inspect/sample.rs"]
+mod sample;
+
+use disks::OutputFormat;
+use model::ImagePath;
+use model::tree::{Attributes, Edit, FileTree, Inode};
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 fn run(folder: &Path, line: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_atomic-image"));
     command.args(line).current_dir(folder).stdin(Stdio::null());
-    command.env("HOME", folder).env_remove("XDG_CACHE_HOME").output().unwrap()
+    command.env("HOME", folder).env_remove("XDG_CACHE_HOME").env_remove("COLUMNS").output().unwrap()
 }
 
 const RECIPE: &str = "schema = 1\n";
@@ -140,5 +147,84 @@ fn a_reader_that_goes_away_ends_the_program_quietly() {
         let out = command.args(line).current_dir(folder.path()).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
         let out = out.wait_with_output().unwrap();
         assert!(out.status.success() && out.stderr.is_empty(), "{line:?}: {out:?}");
+    }
+}
+
+/// Compares with a file beside this one; ATOMIC_IMAGE_REWRITE=1 writes it.
+fn snapshot(name: &str, text: &str) {
+    fixtures::golden(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots").join(name), text);
+}
+
+/// What a line says, below the line; the folder, which has another name each time, as FOLDER.
+fn said(folder: &Path, line: &str, out: &Output) -> String {
+    let mut text = format!("$ atomic-image {line}\n");
+    text += &String::from_utf8_lossy(&out.stdout);
+    text += &String::from_utf8_lossy(&out.stderr);
+    if let Some(code) = out.status.code().filter(|&code| code != 0) {
+        _ = writeln!(text, "[exit code {code}]");
+    }
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    format!("{}\n\n", lines.join("\n").trim_end()).replace(&folder.display().to_string(), "FOLDER")
+}
+
+/// The names below `Commands:` of a help.
+fn subcommands(help: &str) -> Vec<String> {
+    let Some((_, section)) = help.split_once("\nCommands:\n") else { return Vec::new() };
+    let rows = section.lines().take_while(|line| !line.is_empty());
+    let names = rows.filter(|row| row.starts_with("  ") && !row.starts_with("   ")).filter_map(|row| row.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_help_of_every_command_is_the_committed_one() {
+    let folder = folder();
+    let mut text = String::new();
+    let mut pending = vec![String::new()];
+    while let Some(command) = pending.pop() {
+        let line = format!("{command} --help").trim().to_owned();
+        let out = run(folder.path(), &line.split(' ').collect::<Vec<_>>());
+        text += &said(folder.path(), &line, &out);
+        let below = subcommands(&String::from_utf8_lossy(&out.stdout));
+        pending.extend(below.iter().rev().map(|name| format!("{command} {name}").trim().to_owned()));
+    }
+    assert!(text.matches("$ atomic-image ").count() > 10, "{text}");
+    snapshot("help.txt", &text);
+}
+
+#[test]
+fn the_message_of_every_wrong_line_is_the_committed_one() {
+    let folder = folder();
+    let text: String =
+        WRONG.iter().map(|(line, ..)| said(folder.path(), line, &run(folder.path(), &line.split(' ').collect::<Vec<_>>()))).collect();
+    snapshot("errors.txt", &text);
+}
+
+/// The sample with a file changed, one added and one removed.
+fn changed() -> FileTree {
+    let mut tree = sample::tree();
+    let path = |text: &str| ImagePath::parse(text).unwrap();
+    let file = |text: &str| Inode::file(text.as_bytes(), Attributes::root(0o600));
+    tree.insert(&path("/usr/etc/hostname"), file("another\n"), Edit::Replace).unwrap();
+    tree.insert(&path("/usr/share/added"), file("new"), Edit::Create).unwrap();
+    let packages = "bash-0:5.3-1.x86_64 cc\nxz-0:5.8-1.x86_64 dd\n";
+    tree.insert(&path("/usr/share/atomic-image/packages"), file(packages), Edit::Replace).unwrap();
+    tree
+}
+
+#[test]
+fn the_reports_of_a_small_image_are_the_committed_ones() {
+    let (old, paths, _) = sample::exported(&[OutputFormat::Raw, OutputFormat::Qcow2], 512);
+    let (_new, others, _) = sample::exported_tree(&changed(), &[OutputFormat::Raw], 512);
+    std::fs::rename(&paths[0], old.path().join("old.raw")).unwrap();
+    std::fs::rename(&paths[1], old.path().join("old.qcow2")).unwrap();
+    std::fs::copy(&others[0], old.path().join("new.raw")).unwrap();
+    for (name, lines) in [
+        ("inspect.txt", &["inspect old.raw", "inspect old.qcow2 --json"][..]),
+        ("diff.txt", &["diff old.raw new.raw", "diff old.raw old.qcow2", "diff old.raw new.raw --json"]),
+        ("explain.txt", &["explain old.raw --sector 0", "explain old.raw --sector 1", "explain old.raw --sector 2048 --json"]),
+        ("cat.txt", &["cat new.raw:/etc/hostname", "cat old.raw:/usr/share/added"]),
+    ] {
+        let report = |line: &&str| said(old.path(), line, &run(old.path(), &line.split(' ').collect::<Vec<_>>()));
+        snapshot(name, &lines.iter().map(report).collect::<String>());
     }
 }

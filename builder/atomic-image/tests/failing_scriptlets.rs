@@ -75,11 +75,11 @@ fn by_us(package: &Path, name: &str) -> Outcome {
 fn a_failing_scriptlet_means_to_us_what_it_means_to_dnf() {
     let Some(repository) = fixtures::file("rpms/stub-repos/dnf-ci-scriptlets") else { return };
     if !Command::new("dnf").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        println!("skipped: no dnf");
+        fixtures::missing("no dnf");
         return;
     }
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: dnf installs as root only");
+        fixtures::skip("dnf installs as root only");
         return;
     }
     let mut packages: Vec<PathBuf> = std::fs::read_dir(repository.join("x86_64")).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -109,7 +109,7 @@ mod tests {
         ] {
             let child = Command::new(tool[0]).args(&tool[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
             let Ok(mut child) = child else {
-                println!("skipped: no {}", tool[0]);
+                fixtures::missing(format_args!("no {}", tool[0]));
                 continue;
             };
             let mut stdin = child.stdin.take().unwrap();

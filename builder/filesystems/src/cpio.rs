@@ -215,7 +215,7 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn();
         let Ok(mut child) = child else {
-            println!("skipped: no cpio");
+            fixtures::missing("no cpio");
             return;
         };
         child.stdin.take().unwrap().write_all(b"a\nb\n").unwrap();

@@ -74,6 +74,12 @@ const REPLACED: &[(&str, &[&str])] = &[
             r#"mirror = "dnf""#,
             r#"mirror = "apt""#,
             r#"url = 1"#,
+            "url = \"../packages\"\nsnapshots = \"\"",
+            "url = \"../packages\"\nsnapshots = 5",
+            "url = \"../packages\"\nsnapshots = [\"https://x\", 5]",
+            "url = \"../packages\"\nsnapshots = \"ftp://x\"",
+            "url = \"../packages\"\nsnapshots = [\"https://x/{day}\"]",
+            "url = \"../packages\"\nsnapshots = \"https://x/a b\"",
         ],
     ),
     (

@@ -217,6 +217,14 @@ impl<'f> Reader<'f> {
         self.texts(key).into_iter().map(|text| text.value).collect()
     }
 
+    /// One string, or an array of strings; absent: empty.
+    pub fn text_or_texts(&mut self, key: &'static str) -> Vec<At<String>> {
+        match self.table.get(key).map(|entry| &entry.node.value) {
+            Some(Value::Text(_)) => self.text(key).into_iter().collect(),
+            _ => self.texts(key),
+        }
+    }
+
     fn array(&mut self, key: &'static str) -> Vec<Node> {
         match self.take(key) {
             None => Vec::new(),

@@ -95,6 +95,10 @@ pub struct Repo {
     /// Where the bytes come from; the lockfile's digests pin what they are.
     #[serde(skip)]
     pub source: RepoSource,
+    /// Where files are found that the mirrors no longer have, in the order in which they are asked: URL templates with `{time}` where the
+    /// time of the locked metadata goes, below which files have the same paths as in the repository.
+    #[serde(skip)]
+    pub snapshots: Vec<String>,
     pub trust: Trust,
     /// Lower wins; 99 by default, as in dnf.
     pub priority: u32,

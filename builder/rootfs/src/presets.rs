@@ -332,7 +332,7 @@ mod tests {
             }
         }
         match Command::new("systemctl").arg(format!("--root={}", host.path().display())).arg("preset-all").output() {
-            Err(_) => eprintln!("skipped: no systemctl"),
+            Err(_) => fixtures::missing("no systemctl"),
             Ok(out) => {
                 assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
                 let find = ["etc/systemd/system", "-type", "l", "-printf", "/%p -> %l\n"];

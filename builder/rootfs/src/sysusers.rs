@@ -189,7 +189,7 @@ mod tests {
         }
         assert!(differences.is_empty(), "{}", differences.join("\n"));
         if skipped {
-            eprintln!("skipped: no systemd-sysusers");
+            fixtures::missing("no systemd-sysusers");
         }
     }
 

@@ -11,6 +11,7 @@ pub mod packs;
 pub mod repos;
 pub mod resolve;
 mod settings;
+mod snapshots;
 pub mod sources;
 
 pub use settings::SupplySettings;

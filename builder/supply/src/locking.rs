@@ -1,7 +1,7 @@
 //! From a recipe to a lockfile: repositories, the solver, and the digest of every package.
 
 use crate::SupplySettings;
-use crate::net::{Client, Url};
+use crate::net::{Client, Mirrors, Url};
 use crate::repos::deb::{self, DebArchive};
 use crate::repos::{PackageMeta, RepoSnapshot, rpmmd};
 use crate::resolve::{self, Chosen, Expanded, Request};
@@ -201,7 +201,7 @@ fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work:
                 archive.check_order(&here.iter().map(|c| c.package).collect::<Vec<_>>())?;
                 let converted = deb::fetch_and_convert(
                     work.client,
-                    &|| Ok(url.clone()),
+                    &|| Ok(Mirrors::one(url.clone())),
                     &metas,
                     &work.settings.cache,
                     &work.settings.facts,

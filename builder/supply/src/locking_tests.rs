@@ -57,7 +57,7 @@ fn settings(folder: &Path) -> SupplySettings {
 
 fn fetch(recipe: &Recipe, settings: &SupplySettings) -> Result<()> {
     let lock = ensure(recipe, settings, &Silent)?;
-    packs::bring(recipe, &lock.packages, settings, &Silent).map(drop)
+    packs::bring(recipe, &lock.packages, &lock.repositories, settings, &Silent).map(drop)
 }
 
 fn project() -> (tempfile::TempDir, Recipe) {
@@ -109,4 +109,25 @@ fn a_package_on_another_host_is_neither_locked_nor_taken_from_the_cache() {
         let found = lock(&recipe, &Update::Everything, &settings, &Silent);
         assert_eq!(found.is_ok(), good, "{base}: {found:?}");
     }
+}
+
+#[test]
+fn a_lockfile_is_fetched_from_a_snapshot_when_the_mirror_has_newer_packages_alone() {
+    let (folder, recipe) = project();
+    let settings = settings(folder.path());
+    lock(&recipe, &Update::Everything, &settings, &Silent).unwrap();
+    let lockfile = std::fs::read_to_string(recipe.lockfile()).unwrap();
+    let locked = SupplySettings { locked: true, ..settings };
+    std::fs::rename(folder.path().join("repo"), folder.path().join("kept")).unwrap();
+    publish(folder.path(), 2000, "p.rpm");
+    std::fs::remove_file(folder.path().join("repo/p.rpm")).unwrap();
+    assert_eq!(fetch(&recipe, &locked).unwrap_err().kind(), Kind::Network);
+    // Where an archive is does not belong to the intent: the lockfile stays good.
+    let text = RECIPE.replace("[packages]", "snapshots = [\"../absent/{time}\", \"../kept\"]\n[packages]");
+    std::fs::write(&recipe.path, text).unwrap();
+    let recipe = recipe::load(&recipe.path).unwrap();
+    fetch(&recipe, &locked).unwrap();
+    assert_eq!(std::fs::read_to_string(recipe.lockfile()).unwrap(), lockfile);
+    let found = std::fs::read(crate::fetch::rpm_path(&locked.cache, &Digest::of(b"pack"))).unwrap();
+    assert_eq!(found, b"pack");
 }

@@ -6,13 +6,22 @@ use crate::repos::{PackageMeta, deb};
 use crate::{SupplySettings, sources};
 use model::{Digest, Error, Kind, OptionJudged, Progress, Result, ResultExt, Silent};
 use rayon::prelude::*;
-use recipe::lock::LockedPackage;
+use recipe::lock::{LockedPackage, LockedRepository};
 use recipe::{KeyFile, Recipe, Repo, RepoKind};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Brings the packages' files into the cache, each under the digest that the lockfile names. Returns them in the order of `packages`.
-pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &SupplySettings, progress: &dyn Progress) -> Result<Vec<PathBuf>> {
+///
+/// `locked` are the versions of the repositories that the packages were locked from: their times say which snapshot has a file that the
+/// mirrors no longer have.
+pub fn bring(
+    recipe: &Recipe,
+    packages: &[LockedPackage],
+    locked: &[LockedRepository],
+    settings: &SupplySettings,
+    progress: &dyn Progress,
+) -> Result<Vec<PathBuf>> {
     let client = settings.client()?;
     check_hosts(recipe, packages, settings, &client)?;
     let mut files: BTreeMap<usize, PathBuf> = BTreeMap::new();
@@ -21,14 +30,14 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &SupplySetti
         if here.is_empty() {
             continue;
         }
+        // A package that is in the cache needs no mirror.
+        let mirrors = || sources::package_mirrors(repo, locked, settings, &client);
         let brought: Vec<PathBuf> = match repo.kind {
             RepoKind::Deb { .. } => {
                 let metas: Vec<PackageMeta> = here.iter().map(|(_, p)| source_meta(p)).collect();
-                // A package that is in the cache needs no mirror.
-                let mirror = || sources::repository_url(repo, settings).context(|| format!("repository {}", repo.id));
                 let converted = deb::fetch_and_convert(
                     &client,
-                    &mirror,
+                    &mirrors,
                     &metas.iter().collect::<Vec<_>>(),
                     &settings.cache,
                     &settings.facts,
@@ -53,7 +62,7 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &SupplySetti
             }
             RepoKind::RpmMd => {
                 let list: Vec<LockedPackage> = here.iter().map(|(_, p)| (*p).clone()).collect();
-                fetch::download::download(&client, &list, &|| sources::mirrors(repo, settings, &client), &settings.cache, progress)?
+                fetch::download::download(&client, &list, &mirrors, &settings.cache, progress)?
             }
         };
         files.extend(here.iter().map(|(index, _)| *index).zip(brought));
@@ -70,7 +79,13 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &SupplySetti
 }
 
 /// Opens the pack of every package, importing those that have none.
-pub fn open(recipe: &Recipe, packages: &[LockedPackage], settings: &SupplySettings, progress: &dyn Progress) -> Result<Vec<Pack>> {
+pub fn open(
+    recipe: &Recipe,
+    packages: &[LockedPackage],
+    locked: &[LockedRepository],
+    settings: &SupplySettings,
+    progress: &dyn Progress,
+) -> Result<Vec<Pack>> {
     let folder = settings.cache.join("packs");
     check_hosts(recipe, packages, settings, &settings.client()?)?;
     let keyrings = keyrings(recipe, settings)?;
@@ -95,7 +110,7 @@ pub fn open(recipe: &Recipe, packages: &[LockedPackage], settings: &SupplySettin
         })
         .collect::<Result<_>>()?;
     let absent: Vec<LockedPackage> = packages.iter().zip(&known).filter(|(_, pack)| pack.is_none()).map(|(p, _)| p.clone()).collect();
-    let mut imported = import(recipe, &absent, &folder, &keyrings, settings, progress)?.into_iter();
+    let mut imported = import(recipe, &absent, locked, &folder, &keyrings, settings, progress)?.into_iter();
     known.into_iter().map(|pack| pack.or_else(|| imported.next()).ok_or_else(|| Error::internal("a package without a pack"))).collect()
 }
 
@@ -107,6 +122,7 @@ fn locked_digest(locked: &LockedPackage) -> Result<Digest> {
 fn import(
     recipe: &Recipe,
     absent: &[LockedPackage],
+    repositories: &[LockedRepository],
     folder: &Path,
     keyrings: &BTreeMap<&str, Keyring>,
     settings: &SupplySettings,
@@ -115,7 +131,7 @@ fn import(
     if absent.is_empty() {
         return Ok(Vec::new());
     }
-    let files = bring(recipe, absent, settings, progress)?;
+    let files = bring(recipe, absent, repositories, settings, progress)?;
     progress.begin("import", absent.len() as u64, "packages");
     let mut work: Vec<(usize, &LockedPackage, &PathBuf)> = absent.iter().zip(&files).enumerate().map(|(i, (p, f))| (i, p, f)).collect();
     // Biggest first, so that no core is left alone with a big one at the end.
@@ -134,7 +150,7 @@ fn import(
                 // The file was moved away: so it is not the one that the lockfile names, which may be had once more.
                 Err(error) if error.kind() == Kind::Integrity && !file.exists() => {
                     progress.warn(&format!("{error:#}: brought anew"));
-                    let again = bring(recipe, std::slice::from_ref(locked), settings, &Silent)?;
+                    let again = bring(recipe, std::slice::from_ref(locked), repositories, settings, &Silent)?;
                     verify(again.first().unwrap_or(file))?
                 }
                 verified => verified?,

@@ -1,9 +1,9 @@
 //! The recipe's repositories, loaded: packages, and for a Debian archive what converts them.
 
-use crate::net::{Client, Mirrors, Url};
+use crate::net::{Client, Mirrors, Url, is_missing};
 use crate::repos::deb::{self, DebArchive, DebSource};
 use crate::repos::{RepoSnapshot, rpmmd};
-use crate::{SupplySettings, packs};
+use crate::{SupplySettings, packs, snapshots};
 use model::{Error, Progress, Result, ResultExt, SourceDateEpoch, read_input};
 use recipe::lock::LockedRepository;
 use recipe::{KeyFile, MetadataTrust, Recipe, Repo, RepoKind, RepoSource, Trust};
@@ -57,6 +57,22 @@ pub(super) fn repository_url(repo: &Repo, settings: &SupplySettings) -> Result<U
 pub(super) fn mirrors(repo: &Repo, settings: &SupplySettings, client: &Client) -> Result<Mirrors> {
     let found = repository_url(repo, settings).and_then(|url| rpmmd::mirrors(client, origin(repo, &url), &metadata_cache(settings)));
     found.context(|| format!("repository {}", repo.id))
+}
+
+/// Where a repository's locked packages are: its mirrors, and its snapshots as of the time that `locked` names.
+pub(super) fn package_mirrors(repo: &Repo, locked: &[LockedRepository], settings: &SupplySettings, client: &Client) -> Result<Mirrors> {
+    let time = locked.iter().find(|known| known.repo == repo.id).map(|known| known.time);
+    let snapshots = snapshots::urls(repo, time).context(|| format!("repository {}", repo.id))?;
+    let found = match repo.kind {
+        RepoKind::Deb { .. } => repository_url(repo, settings).map(Mirrors::one).context(|| format!("repository {}", repo.id)),
+        RepoKind::RpmMd => mirrors(repo, settings, client),
+    };
+    match found {
+        Ok(mirrors) => Ok(mirrors.with_snapshots(snapshots)),
+        // The list of mirrors itself is gone.
+        Err(missing) if is_missing(&missing) => Mirrors::new(snapshots).ok_or(missing),
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) fn metadata_cache(settings: &SupplySettings) -> PathBuf {

@@ -1,6 +1,6 @@
 //! cat, diff, explain and compare on small disks of two deployments.
 
-use super::tests::{EPOCH, committed, disk, tree};
+use super::sample::{EPOCH, committed, disk, tree};
 use super::*;
 use disks::Compression;
 use disks::export::{qcow2, raw};

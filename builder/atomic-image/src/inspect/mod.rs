@@ -14,6 +14,8 @@ mod foreign_tests;
 pub mod package;
 mod report;
 #[cfg(test)]
+mod sample;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod unread_tests;

@@ -1,104 +1,11 @@
+//! One small image in every format: what its report says, what damage is, and the golden bytes.
+
+use super::sample::{committed, deployed, exported, tree};
 use super::*;
-use disks::export::{ExportOptions, export, publish};
-use disks::{Compression, OutputFormat, mbr};
-use filesystems::ext4;
-use image::{DiskParts, EspFiles, assemble, esp};
-use model::tree::{Attributes, Edit, FileTree, Inode};
-use model::{Blob, Digest, ImagePath, ImageSeed, Kind, Segment, Segments, Silent, SourceDateEpoch};
-use ostree::{Commit, CommitMeta, Deployment, MetadataValue, Remote, SysrootRequest, commit, sysroot};
+use disks::OutputFormat;
+use model::{Digest, Kind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-
-pub(super) const EPOCH: SourceDateEpoch = SourceDateEpoch(1_700_000_000);
-const PACKAGES: &str = "bash-0:5.2-1.x86_64 aa\nzlib-0:1.3-1.x86_64 bb\n";
-
-pub(super) fn tree() -> FileTree {
-    let mut tree = FileTree::new();
-    for (name, text) in [
-        ("/usr/lib/modules/6.1.0/vmlinuz", "a kernel"),
-        ("/usr/lib/modules/6.1.0/initramfs.img", "an initramfs"),
-        ("/usr/etc/hostname", "host\n"),
-        ("/usr/share/atomic-image/packages", PACKAGES),
-    ] {
-        let path = ImagePath::parse(name).unwrap();
-        tree.ensure_directory(&path.parent().unwrap(), Attributes::root(0o755)).unwrap();
-        tree.insert(&path, Inode::file(text.as_bytes(), Attributes::root(0o644)), Edit::Create).unwrap();
-    }
-    tree
-}
-
-pub(super) fn committed(tree: &FileTree) -> Commit {
-    let metadata = [("version".to_owned(), MetadataValue::from("7"))].into();
-    commit(tree, &CommitMeta { subject: String::new(), body: String::new(), parent: None, epoch: EPOCH, metadata }).unwrap()
-}
-
-/// A disk of two deployments of one commit, with sectors of `sector` bytes.
-pub(super) fn disk(tree: &FileTree, commit: &Commit, sector: u64) -> Segments {
-    let deployment = |serial, argument: &str| Deployment {
-        commit,
-        tree,
-        serial,
-        kargs: vec!["root=LABEL=root".into(), argument.into()],
-        title: "Test".into(),
-        version: Some("7".into()),
-    };
-    let made = sysroot(&SysrootRequest {
-        os: "test-os".into(),
-        ref_name: "test/x86_64/stable".into(),
-        remote: Remote { name: "upstream".into(), url: "http://updates.example/repo".into(), gpg_verify: false },
-        deployments: vec![deployment(1, "quiet"), deployment(0, "debug")],
-        epoch: EPOCH,
-    })
-    .unwrap();
-    let seed = ImageSeed::new(Digest::of(b"inspect"));
-    let volume = |tree: &FileTree, label: &str| {
-        let (uuid, hash_seed) = (seed.uuid(label), seed.uuid("hash"));
-        let options = ext4::Options {
-            label: label.into(),
-            uuid,
-            hash_seed,
-            epoch: EPOCH,
-            size: None,
-            reserve: 4 << 20,
-            journal: false,
-            grub_readable: label != "root",
-            verity: label == "root",
-            stable_prefix: label == "root",
-        };
-        ext4::plan(tree, &options).unwrap()
-    };
-    let files = EspFiles { loader: Blob::from(vec![0x4d; 5000]), others: vec![] };
-    let parts = DiskParts {
-        sector,
-        bios_boot: Segments::new(1024, vec![Segment { offset: 0, data: b"core".as_slice().into() }]).unwrap(),
-        boot_sector: [0x90; mbr::CODE],
-        esp: esp(files, ByteSize::mib(64), sector, &seed, EPOCH).unwrap(),
-        boot: volume(&made.boot, "boot"),
-        root: volume(&made.root, "root"),
-    };
-    assemble(&parts, &seed).unwrap().segments
-}
-
-/// The sample in these formats in a new folder, and its commit.
-fn exported(formats: &[OutputFormat], sector: u64) -> (tempfile::TempDir, Vec<PathBuf>, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let tree = tree();
-    let commit = committed(&tree);
-    let wrapping = ExportOptions {
-        name: "disk",
-        title: "Disk",
-        version: "7",
-        compression: Compression::Zstd,
-        sector,
-        uefi: true,
-        seed: ImageSeed::new(Digest::of(b"inspect")),
-        epoch: EPOCH,
-        states: None,
-    };
-    let made = export(&disk(&tree, &commit, sector), formats, &wrapping, folder.path(), &Silent).unwrap();
-    let made = publish(made, folder.path(), true).unwrap();
-    (folder, made.into_iter().map(|artifact| artifact.path).collect(), commit.id.to_string())
-}
 
 fn written() -> (tempfile::TempDir, PathBuf, PathBuf, String) {
     let (folder, paths, commit) = exported(&[OutputFormat::Raw, OutputFormat::Qcow2], 512);
@@ -114,7 +21,7 @@ fn every_format_tells_the_same() {
     }
     for (tool, name) in [("gzip", "disk.raw.gz"), ("bzip2", "disk.raw.bz2"), ("zstd", "disk2.raw.zst"), ("xz", "disk2.raw.xz")] {
         let Ok(out) = std::process::Command::new(tool).args(["-1", "-c"]).arg(&paths[0]).output() else {
-            eprintln!("skipped: no {tool}");
+            fixtures::missing(format_args!("no {tool}"));
             continue;
         };
         let path = folder.path().join(name);
@@ -155,7 +62,7 @@ fn a_disk_with_large_sectors_tells_the_same_but_where_they_are() {
     }
     let listed = |path: &Path| std::process::Command::new("fdisk").args(["-b", "4096", "-l"]).arg(path).output();
     let Ok(out) = listed(&large[0]) else {
-        eprintln!("skipped: no fdisk");
+        fixtures::missing("no fdisk");
         return;
     };
     let said = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
@@ -204,7 +111,7 @@ fn the_labels_and_ids_are_those_that_blkid_finds() {
         let path = folder.path().join("part");
         std::fs::write(&path, bytes).unwrap();
         let Ok(out) = std::process::Command::new("blkid").args(["-p", "-o", "export"]).arg(&path).output() else {
-            eprintln!("skipped: no blkid");
+            fixtures::missing("no blkid");
             return;
         };
         let said = String::from_utf8_lossy(&out.stdout).into_owned();
@@ -278,7 +185,7 @@ fn random_damage_of_the_metadata_never_panics() {
     assert!(refused > 0);
 }
 
-/// The sample as it is partitioned, formatted and wrapped: a change in golden_formats.txt is a change of every user's images, and the CHANGELOG says why.
+/// The sample as it is laid out, partitioned, formatted and wrapped: a change in golden_formats.txt is a change of every user's images, and the CHANGELOG says why.
 #[test]
 fn the_bytes_of_a_small_tree_in_every_format_are_the_golden_ones() {
     let mut found = String::new();
@@ -289,6 +196,11 @@ fn the_bytes_of_a_small_tree_in_every_format_are_the_golden_ones() {
             found += &format!("{sector} {} {}\n", format.name(), Digest::of(&std::fs::read(path).unwrap()));
         }
     }
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/inspect/golden_formats.txt");
-    assert_eq!(found, std::fs::read_to_string(golden).unwrap());
+    let golden = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("src/inspect").join(name);
+    // The trees first: where they differ, that says more than a digest.
+    let tree = tree();
+    let made = deployed(&tree, &committed(&tree));
+    fixtures::golden(&golden("golden_root.txt"), &made.root.dump().unwrap());
+    fixtures::golden(&golden("golden_boot.txt"), &made.boot.dump().unwrap());
+    fixtures::golden(&golden("golden_formats.txt"), &found);
 }

@@ -1,6 +1,6 @@
 //! Filesystems that are not read, beside others that are.
 
-use super::tests::{committed, disk, tree};
+use super::sample::{committed, disk, tree};
 use super::*;
 use disks::Compression;
 use disks::export::{qcow2, raw};

@@ -48,8 +48,8 @@ pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dy
 pub fn fetch(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<LockReport> {
     in_pool(settings, || {
         let lock = locking::ensure(recipe, &settings.supply, progress)?;
-        packs::bring(recipe, &lock.packages, &settings.supply, progress)?;
-        packs::bring(recipe, &lock.tools, &settings.supply, progress)?;
+        packs::bring(recipe, &lock.packages, &lock.repositories, &settings.supply, progress)?;
+        packs::bring(recipe, &lock.tools, &lock.repositories, &settings.supply, progress)?;
         Ok(lock_report(recipe, &lock))
     })
 }
@@ -136,8 +136,8 @@ fn compose(
     let epoch = recipe.epoch.unwrap_or(lock.epoch);
     stages.done("lock");
 
-    let packages = packs::open(recipe, &lock.packages, &settings.supply, progress)?;
-    let tools = packs::open(recipe, &lock.tools, &settings.supply, progress)?;
+    let packages = packs::open(recipe, &lock.packages, &lock.repositories, &settings.supply, progress)?;
+    let tools = packs::open(recipe, &lock.tools, &lock.repositories, &settings.supply, progress)?;
     stages.done("fetch");
 
     let cache = ProgramCache {

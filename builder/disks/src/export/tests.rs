@@ -118,7 +118,7 @@ fn run(program: &str, arguments: &[&OsStr]) -> Option<(bool, Vec<u8>, String)> {
             Some((out.status.success(), out.stdout, said))
         }
         Err(_) => {
-            eprintln!("skipped: {program} is not installed");
+            fixtures::missing(format_args!("{program} is not installed"));
             None
         }
     }

@@ -1,5 +1,6 @@
 //! The waist: a file tree in memory, which everything before produces and everything after consumes.
 
+mod dump;
 mod edit;
 mod node;
 mod walk;

@@ -49,7 +49,7 @@ fn ours(path: &Path) -> Result<String, Error> {
 fn rpms(paths: &[std::path::PathBuf]) -> Option<Vec<Option<String>>> {
     let output = Command::new("rpm").args(["-qp", "--nosignature", "--nodigest", "--qf", FORMAT]).args(paths).output();
     let Ok(output) = output else {
-        println!("skipped: no rpm");
+        fixtures::missing("no rpm");
         return None;
     };
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -9,7 +9,7 @@ fn run(program: &str, args: &[&str]) -> Option<String> {
     match Command::new(program).args(args).output() {
         Ok(output) => Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()),
         Err(_) => {
-            println!("skipped: no {program}");
+            fixtures::missing(format_args!("no {program}"));
             None
         }
     }

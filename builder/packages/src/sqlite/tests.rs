@@ -7,7 +7,7 @@ fn sqlite(file: &std::path::Path, query: &str) -> Option<String> {
     match Command::new("sqlite3").arg("-readonly").arg(file).arg(query).output() {
         Ok(output) => Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()),
         Err(_) => {
-            println!("skipped: no sqlite3");
+            fixtures::missing("no sqlite3");
             None
         }
     }

@@ -36,6 +36,7 @@ pub(super) fn repos(top: &mut Reader<'_>, folder: &Path, faults: &Faults) -> (Ve
         {
             faults.add(&keys, "`keys` must name key files for a repository of type \"deb\": such an archive is always signed", None);
         }
+        let snapshots = snapshots(&mut row, deb == Some(true));
         let trust = trust(&mut row, folder, faults);
         let kind = deb_kind(&mut row, deb == Some(true), faults);
         let priority = row.number("priority").map_or(99, |priority| priority.value);
@@ -51,7 +52,7 @@ pub(super) fn repos(top: &mut Reader<'_>, folder: &Path, faults: &Faults) -> (Ve
         }
         row.finish();
         if let (Some(id), Some(source), Some(trust), Some(kind)) = (id, source, trust, kind) {
-            repos.push(Repo { id: id.value, kind, source, trust, priority, packages, exclude, metadata, allow_expired, relax });
+            repos.push(Repo { id: id.value, kind, source, snapshots, trust, priority, packages, exclude, metadata, allow_expired, relax });
         } else if faults.is_empty() {
             faults.add(&at, "this repository cannot be used", None);
         }
@@ -89,6 +90,24 @@ fn source(row: &mut Reader<'_>, deb: Option<bool>) -> Option<RepoSource> {
         "mirrorlist" => RepoSource::Mirrorlist(address),
         _ => RepoSource::Url(address),
     })
+}
+
+/// Where the time of the locked metadata goes in a `snapshots` URL.
+const TIME: &str = "{time}";
+
+/// Parses the URL templates of archives that forget nothing. The archive of a Debian suite has one folder for each time, so `{time}` is added
+/// at the end where it is left out.
+fn snapshots(row: &mut Reader<'_>, deb: bool) -> Vec<String> {
+    // A time as the archive writes it, which is valid in a URL and in a path.
+    const STAND_IN: &str = "00000101T000000Z";
+    let mut templates = Vec::new();
+    for text in row.text_or_texts("snapshots") {
+        let known = At { at: text.at.clone(), value: text.value.replace(TIME, STAND_IN) };
+        let Some(address) = address(row, "snapshots", &known) else { continue };
+        let template = address.trim_end_matches('/').replace(STAND_IN, TIME);
+        templates.push(if deb && !template.contains(TIME) { format!("{template}/{TIME}") } else { template });
+    }
+    templates
 }
 
 /// An http, https or file URL; a path is relative to the file that has it.

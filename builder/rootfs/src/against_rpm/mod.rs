@@ -53,7 +53,7 @@ fn rpm(root: &Path, options: &str, packages: &[PathBuf]) -> Option<String> {
     match command.args(packages).env("LC_ALL", "C").output() {
         Ok(output) => Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()),
         Err(_) => {
-            println!("skipped: no rpm or no unshare");
+            fixtures::missing("no rpm or no unshare");
             None
         }
     }
@@ -73,7 +73,7 @@ fn built(folder: &Path, name: &str, sections: &str) -> Option<PathBuf> {
         command.arg("--define").arg(format!("{name} {}", value.display()));
     }
     let Ok(output) = command.arg(&spec).env("LC_ALL", "C").output() else {
-        println!("skipped: no rpmbuild");
+        fixtures::missing("no rpmbuild");
         return None;
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -96,7 +96,7 @@ fn ours(paths: &[PathBuf], folder: &Path) -> Installed {
 /// In namespaces of its own, as root: an owner cannot be given by anybody else.
 fn installed_by_rpm(paths: &[PathBuf], root: &Path) -> Option<Listing> {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root can install with rpm");
+        fixtures::skip("only root can install with rpm");
         return None;
     }
     std::fs::create_dir(root).unwrap();
@@ -105,7 +105,7 @@ fn installed_by_rpm(paths: &[PathBuf], root: &Path) -> Option<Listing> {
     let mut command = Command::new("unshare");
     command.args(options.split_whitespace()).args(["_db_backend sqlite", "--root"]).arg(root).args(paths).env("LC_ALL", "C");
     let Ok(output) = command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output() else {
-        println!("skipped: no rpm or no unshare");
+        fixtures::missing("no rpm or no unshare");
         return None;
     };
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -167,7 +167,7 @@ fn compared(paths: &[PathBuf], folder: &Path) -> Option<FileTree> {
 #[test]
 fn a_root_of_real_packages_is_the_one_that_rpm_installs() {
     if !is_thorough() {
-        return println!("skipped: takes a minute; set ATOMIC_IMAGE_THOROUGH");
+        return fixtures::skip("takes a minute; set ATOMIC_IMAGE_THOROUGH");
     }
     let Some(paths) = centos_of_one_release() else { return };
     let folder = tempfile::tempdir().unwrap();
@@ -233,7 +233,7 @@ fn the_closure_of_bash_runs_its_own_bash_and_rpm_knows_its_packages() {
     // CentOS 7's own rpm 4.11 reads Berkeley DB, and its library's payload is not among the fixtures: a newer one reads our database.
     let mut command = Command::new("unshare");
     command.args(["--map-root-user", "rpm", "--root"]).arg(root).args(["--dbpath", "/usr/lib/sysimage/rpm", "-qa"]);
-    let Ok(output) = command.env("LC_ALL", "C").output() else { return println!("skipped: no rpm or no unshare") };
+    let Ok(output) = command.env("LC_ALL", "C").output() else { return fixtures::missing("no rpm or no unshare") };
     let mut listed: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
     listed.sort();
     let full = |pack: &Pack| {

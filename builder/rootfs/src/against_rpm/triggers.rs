@@ -61,7 +61,7 @@ fn install(paths: &[PathBuf], folder: &Path, default: DefaultPolicy) -> model::R
 /// The host's static busybox as /bin/sh.
 fn shell(folder: &Path) -> Option<PathBuf> {
     if !Path::new("/bin/busybox").exists() {
-        println!("skipped: no static busybox");
+        fixtures::missing("no static busybox");
         return None;
     }
     built(folder, "shell", "%install\nmkdir -p %{buildroot}/bin; cp /bin/busybox %{buildroot}/bin/sh\n%files\n/bin/sh\n")

@@ -3,7 +3,7 @@ use super::*;
 /// A tree with the host's static busybox as its only program, if there is one.
 fn busybox() -> Option<FileTree> {
     let Ok(bytes) = fs::read("/bin/busybox") else {
-        eprintln!("skipped: no static busybox on this machine");
+        fixtures::missing("no static busybox on this machine");
         return None;
     };
     let mut tree = FileTree::new();
@@ -109,7 +109,7 @@ fn the_time_of_day_is_the_epoch_for_every_process_and_thread() {
     fs::write(&source, include_str!("clock.c")).unwrap();
     let compiled = std::process::Command::new("cc").args(["-O1", "-static", "-pthread", "-o"]).args([&program, &source]).status();
     if !compiled.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: no C compiler on this machine that links statically");
+        fixtures::missing("no C compiler on this machine that links statically");
         return;
     }
     let mut tree = FileTree::new();

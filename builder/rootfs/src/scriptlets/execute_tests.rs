@@ -7,7 +7,7 @@ use recipe::DefaultPolicy;
 /// A tree whose shell is the host's static busybox; `None` where there is none.
 fn tree() -> Option<FileTree> {
     let Ok(bytes) = std::fs::read("/bin/busybox") else {
-        eprintln!("skipped: no static busybox on this machine");
+        fixtures::missing("no static busybox on this machine");
         return None;
     };
     let mut tree = FileTree::new();

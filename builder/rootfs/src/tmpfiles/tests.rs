@@ -217,7 +217,7 @@ fn a_line_has_the_effect_that_systemd_tmpfiles_gives_it() {
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
     if skipped {
-        eprintln!("skipped: no systemd-tmpfiles");
+        fixtures::missing("no systemd-tmpfiles");
     }
 }
 
@@ -305,7 +305,7 @@ fn an_emptied_var_comes_back_through_systemd_tmpfiles() {
     std::fs::write(host.path().join("usr/share/factory/var/lib/state"), [7]).unwrap();
     std::fs::write(host.path().join("usr/share/factory/var/lib/odd 100%"), [8]).unwrap();
     match Command::new("systemd-tmpfiles").arg("--create").arg(format!("--root={}", host.path().display())).output() {
-        Err(_) => eprintln!("skipped: no systemd-tmpfiles"),
+        Err(_) => fixtures::missing("no systemd-tmpfiles"),
         Ok(out) => {
             assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
             assert_eq!(std::fs::read_link(host.path().join("var/lib/a b")).unwrap().to_str(), Some("../x"));

@@ -79,7 +79,7 @@ impl Keyring {
                 .map(|stem| stem.to_string_lossy().to_ascii_lowercase())
                 .default_because("a file without a name has no stem to compare");
             let is_fingerprint = matches!(stem.len(), 40 | 64) && stem.bytes().all(|b| b.is_ascii_hexdigit());
-            let found: Vec<String> = keyring.keys[before..].iter().map(|(_, key)| hex::encode(key.fingerprint().as_bytes())).collect();
+            let found = keyring.fingerprints().split_off(before);
             if is_fingerprint && !found.contains(&stem) {
                 return Err(Error::recipe(format!("{} is named by a fingerprint, but holds {}", file.display(), found.join(", ")))
                     .hint("name the file by its key's fingerprint, or get the right key"));
@@ -117,6 +117,11 @@ impl Keyring {
             return Err(Error::recipe(format!("{name} holds no OpenPGP public key")));
         }
         Ok(())
+    }
+
+    /// Returns the fingerprints of the primary keys, in hex, in the order of the files.
+    pub fn fingerprints(&self) -> Vec<String> {
+        self.keys.iter().map(|(_, key)| hex::encode(key.fingerprint().as_bytes())).collect()
     }
 
     pub fn is_empty(&self) -> bool {

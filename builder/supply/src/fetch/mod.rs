@@ -5,6 +5,8 @@ pub mod keyring;
 pub mod pack;
 mod pack_index;
 mod policy;
+#[cfg(test)]
+mod project_keys_tests;
 pub mod signatures;
 pub mod verify;
 

@@ -18,7 +18,7 @@ fn run(program: &str, args: &[&str]) -> Option<Vec<u8>> {
         Ok(output) if output.status.success() => Some(output.stdout),
         Ok(output) => panic!("{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr)),
         Err(_) => {
-            println!("skipped: no {program}");
+            fixtures::missing(format_args!("no {program}"));
             None
         }
     }

@@ -3,6 +3,7 @@
 use crate::net::Url;
 use crate::net::agents::{Agents, Route};
 use crate::net::limits::{Limits, SpeedLimited, TooSlow};
+use crate::net::missing::MissingFile;
 use crate::net::retry::{Failure, pause_of};
 use model::{Error, ResultExt, ResultJudged};
 use std::fs::File;
@@ -174,9 +175,11 @@ fn refused(response: &Response<Body>, name: &str, status: StatusCode) -> Failure
         }
         401 => Failure::Final(error.hint("give the user name and password in the URL: https://USER:PASSWORD@HOST/")),
         403 => Failure::Final(error.hint("the server refuses: a token in the URL's query may be wrong or expired")),
-        404 | 410 => {
-            Failure::Final(error.hint("the repository changed or its URL is wrong: run `atomic-image lock RECIPE`, or correct the URL"))
-        }
+        404 | 410 => Failure::Final(
+            error
+                .source(MissingFile)
+                .hint("the repository changed or its URL is wrong: run `atomic-image lock RECIPE`, or correct the URL"),
+        ),
         407 => Failure::Final(error.hint("give the user name and password in the proxy's URL: http_proxy=http://USER:PASSWORD@HOST:PORT")),
         511 => Failure::Final(error.hint("the network asks for a login first (a captive portal)")),
         300..=399 => Failure::Final(error.hint("a redirect without a usable Location")),

@@ -1,6 +1,6 @@
 //! Several places with the same files: when one fails, the next is asked.
 
-use crate::net::{Client, Url, is_below};
+use crate::net::{Client, Url, is_below, is_missing};
 use model::{Digest, Error, Kind, Progress, Result};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,11 +15,13 @@ pub struct Mirrors {
     bases: Arc<[Url]>,
     /// The one that answered last: a dead mirror costs its time limit once, not once a file.
     first: Arc<AtomicUsize>,
+    /// Archives with the same paths, asked in this order for a file that the mirrors no longer have.
+    snapshots: Arc<[Url]>,
 }
 
 impl Mirrors {
     pub fn one(base: Url) -> Self {
-        Mirrors { bases: Arc::new([base]), first: Arc::default() }
+        Mirrors { bases: Arc::new([base]), first: Arc::default(), snapshots: Arc::default() }
     }
 
     /// `None` without a single URL.
@@ -30,7 +32,12 @@ impl Mirrors {
                 unique.push(base);
             }
         }
-        (!unique.is_empty()).then(|| Mirrors { bases: unique.into(), first: Arc::default() })
+        (!unique.is_empty()).then(|| Mirrors { bases: unique.into(), first: Arc::default(), snapshots: Arc::default() })
+    }
+
+    /// The same mirrors; [`Self::download`] takes from `snapshots` what they no longer have.
+    pub fn with_snapshots(self, snapshots: Vec<Url>) -> Self {
+        Mirrors { snapshots: snapshots.into(), ..self }
     }
 
     /// Whether a whole URL that metadata or a lockfile names is on a host of these mirrors. A digest pins the file all the same; but which
@@ -54,6 +61,8 @@ impl Mirrors {
     }
 
     /// Brings `location`, which is relative to each mirror, or a whole URL on the host of one. As [`Client::download`].
+    ///
+    /// When the mirrors answer that they do not have it, the snapshots are asked. The digest decides in any case.
     pub fn download(&self, client: &Client, location: &str, to: &Path, size: u64, digest: &Digest, progress: &dyn Progress) -> Result<()> {
         self.check(location)?;
         if !is_below(location) {
@@ -61,7 +70,36 @@ impl Mirrors {
             let base = self.bases.iter().find(|base| base.same_host(&url));
             return client.download(&base.map_or(url.clone(), |base| url.with_credentials_of(base)), to, size, digest, progress);
         }
-        self.any(client, location, |client, url| client.download(url, to, size, digest, progress))
+        let fetch = |client: &Client, url: &Url| client.download(url, to, size, digest, progress);
+        match self.any(client, location, fetch) {
+            Err(missing) if is_missing(&missing) && !self.snapshots.is_empty() => {
+                self.download_from_snapshots(client, location, &missing, fetch)
+            }
+            asked => asked,
+        }
+    }
+
+    /// Asks every snapshot once; `missing` is what the mirrors came to.
+    fn download_from_snapshots(
+        &self,
+        client: &Client,
+        location: &str,
+        missing: &Error,
+        fetch: impl Fn(&Client, &Url) -> Result<()>,
+    ) -> Result<()> {
+        let mut fault: Option<Error> = None;
+        for base in &*self.snapshots {
+            match base.below(location).and_then(|url| fetch(&client.impatient(), &url)) {
+                Ok(()) => return Ok(()),
+                Err(error) if matches!(error.kind(), Kind::Network | Kind::Integrity) => fault = worse(fault, error),
+                Err(error) => return Err(error),
+            }
+        }
+        let count = self.snapshots.len();
+        let fault = fault.unwrap_or_else(|| Error::network(format!("no snapshot has {location}")));
+        Err(fault
+            .context(format_args!("{missing}; then each of {count} snapshots failed, one of them with"))
+            .or_hint(|| "correct `snapshots` of the [[repo]], or run `atomic-image lock RECIPE`".into()))
     }
 
     /// The whole of `location`, from the first mirror whose answer `check` accepts.
@@ -89,16 +127,26 @@ impl Mirrors {
                     return Ok(value);
                 }
                 Err(error) if matches!(error.kind(), Kind::Network | Kind::Integrity) && !offline(client, base) => {
-                    // A wrong file says more than one that is not there.
-                    if fault.as_ref().is_none_or(|kept: &Error| kept.kind() == Kind::Network && error.kind() == Kind::Integrity) {
-                        fault = Some(error);
-                    }
+                    fault = worse(fault, error);
                 }
                 Err(error) => return Err(error),
             }
         }
         let fault = fault.unwrap_or_else(|| Error::network(format!("no mirror has {location}")));
         Err(fault.context(format_args!("each of {count} mirrors failed, one of them with")))
+    }
+}
+
+/// The error that says more: a wrong file more than one that is not there, and that more than a server that does not answer.
+fn worse(kept: Option<Error>, error: Error) -> Option<Error> {
+    let rank = |error: &Error| match error.kind() {
+        Kind::Integrity => 2,
+        _ if is_missing(error) => 1,
+        _ => 0,
+    };
+    match kept {
+        Some(kept) if rank(&kept) >= rank(&error) => Some(kept),
+        _ => Some(error),
     }
 }
 

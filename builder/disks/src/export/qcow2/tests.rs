@@ -36,7 +36,7 @@ fn qemu_img(arguments: &[&std::ffi::OsStr]) -> Option<(bool, String)> {
     match Command::new("qemu-img").args(arguments).output() {
         Ok(out) => Some((out.status.success(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())),
         Err(_) => {
-            eprintln!("skipped: qemu-img is not installed");
+            fixtures::missing("qemu-img is not installed");
             None
         }
     }

@@ -157,7 +157,7 @@ fn lay_out(tree: &FileTree, top: &Path) -> std::io::Result<()> {
 #[test]
 fn mke2fs_makes_the_same_of_the_same_tree_in_a_directory() {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root can lay out owners and devices");
+        fixtures::skip("only root can lay out owners and devices");
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -172,7 +172,7 @@ fn mke2fs_makes_the_same_of_the_same_tree_in_a_directory() {
     let top = dir.path().join("tree");
     std::fs::create_dir(&top).unwrap();
     if let Err(e) = lay_out(&tree, &top) {
-        println!("skipped: {e}");
+        fixtures::skip(format_args!("{e}"));
         return;
     }
     let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));

@@ -43,3 +43,40 @@ fn when_all_fail_the_first_fault_is_told_with_their_number() {
     assert!(offline.contains("this run is offline") && !offline.contains("mirrors failed"), "{offline}");
     assert!(Mirrors::new([]).is_none());
 }
+
+#[test]
+fn snapshots_are_asked_only_for_what_the_mirrors_do_not_have_and_the_digest_decides() {
+    type Answers = fn(usize, &str, Option<u64>) -> Vec<u8>;
+    let gone: Answers = |_, _, _| status("404 Not Found");
+    let removed: Answers = |_, _, _| status("410 Gone");
+    let refused: Answers = |_, _, _| status("403 Forbidden");
+    let evil: Answers = |_, _, range| ok(b"evil", range);
+    let good: Answers = |_, _, range| ok(b"good", range);
+    let check = |mirrors: &[Answers], snapshots: &[Answers], asked: &[usize], expected: Result<(), &str>| {
+        let start = |answers: &[Answers]| answers.iter().map(|&answer| Server::start(answer)).collect::<Vec<_>>();
+        let (mirrors, snapshots) = (start(mirrors), start(snapshots));
+        let all = Mirrors::new(mirrors.iter().map(|server| server.at("m"))).unwrap();
+        let all = all.with_snapshots(snapshots.iter().map(|server| server.at("s")).collect());
+        match (download(&all, &client(), "a"), expected) {
+            (Ok(bytes), Ok(())) => assert_eq!(bytes, b"good"),
+            (Err(error), Err(part)) => {
+                let text = error.to_string();
+                assert!(text.contains(part) && text.contains("/m/a"), "{text}");
+                assert_eq!(text.contains("/s/a"), asked.iter().any(|&times| times > 0), "{text}");
+                assert!(error.hint_text().is_some(), "{text}");
+            }
+            (found, expected) => panic!("{found:?} {expected:?}"),
+        }
+        assert_eq!(snapshots.iter().map(|server| server.seen.lock().unwrap().len()).collect::<Vec<_>>(), asked);
+    };
+    check(&[gone], &[good], &[1], Ok(()));
+    check(&[removed, gone], &[gone, good, good], &[1, 1, 0], Ok(()));
+    check(&[refused, gone], &[good], &[1], Ok(()));
+    check(&[gone], &[evil, good], &[1, 1], Ok(()));
+    check(&[good], &[good], &[0], Ok(()));
+    check(&[refused], &[good], &[0], Err("403"));
+    check(&[evil], &[good], &[0], Err("expected sha256"));
+    check(&[gone], &[gone, evil], &[1, 1], Err("then each of 2 snapshots failed, one of them with"));
+    check(&[gone], &[gone], &[1], Err("404 Not Found; then each of 1 snapshots failed"));
+    check(&[gone], &[], &[], Err("404"));
+}

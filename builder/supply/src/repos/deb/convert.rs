@@ -1,7 +1,7 @@
 //! Converts .debs to .rpms on disk, once each: [`Facts`] keep what the converter made of a .deb, the cache keeps the bytes.
 
 use super::{metadata, rpm_file};
-use crate::net::{Client, Url};
+use crate::net::{Client, Mirrors};
 use crate::repos::PackageMeta;
 use model::{AtomicFile, Digest, Entry, Error, Facts, Hasher, Progress, Result, ResultExt, ResultJudged, Silent, question, set_aside};
 use packages::deb::Deb;
@@ -88,7 +88,7 @@ fn file_digest(path: &Path) -> Result<Option<Digest>> {
 /// `progress` of packages.
 pub fn fetch_and_convert(
     client: &Client,
-    mirror: &(dyn Fn() -> Result<Url> + Sync),
+    mirrors: &(dyn Fn() -> Result<Mirrors> + Sync),
     packages: &[&PackageMeta],
     cache: &Path,
     facts: &Facts,
@@ -106,9 +106,11 @@ pub fn fetch_and_convert(
                 Some(found) => found,
                 None => {
                     let deb = cache.join("debs").join(format!("{digest}.deb"));
-                    let url = mirror()?.below(&package.location)?;
-                    let download =
-                        || client.download(&url, &deb, package.size, &digest, &Silent).context(|| format!("package {}", package.nevra()));
+                    let mirrors = mirrors()?;
+                    let download = || {
+                        let found = mirrors.download(client, &package.location, &deb, package.size, &digest, &Silent);
+                        found.context(|| format!("package {}", package.nevra()))
+                    };
                     download()?;
                     if file_digest(&deb)? != Some(digest) {
                         let aside = set_aside(&deb)?;

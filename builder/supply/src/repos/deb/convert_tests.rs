@@ -34,7 +34,7 @@ fn sample(folder: &Path) -> Option<(PathBuf, PackageMeta)> {
         .env("SOURCE_DATE_EPOCH", TIME.to_string())
         .output();
     let Ok(built) = built else {
-        eprintln!("skipped: no dpkg-deb here");
+        fixtures::missing("no dpkg-deb here");
         return None;
     };
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
@@ -48,7 +48,7 @@ fn sample_as_rpm(folder: &Path) -> Option<ConvertedRpm> {
     let (deb, meta) = sample(folder)?;
     let converted = convert(&deb, &meta, &folder.join("out"), &Facts::none()).unwrap();
     if Command::new("rpm").arg("--version").output().is_err() {
-        eprintln!("skipped: no rpm here");
+        fixtures::missing("no rpm here");
         return None;
     }
     Some(converted)
@@ -148,4 +148,21 @@ fn a_deb_that_is_not_the_locked_one_is_refused() {
         let error = convert(&path, &PackageMeta { source_digest: None, ..meta.clone() }, &out, &Facts::none()).unwrap_err();
         assert_eq!(error.kind(), model::Kind::Integrity, "{error}");
     }
+}
+
+#[test]
+fn a_deb_that_the_mirror_has_forgotten_is_converted_from_its_snapshot() {
+    use crate::net::tests::{Server, ok, quick, status};
+    let folder = tempfile::tempdir().unwrap();
+    let Some((deb, meta)) = sample(folder.path()) else { return };
+    let bytes = fs::read(&deb).unwrap();
+    let meta = PackageMeta { location: "pool/s/sample.deb".into(), size: bytes.len() as u64, ..meta };
+    let mirror = Server::start(|_, _, _| status("404 Not Found"));
+    let archive = Server::start(move |_, _, range| ok(&bytes, range));
+    let cache = folder.path().join("cache");
+    let client = quick(false);
+    let mirrors = || Ok(Mirrors::one(mirror.at("debian")).with_snapshots(vec![archive.at("archive/debian/20231115T221320Z")]));
+    let made = fetch_and_convert(&client, &mirrors, &[&meta], &cache, &Facts::none(), &Silent).unwrap();
+    assert_eq!(made[0].sha256, convert(&deb, &meta, &folder.path().join("out"), &Facts::none()).unwrap().sha256);
+    assert_eq!(archive.seen.lock().unwrap()[0].0, "archive/debian/20231115T221320Z/pool/s/sample.deb");
 }

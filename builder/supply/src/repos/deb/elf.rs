@@ -87,7 +87,7 @@ mod tests {
         let bytes = std::fs::read(&program).unwrap();
         let found = dynamic(&bytes).unwrap();
         let Ok(output) = std::process::Command::new("readelf").arg("-dW").arg(&program).output() else {
-            eprintln!("skipped: no readelf here");
+            fixtures::missing("no readelf here");
             return;
         };
         let text = String::from_utf8_lossy(&output.stdout);
