@@ -4,7 +4,7 @@ use crate::repos::PackageMeta;
 use crate::resolve::candidates::Candidates;
 use crate::resolve::libsolv::{Problem, Reason};
 use crate::resolve::{Expression, parse_rich, rich};
-use model::{Error, Kind};
+use model::{Error, Kind, nearest_name};
 use std::collections::BTreeMap;
 
 /// Steps of "which is needed by".
@@ -24,20 +24,10 @@ pub(super) fn unknown(reach: &Candidates<'_>, wanted: &Expression) -> Option<Str
         sentence.push_str(&format!(" (the newest is {})", newest.nevra()));
     } else if let Some((why, package)) = reach.hidden(&dep.name) {
         sentence.push_str(&format!(" ({} {why})", package.nevra()));
-    } else if let Some(near) = nearest(reach, &dep.name) {
+    } else if let Some(near) = nearest_name(&dep.name, reach.names()) {
         sentence.push_str(&format!(" (did you mean {near}?)"));
     }
     Some(sentence)
-}
-
-fn nearest<'a>(reach: &Candidates<'a>, name: &str) -> Option<&'a str> {
-    nearest_of(reach.names().into_iter(), name)
-}
-
-/// The most alike, if any is alike.
-pub(super) fn nearest_of<'a>(names: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
-    let near = names.map(|n| (strsim::normalized_damerau_levenshtein(n, name), n)).filter(|(score, _)| *score > 0.7);
-    near.max_by(|(a, x), (b, y)| a.total_cmp(b).then(y.cmp(x))).map(|(_, n)| n)
 }
 
 pub(super) fn error(mut sentences: Vec<String>) -> Error {

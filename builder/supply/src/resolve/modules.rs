@@ -2,8 +2,7 @@
 //! names that an active stream brings. The rules are dnf's.
 
 use crate::repos::{PackageMeta, RepoSnapshot};
-use crate::resolve::explain::nearest_of;
-use model::{Error, Result};
+use model::{Error, Result, nearest_name};
 use packages::rpmmd::ModuleStream;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -198,7 +197,7 @@ impl<'a> Active<'a> {
         if !streams.is_empty() {
             return error.hint(format!("{module} has {}", streams.into_iter().collect::<Vec<_>>().join(", ")));
         }
-        match nearest_of(self.by_name.keys().copied(), module) {
+        match nearest_name(module, self.by_name.keys().copied()) {
             Some(near) => error.hint(format!("did you mean {near}?")),
             None => error,
         }
