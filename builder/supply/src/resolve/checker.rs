@@ -2,8 +2,8 @@
 //! Shares with the solver only the metadata and the reading of rich dependencies; the rules are rpm's (rpmds, boolean dependencies).
 
 use crate::repos::{Dep, PackageMeta};
-use crate::resolve::visible::matches_glob;
 use crate::resolve::{Expression, expression};
+use model::wildcard_matches;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Number = usize;
@@ -56,7 +56,7 @@ impl<'a> InstallSet<'a> {
             }
         }
         for (name, all) in &self.own {
-            let exempt = installonly.iter().any(|glob| matches_glob(glob, name));
+            let exempt = installonly.iter().any(|glob| wildcard_matches(glob, name));
             let archs: BTreeSet<&str> = all.iter().filter_map(|(n, _)| self.packages.get(*n)).map(|p| p.arch.as_str()).collect();
             let versions: BTreeSet<String> = all.iter().filter_map(|(n, _)| self.packages.get(*n)).map(|p| p.evr()).collect();
             if !exempt && (archs.len() < all.len() || versions.len() > 1) {

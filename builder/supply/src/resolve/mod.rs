@@ -97,7 +97,7 @@ fn choose(repos: &[RepoSnapshot], request: &Request, wanted: &[Expression], reac
     }
     for glob in &request.installonly {
         let names = reach.selected_names();
-        names.into_iter().filter(|name| visible::matches_glob(glob, name)).for_each(|name| pool.allow_several(name));
+        names.into_iter().filter(|name| model::wildcard_matches(glob, name)).for_each(|name| pool.allow_several(name));
     }
     let jobs: Vec<Wanted<'_>> =
         wanted.iter().map(|expression| reach.succession_of(expression).map_or(Wanted::Expression(expression), Wanted::OneOf)).collect();

@@ -3,7 +3,7 @@
 use crate::repos::{PackageMeta, RepoSnapshot};
 use crate::resolve::modules::ModuleFilter;
 use crate::resolve::{Chosen, Request};
-use model::Result;
+use model::{Result, wildcard_matches};
 use std::borrow::Cow;
 
 /// The native and the multilib architectures of x86_64. Source packages are never candidates.
@@ -52,42 +52,10 @@ fn why_not(snapshot: &RepoSnapshot, package: &PackageMeta, request: &Request, mo
 
 /// Against the name, `name.arch` or the full name.
 fn matches_package(glob: &str, package: &PackageMeta) -> bool {
-    if matches_glob(glob, &package.name) {
+    if wildcard_matches(glob, &package.name) {
         return true;
     }
     // Few patterns mean more than a name: do not build the longer texts for the others.
     let plain = !glob.contains(['.', '-', '*', '?']);
-    !plain && (matches_glob(glob, &format!("{}.{}", package.name, package.arch)) || matches_glob(glob, &package.nevra()))
-}
-
-/// `*` and `?` only.
-pub(super) fn matches_glob(glob: &str, name: &str) -> bool {
-    let (glob, name) = (glob.as_bytes(), name.as_bytes());
-    let (mut g, mut n) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    loop {
-        match (glob.get(g), name.get(n)) {
-            (Some(b'*'), _) => {
-                star = Some((g, n));
-                g += 1;
-                continue;
-            }
-            (Some(a), Some(b)) if *a == b'?' || a == b => {
-                g += 1;
-                n += 1;
-                continue;
-            }
-            (None, None) => return true,
-            _ => {}
-        }
-        // Let the last star take one more.
-        match star {
-            Some((at, taken)) if taken < name.len() => {
-                star = Some((at, taken + 1));
-                g = at + 1;
-                n = taken + 1;
-            }
-            _ => return false,
-        }
-    }
+    !plain && (wildcard_matches(glob, &format!("{}.{}", package.name, package.arch)) || wildcard_matches(glob, &package.nevra()))
 }

@@ -251,20 +251,6 @@ fn paths_that_only_complete_lists_know_are_named() {
 }
 
 #[test]
-fn globs_match_names() {
-    for (glob, name, expected) in [
-        ("grub*", "grub2-pc", true),
-        ("grub*", "agrub", false),
-        ("*", "", true),
-        ("a?c", "abc", true),
-        ("a*b*c", "axxbyyc", true),
-        ("a*b", "abx", false),
-    ] {
-        assert_eq!(visible::matches_glob(glob, name), expected, "{glob} {name}");
-    }
-}
-
-#[test]
 fn an_archive_of_seventy_thousand_packages_is_answered_at_once() {
     let packages: Vec<_> = (0..70_000u32)
         .map(|i| {
