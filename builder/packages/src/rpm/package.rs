@@ -6,11 +6,11 @@ use super::lead::{self, LEAD_SIZE};
 use super::scriptlets::{self, Scriptlet};
 use super::tags;
 use super::triggers::{self, Trigger};
-use crate::evr::{Evr, Nevra, compare_versions};
+use crate::capability::{Capability, Comparison};
+use crate::evr::{Evr, Nevra};
 use compression::Compression;
 use model::{Digest, Error, OptionJudged, Result, ResultExt};
 use serde::{Deserialize, Serialize};
-use std::cmp::Ordering;
 use std::io::Read;
 
 /// One requirement, provision, conflict …; the name may be a file's path or a rich dependency.
@@ -46,30 +46,29 @@ impl Dependency {
         self.flags & Self::RPMLIB != 0 || self.name.starts_with("rpmlib(")
     }
 
-    /// Whether some version lies in both ranges (rpm, `rpmdsCompare`). The names are not looked at; a range without a version is all versions.
-    pub fn overlaps(&self, other: &Dependency) -> bool {
-        const LESS: u32 = 2;
-        const GREATER: u32 = 4;
-        if self.version.is_empty() || other.version.is_empty() {
-            return true;
+    /// Reads the range of versions. Fails on a version that is none; rpm would find it in no range.
+    pub fn capability(&self) -> Result<Capability> {
+        let compare = Comparison::from_rpm_flags(self.flags).filter(|_| !self.version.is_empty());
+        if compare.is_none() {
+            return Ok(Capability::any(self.name.as_str()));
         }
-        let (Ok(mine), Ok(theirs)) = (Evr::parse(&self.version), Evr::parse(&other.version)) else { return false };
-        let versions = mine.epoch.cmp(&theirs.epoch).then_with(|| compare_versions(&mine.version, &theirs.version));
-        let order = match mine.release.is_empty() || theirs.release.is_empty() {
-            true => versions,
-            false => versions.then_with(|| compare_versions(&mine.release, &theirs.release)),
-        };
-        let both = |sense: u32| self.flags & sense != 0 && other.flags & sense != 0;
-        match order {
-            Ordering::Less => self.flags & GREATER != 0 || other.flags & LESS != 0,
-            Ordering::Greater => self.flags & LESS != 0 || other.flags & GREATER != 0,
-            Ordering::Equal => both(Self::EQUAL) || both(LESS) || both(GREATER),
+        let evr = Evr::parse(&self.version).context(|| format!("dependency {:?}", self.name))?;
+        // An epoch that is written is kept, even 0.
+        let epoch = self.version.contains(':').then_some(evr.epoch);
+        Ok(Capability { name: self.name.as_str().into(), compare, epoch, version: evr.version.into(), release: evr.release.into() })
+    }
+
+    /// Tells whether the names are equal and some version lies in both ranges ([`Capability::overlaps`]).
+    pub fn overlaps(&self, other: &Dependency) -> bool {
+        match (self.capability(), other.capability()) {
+            (Ok(mine), Ok(theirs)) => mine.overlaps(&theirs),
+            _ => false,
         }
     }
 
     /// "<", ">=" …; empty when any version will do.
     pub fn comparison(&self) -> &'static str {
-        ["", "<", ">", "", "=", "<=", ">=", ""][(self.flags >> 1 & 7) as usize]
+        Comparison::from_rpm_flags(self.flags).map_or("", Comparison::symbol)
     }
 }
 

@@ -1,10 +1,11 @@
 //! The candidates: packages that are reachable by name from the request. The solver sees nothing else, so its time does not grow with the
 //! repositories; it could not choose a package outside this set.
 
-use crate::repos::{Dep, PackageMeta, RepoSnapshot};
+use crate::repos::{PackageMeta, RepoSnapshot};
 use crate::resolve::visible::{Visible, visible};
 use crate::resolve::{Chosen, Expression, Request, expression};
 use model::{Error, Result};
+use packages::capability::Capability;
 use smol_str::SmolStr;
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -23,7 +24,7 @@ pub(super) struct Candidates<'a> {
     required_files: BTreeSet<String>,
     /// Excluded, filtered or of a foreign architecture.
     hidden: Vec<(Cow<'static, str>, &'a PackageMeta)>,
-    first_alternatives: Vec<Dep>,
+    first_alternatives: Vec<Capability>,
     /// For each name that is asked for and that others have obsoleted: its packages and those.
     successions: BTreeMap<SmolStr, Vec<Number>>,
 }
@@ -52,7 +53,7 @@ impl<'a> Candidates<'a> {
     fn follow(&mut self, weak: bool, wanted: &[Expression]) -> Result<()> {
         let mut seen = vec![false; self.all.len()];
         let mut names: BTreeSet<SmolStr> = BTreeSet::new();
-        let mut alternatives: BTreeMap<String, Dep> = BTreeMap::new();
+        let mut alternatives: BTreeMap<String, Capability> = BTreeMap::new();
         let mut queue: Vec<Number> = Vec::new();
         let mut reached: Vec<Number> = Vec::new();
         if weak {
@@ -62,7 +63,7 @@ impl<'a> Candidates<'a> {
         }
         for expression in wanted {
             self.note(expression, &mut names, &mut reached);
-            if let Expression::Dep(dep) = expression
+            if let Expression::Capability(dep) = expression
                 && let Some(candidates) = self.succession(dep)
             {
                 reached.extend(&candidates);
@@ -77,7 +78,7 @@ impl<'a> Candidates<'a> {
                 }
             }
             let Some((_, package)) = queue.pop().and_then(|number| self.all.get(number)) else { break };
-            let recommended: &[Dep] = if weak { &package.recommends } else { &[] };
+            let recommended: &[Capability] = if weak { &package.recommends } else { &[] };
             for dep in package.requires.iter().chain(recommended) {
                 if !dep.is_rich() {
                     self.note_dep(dep, &mut names, &mut reached);
@@ -105,7 +106,7 @@ impl<'a> Candidates<'a> {
         expression.candidates(&mut |dep| self.note_dep(dep, names, reached));
     }
 
-    fn note_dep(&self, dep: &Dep, names: &mut BTreeSet<SmolStr>, reached: &mut Vec<Number>) {
+    fn note_dep(&self, dep: &Capability, names: &mut BTreeSet<SmolStr>, reached: &mut Vec<Number>) {
         if !names.contains(dep.name.as_str()) {
             names.insert(dep.name.clone());
             reached.extend(self.providers(&dep.name));
@@ -114,7 +115,7 @@ impl<'a> Candidates<'a> {
 
     /// Whoever asks for a name by itself also means what the newest package of this name was replaced by. Not in a Debian archive: there a replaced
     /// package is gone, and what still stands beside its replacement (sudo and sudo-ldap) is an alternative.
-    fn succession(&self, wanted: &Dep) -> Option<Vec<Number>> {
+    fn succession(&self, wanted: &Capability) -> Option<Vec<Number>> {
         if wanted.compare.is_some() {
             return None;
         }
@@ -132,13 +133,13 @@ impl<'a> Candidates<'a> {
 
     /// Positions of the packages that are meant by a name of which the newest package is obsoleted.
     pub(super) fn succession_of(&self, wanted: &Expression) -> Option<Vec<usize>> {
-        let Expression::Dep(dep) = wanted else { return None };
+        let Expression::Capability(dep) = wanted else { return None };
         let numbers = self.successions.get(&dep.name).filter(|_| dep.compare.is_none())?;
         Some(self.selected.iter().enumerate().filter(|(_, number)| numbers.contains(number)).map(|(position, _)| position).collect())
     }
 
     /// The first of `(a or b …)` that any package provides by name.
-    fn first_alternative<'e>(&self, expression: &'e Expression) -> Option<&'e Dep> {
+    fn first_alternative<'e>(&self, expression: &'e Expression) -> Option<&'e Capability> {
         let Expression::Or(..) = expression else { return None };
         let mut first = None;
         expression.candidates(&mut |dep| {
@@ -156,7 +157,7 @@ impl<'a> Candidates<'a> {
     }
 
     /// The newest visible package of this name, or else that provides it, and whether any provides it in the version asked for.
-    pub(super) fn newest_provider(&self, dep: &Dep) -> Option<(&'a PackageMeta, bool)> {
+    pub(super) fn newest_provider(&self, dep: &Capability) -> Option<(&'a PackageMeta, bool)> {
         let packages: Vec<&PackageMeta> = self.providers(&dep.name).filter_map(|n| self.all.get(n)).map(|(_, p)| *p).collect();
         let meets = |p: &PackageMeta| p.own().overlaps(dep) || p.provides.iter().any(|provide| provide.overlaps(dep));
         let met = dep.compare.is_none() || packages.iter().any(|p| meets(p));
@@ -187,7 +188,7 @@ impl<'a> Candidates<'a> {
     }
 
     /// Favoured by the solver: Debian's `a | b` means the first that can be installed.
-    pub(super) fn first_alternatives(&self) -> &[Dep] {
+    pub(super) fn first_alternatives(&self) -> &[Capability] {
         &self.first_alternatives
     }
 

@@ -14,7 +14,7 @@ const SENTENCES: usize = 10;
 
 /// A sentence if nothing has the name that the recipe asks for, or nothing in that version.
 pub(super) fn unknown(reach: &Candidates<'_>, wanted: &Expression) -> Option<String> {
-    let Expression::Dep(dep) = wanted else { return None };
+    let Expression::Capability(dep) = wanted else { return None };
     let newest = reach.newest_provider(dep);
     if matches!(newest, Some((_, true))) {
         return None;
@@ -192,7 +192,7 @@ fn provides(package: &PackageMeta, dep: &str) -> bool {
 
 /// Every name in a dependency as text.
 fn names(dep: &str) -> Vec<String> {
-    let expression = if dep.starts_with('(') { parse_rich(dep) } else { rich::parse_simple(dep).map(Expression::Dep) };
+    let expression = if dep.starts_with('(') { parse_rich(dep) } else { rich::parse_simple(dep).map(Expression::Capability) };
     let mut names = Vec::new();
     match &expression {
         Ok(expression) => expression.candidates(&mut |d| names.push(d.name.to_string())),

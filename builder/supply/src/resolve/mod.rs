@@ -18,11 +18,12 @@ mod visible;
 pub use groups::{Expanded, expand_groups};
 pub use rich::{Expression, parse_rich};
 
-use crate::repos::{Dep, PackageMeta, RepoSnapshot};
+use crate::repos::{PackageMeta, RepoSnapshot};
 use candidates::Candidates;
 use checker::InstallSet;
 use libsolv::Wanted;
 use model::{Error, Kind, Result};
+use packages::capability::Capability;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the recipe asks for.
@@ -132,11 +133,15 @@ pub fn missing_files(repos: &[RepoSnapshot], request: &Request) -> Result<BTreeS
 fn parse_wanted(text: &str) -> Result<Expression> {
     let text = text.trim();
     let wrong = |e: Error| Error::new(Kind::Recipe, format!("install {text:?}")).source(e);
-    if text.starts_with('(') { parse_rich(text).map_err(wrong) } else { rich::parse_simple(text).map(Expression::Dep).map_err(wrong) }
+    if text.starts_with('(') {
+        parse_rich(text).map_err(wrong)
+    } else {
+        rich::parse_simple(text).map(Expression::Capability).map_err(wrong)
+    }
 }
 
-fn expression(dep: &Dep) -> Result<Expression> {
-    if dep.is_rich() { parse_rich(&dep.name) } else { Ok(Expression::Dep(dep.clone())) }
+fn expression(dep: &Capability) -> Result<Expression> {
+    if dep.is_rich() { parse_rich(&dep.name) } else { Ok(Expression::Capability(dep.clone())) }
 }
 
 #[cfg(test)]

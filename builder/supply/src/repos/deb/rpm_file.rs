@@ -5,9 +5,10 @@
 use super::metadata::evr_text;
 use super::scripts::{Phase, scriptlet};
 use super::signing;
+use crate::repos::PackageMeta;
 use crate::repos::deb::elf;
-use crate::repos::{Compare, Dep, PackageMeta};
 use model::{Digest, Error, ImagePath, Result};
+use packages::capability::{Capability, Comparison};
 use packages::deb::control::Stanza;
 use packages::deb::{Deb, Entry, EntryKind};
 use rpm::{BuildConfig, CompressionWithLevel, Dependency, DependencyFlags, FileOptions, FileOptionsBuilder, PackageBuilder, Timestamp};
@@ -119,14 +120,14 @@ fn dependencies(builder: &mut PackageBuilder, meta: &PackageMeta) {
     }
 }
 
-fn dependency(dep: &Dep, flags: DependencyFlags) -> Dependency {
+fn dependency(dep: &Capability, flags: DependencyFlags) -> Dependency {
     let compare = match dep.compare {
         None => DependencyFlags::ANY,
-        Some(Compare::Less) => DependencyFlags::LESS,
-        Some(Compare::LessEqual) => DependencyFlags::LE,
-        Some(Compare::Equal) => DependencyFlags::EQUAL,
-        Some(Compare::GreaterEqual) => DependencyFlags::GE,
-        Some(Compare::Greater) => DependencyFlags::GREATER,
+        Some(Comparison::Less) => DependencyFlags::LESS,
+        Some(Comparison::LessEqual) => DependencyFlags::LE,
+        Some(Comparison::Equal) => DependencyFlags::EQUAL,
+        Some(Comparison::GreaterEqual) => DependencyFlags::GE,
+        Some(Comparison::Greater) => DependencyFlags::GREATER,
     };
     Dependency { name: dep.name.to_string(), flags: flags | compare, version: evr_text(dep) }
 }

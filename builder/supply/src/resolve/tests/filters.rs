@@ -100,8 +100,11 @@ fn a_group_is_its_mandatory_and_default_packages_and_conditional_ones_where_they
 
 #[test]
 fn thirty_two_bit_packages_stay_out_unless_asked_for() {
-    let lib =
-        |arch: &str, provides: &str| PackageMeta { arch: arch.into(), provides: vec![Dep::any(provides)], ..package("lib", "1", &[]) };
+    let lib = |arch: &str, provides: &str| PackageMeta {
+        arch: arch.into(),
+        provides: vec![Capability::any(provides)],
+        ..package("lib", "1", &[])
+    };
     let repos = [repo("r", 99, vec![lib("x86_64", "lib.so()(64bit)"), lib("i686", "lib.so"), package("old", "1", &["lib.so"])])];
     let error = found(&repos, &request(&["old"])).unwrap_err().to_string();
     assert!(error.contains("(lib-1-1.i686 is a 32-bit package, which `multilib = true` would show)"), "{error}");
@@ -178,7 +181,8 @@ fn what_is_kept_stays_at_its_version() {
 #[test]
 fn an_alternative_of_a_debian_archive_does_not_take_the_place_of_the_name_asked_for() {
     let deb = |package: PackageMeta| PackageMeta { source_digest: Some(model::Digest::of(b"deb")), ..package };
-    let alternative = PackageMeta { obsoletes: vec![Dep::any("sudo")], provides: vec![Dep::any("sudo")], ..package("sudo-ldap", "2", &[]) };
+    let alternative =
+        PackageMeta { obsoletes: vec![Capability::any("sudo")], provides: vec![Capability::any("sudo")], ..package("sudo-ldap", "2", &[]) };
     let repos = [repo("r", 99, vec![deb(package("sudo", "1", &[])), deb(alternative)])];
     let chosen = resolve(&repos, &request(&["sudo"])).unwrap();
     assert_eq!(names(&repos, &chosen), ["sudo-1-1.noarch@r"]);

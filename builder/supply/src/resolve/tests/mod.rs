@@ -45,7 +45,7 @@ fn package(name: &str, version: &str, requires: &[&str]) -> PackageMeta {
         release: "1".into(),
         arch: "noarch".into(),
         location: format!("{name}-{version}.rpm"),
-        requires: requires.iter().map(|r| if r.starts_with('(') { Dep::any(*r) } else { rich::parse_simple(r).unwrap() }).collect(),
+        requires: requires.iter().map(|r| if r.starts_with('(') { Capability::any(*r) } else { rich::parse_simple(r).unwrap() }).collect(),
         ..PackageMeta::default()
     }
 }
@@ -193,8 +193,8 @@ fn versions_epochs_and_paths_bind() {
 
 #[test]
 fn what_is_recommended_comes_only_if_asked_for() {
-    let a = PackageMeta { recommends: vec![Dep::any("b")], ..package("a", "1", &[]) };
-    let c = PackageMeta { supplements: vec![Dep::any("a")], ..package("c", "1", &[]) };
+    let a = PackageMeta { recommends: vec![Capability::any("b")], ..package("a", "1", &[]) };
+    let c = PackageMeta { supplements: vec![Capability::any("a")], ..package("c", "1", &[]) };
     let repos = [repo("r", 99, vec![a, package("b", "1", &[]), c])];
     for (weak, expected) in [(false, 1), (true, 3)] {
         assert_eq!(resolve(&repos, &Request { weak, ..request(&["a"]) }).unwrap().len(), expected);
@@ -203,7 +203,7 @@ fn what_is_recommended_comes_only_if_asked_for() {
 
 #[test]
 fn a_set_without_an_answer_is_explained_in_sentences() {
-    let conflicting = PackageMeta { conflicts: vec![Dep::any("x")], ..package("y", "1", &[]) };
+    let conflicting = PackageMeta { conflicts: vec![Capability::any("x")], ..package("y", "1", &[]) };
     let packages = vec![
         package("top", "1", &["middle"]),
         package("middle", "2", &["bottom"]),
