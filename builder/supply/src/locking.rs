@@ -85,7 +85,7 @@ pub fn lock(recipe: &Recipe, update: &Update, settings: &SupplySettings, progres
     // Hundreds of thousands of names, which take a while to forget: nobody waits for it.
     std::thread::spawn(move || drop((image, tool)));
     if let Some((lock, names)) = &before {
-        let known = |name: &&String| packages.iter().chain(&tools).chain(&lock.packages).chain(&lock.tools).any(|p| p.name == **name);
+        let known = |name: &&String| packages.iter().chain(&tools).chain(&lock.packages).chain(&lock.tools).any(|p| p.nevra.name == **name);
         if let Some(stranger) = names.iter().find(|name| !known(name)) {
             return Err(
                 Error::recipe(format!("--update {stranger}: no package of this name is locked")).hint("name packages as the lockfile does")
@@ -208,7 +208,7 @@ fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work:
                     work.progress,
                 )?;
                 for (meta, rpm) in metas.iter().zip(converted) {
-                    let mut package = locked_package(meta, &snapshot.id);
+                    let mut package = LockedPackage::new(meta.nevra.clone(), &snapshot.id);
                     (package.sha256, package.size) = (Some(rpm.sha256), rpm.size);
                     package.source_sha256 = meta.source_digest;
                     package.source_size = Some(meta.size);
@@ -218,8 +218,8 @@ fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work:
             }
             None => {
                 for meta in metas {
-                    snapshot.mirrors.check(&meta.location).context(|| format!("repository {}: package {}", snapshot.id, meta.nevra()))?;
-                    let mut package = locked_package(meta, &snapshot.id);
+                    snapshot.mirrors.check(&meta.location).context(|| format!("repository {}: package {}", snapshot.id, meta.nevra))?;
+                    let mut package = LockedPackage::new(meta.nevra.clone(), &snapshot.id);
                     (package.sha256, package.size, package.location) = (meta.digest, meta.size, meta.location.clone());
                     locked.push(package);
                 }
@@ -235,11 +235,11 @@ fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work:
 /// Everything locked stays as it is but the named packages; if that has no answer, what their newest versions need may change, too.
 fn choose(snapshots: &[RepoSnapshot], mut request: Request, held: Option<Held<'_>>) -> Result<Vec<Chosen>> {
     let Some(held) = held else { return resolve::resolve(snapshots, &request) };
-    let here: BTreeSet<String> = snapshots.iter().flat_map(|s| &s.packages).map(PackageMeta::nevra).collect();
+    let here: BTreeSet<String> = snapshots.iter().flat_map(|s| &s.packages).map(|p| p.nevra.to_string()).collect();
     let keep = |free: &dyn Fn(&str) -> bool| {
         let mut keep: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for package in held.locked.iter().filter(|p| !free(&p.name) && here.contains(&p.nevra())) {
-            keep.entry(package.name.clone()).or_default().push(package.nevra());
+        for package in held.locked.iter().filter(|p| !free(&p.nevra.name) && here.contains(&p.nevra.to_string())) {
+            keep.entry(package.nevra.name.clone()).or_default().push(package.nevra.to_string());
         }
         keep
     };
@@ -253,23 +253,6 @@ fn choose(snapshots: &[RepoSnapshot], mut request: Request, held: Option<Held<'_
     let needed = resolve::needed_by(snapshots, &newest, held.names);
     request.keep = keep(&|name| needed.contains(name) || held.names.iter().any(|n| n == name));
     resolve::resolve(snapshots, &request).map_err(|e| e.hint("lock again without --update, so that everything may change"))
-}
-
-fn locked_package(meta: &PackageMeta, repo: &str) -> LockedPackage {
-    LockedPackage {
-        name: meta.name.clone(),
-        epoch: meta.epoch,
-        version: meta.version.clone(),
-        release: meta.release.clone(),
-        arch: meta.arch.clone(),
-        repo: repo.to_string(),
-        sha256: None,
-        size: 0,
-        location: String::new(),
-        source_sha256: None,
-        source_size: None,
-        source_location: None,
-    }
 }
 
 #[cfg(test)]

@@ -40,8 +40,7 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &SupplySetti
                             locked.sha256.map(|d| d.to_string()).default_because("a package that is made here has no digest before");
                         return Err(Error::integrity(format!(
                             "package {}: the lockfile names sha256 {expected}, repackaging gives {}",
-                            locked.nevra(),
-                            rpm.sha256
+                            locked.nevra, rpm.sha256
                         ))
                         .hint(format!(
                             "another version of this program made the lockfile: run `atomic-image lock {}`",
@@ -61,8 +60,7 @@ pub fn bring(recipe: &Recipe, packages: &[LockedPackage], settings: &SupplySetti
     if let Some((_, orphan)) = packages.iter().enumerate().find(|(index, _)| !files.contains_key(index)) {
         return Err(Error::recipe(format!(
             "package {} is locked to the repository {:?}, which the recipe does not name",
-            orphan.nevra(),
-            orphan.repo
+            orphan.nevra, orphan.repo
         ))
         .hint(format!("run `atomic-image lock {}`", recipe.path.display())));
     }
@@ -88,7 +86,7 @@ pub fn open(recipe: &Recipe, packages: &[LockedPackage], settings: &SupplySettin
                 FoundPack::Absent => Ok(None),
                 FoundPack::Damaged(what) => {
                     let aside = Pack::set_aside(&folder, &digest)?;
-                    progress.warn(&format!("{what}: kept as {}, made anew from {}", aside.display(), p.nevra()));
+                    progress.warn(&format!("{what}: kept as {}, made anew from {}", aside.display(), p.nevra));
                     Ok(None)
                 }
             }
@@ -100,7 +98,7 @@ pub fn open(recipe: &Recipe, packages: &[LockedPackage], settings: &SupplySettin
 }
 
 fn locked_digest(locked: &LockedPackage) -> Result<Digest> {
-    locked.sha256.ok_or_else(|| Error::integrity(format!("package {}: the lockfile has no digest of it", locked.nevra())))
+    locked.sha256.ok_or_else(|| Error::integrity(format!("package {}: the lockfile has no digest of it", locked.nevra)))
 }
 
 /// Packs of packages that have none, in their order. A file of the cache that is not the locked one is set aside and brought once more.
@@ -129,7 +127,7 @@ fn import(
                 Some(keyring) => Trust::Keys(keyring),
                 None => Trust::Unsigned,
             };
-            let verify = |file: &Path| verify(file, &digest, locked.size, trust).context(|| format!("package {}", locked.nevra()));
+            let verify = |file: &Path| verify(file, &digest, locked.size, trust).context(|| format!("package {}", locked.nevra));
             let verified = match verify(file) {
                 // The file was moved away: so it is not the one that the lockfile names, which may be had once more.
                 Err(error) if error.kind() == Kind::Integrity && !file.exists() => {
@@ -159,7 +157,7 @@ fn check_hosts(recipe: &Recipe, packages: &[LockedPackage], settings: &SupplySet
         }
         let mirrors = sources::mirrors(repo, settings, client)?;
         for package in elsewhere {
-            mirrors.check(&package.location).context(|| format!("package {}", package.nevra()))?;
+            mirrors.check(&package.location).context(|| format!("package {}", package.nevra))?;
         }
     }
     Ok(())
@@ -191,11 +189,7 @@ pub fn keyring(repo: &Repo, files: &[KeyFile], settings: &SupplySettings) -> Res
 /// What the repackager needs to know of a deb, from the lockfile alone.
 fn source_meta(locked: &LockedPackage) -> PackageMeta {
     PackageMeta {
-        name: locked.name.clone(),
-        epoch: locked.epoch,
-        version: locked.version.clone(),
-        release: locked.release.clone(),
-        arch: locked.arch.clone(),
+        nevra: locked.nevra.clone(),
         location: locked.source_location.clone().default_because("a package without a location is found by its digest"),
         size: locked.source_size.unwrap_or(0),
         source_digest: locked.source_sha256,

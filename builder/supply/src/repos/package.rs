@@ -2,17 +2,12 @@
 
 use model::Digest;
 use packages::capability::{Capability, Comparison};
-use packages::evr::compare_versions;
-use std::cmp::Ordering;
+use packages::evr::Nevra;
 
 /// One package of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PackageMeta {
-    pub name: String,
-    pub epoch: u32,
-    pub version: String,
-    pub release: String,
-    pub arch: String,
+    pub nevra: Nevra,
     pub summary: String,
     pub license: String,
     /// The source package's name, and version if it has another; for the SBOM.
@@ -43,33 +38,15 @@ pub struct PackageMeta {
 }
 
 impl PackageMeta {
-    /// `[epoch:]version-release`, the epoch only if it is not 0.
-    pub fn evr(&self) -> String {
-        match self.epoch {
-            0 => format!("{}-{}", self.version, self.release),
-            epoch => format!("{epoch}:{}-{}", self.version, self.release),
-        }
-    }
-
     /// The package itself as a capability: `name = evr`.
     pub fn own(&self) -> Capability {
+        let Nevra { name, evr, .. } = &self.nevra;
         Capability {
-            name: self.name.as_str().into(),
+            name: name.as_str().into(),
             compare: Some(Comparison::Equal),
-            epoch: Some(self.epoch),
-            version: self.version.as_str().into(),
-            release: self.release.as_str().into(),
+            epoch: Some(evr.epoch),
+            version: evr.version.as_str().into(),
+            release: evr.release.as_str().into(),
         }
-    }
-
-    /// As rpm orders versions of one name.
-    pub fn compare_evr(&self, other: &Self) -> Ordering {
-        let versions = || compare_versions(&self.version, &other.version).then_with(|| compare_versions(&self.release, &other.release));
-        self.epoch.cmp(&other.epoch).then_with(versions)
-    }
-
-    /// `name-[epoch:]version-release.arch`.
-    pub fn nevra(&self) -> String {
-        format!("{}-{}.{}", self.name, self.evr(), self.arch)
     }
 }

@@ -6,6 +6,7 @@ use crate::resolve::visible::{Visible, visible};
 use crate::resolve::{Chosen, Expression, Request, expression};
 use model::{Error, Result};
 use packages::capability::Capability;
+use packages::evr::Nevra;
 use smol_str::SmolStr;
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -34,7 +35,7 @@ impl<'a> Candidates<'a> {
         let Visible { packages: all, hidden } = visible(repos, request)?;
         let names = all.iter().enumerate().flat_map(|(number, (_, package))| {
             let provided = package.provides.iter().map(|dep| dep.name.as_str());
-            std::iter::once(package.name.as_str()).chain(provided).map(move |name| (name, number))
+            std::iter::once(package.nevra.name.as_str()).chain(provided).map(move |name| (name, number))
         });
         let mut reach = Candidates {
             index: Index::new(names, all.iter().map(|(_, package)| 1 + package.provides.len()).sum()),
@@ -84,7 +85,7 @@ impl<'a> Candidates<'a> {
                     self.note_dep(dep, &mut names, &mut reached);
                     continue;
                 }
-                let expression = expression(dep).map_err(|e| e.context(package.nevra()))?;
+                let expression = expression(dep).map_err(|e| e.context(&package.nevra))?;
                 if let Some(first) = self.first_alternative(&expression) {
                     alternatives.insert(first.to_string(), first.clone());
                 }
@@ -95,7 +96,10 @@ impl<'a> Candidates<'a> {
         self.selected = seen.iter().enumerate().filter(|(_, seen)| **seen).map(|(number, _)| number).collect();
         let all = &self.all;
         let key = |number: &Number| {
-            all.get(*number).map(|(chosen, p)| (chosen.repo, &p.name, p.epoch, &p.version, &p.release, &p.arch, &p.location))
+            all.get(*number).map(|(chosen, p)| {
+                let Nevra { name, evr, arch } = &p.nevra;
+                (chosen.repo, name, evr.epoch, &evr.version, &evr.release, arch, &p.location)
+            })
         };
         self.selected.sort_by(|a, b| key(a).cmp(&key(b)));
         self.first_alternatives = alternatives.into_values().collect();
@@ -119,11 +123,12 @@ impl<'a> Candidates<'a> {
         if wanted.compare.is_some() {
             return None;
         }
-        let named = |(_, (_, p)): &(Number, &(Chosen, &PackageMeta))| p.name == wanted.name;
-        let newest = self.all.iter().enumerate().filter(named).max_by(|(_, (_, a)), (_, (_, b))| a.compare_evr(b))?.1.1;
+        let named = |(_, (_, p)): &(Number, &(Chosen, &PackageMeta))| p.nevra.name == wanted.name;
+        let newest = self.all.iter().enumerate().filter(named).max_by(|(_, (_, a)), (_, (_, b))| a.nevra.evr.cmp(&b.nevra.evr))?.1.1;
         let newest = newest.own();
-        let obsoletes =
-            |p: &PackageMeta| p.source_digest.is_none() && p.name != wanted.name && p.obsoletes.iter().any(|dep| dep.overlaps(&newest));
+        let obsoletes = |p: &PackageMeta| {
+            p.source_digest.is_none() && p.nevra.name != wanted.name && p.obsoletes.iter().any(|dep| dep.overlaps(&newest))
+        };
         let successors: Vec<Number> = self.all.iter().enumerate().filter(|(_, (_, p))| obsoletes(p)).map(|(number, _)| number).collect();
         if successors.is_empty() {
             return None;
@@ -161,10 +166,10 @@ impl<'a> Candidates<'a> {
         let packages: Vec<&PackageMeta> = self.providers(&dep.name).filter_map(|n| self.all.get(n)).map(|(_, p)| *p).collect();
         let meets = |p: &PackageMeta| p.own().overlaps(dep) || p.provides.iter().any(|provide| provide.overlaps(dep));
         let met = dep.compare.is_none() || packages.iter().any(|p| meets(p));
-        let named = |p: &PackageMeta| p.name == dep.name;
+        let named = |p: &PackageMeta| p.nevra.name == dep.name;
         let newest = packages.into_iter().max_by(|a, b| {
-            let by_version = named(a).cmp(&named(b)).then_with(|| a.compare_evr(b));
-            by_version.then_with(|| (&a.name, &a.arch, &a.location).cmp(&(&b.name, &b.arch, &b.location)))
+            let by_version = named(a).cmp(&named(b)).then_with(|| a.nevra.evr.cmp(&b.nevra.evr));
+            by_version.then_with(|| (&a.nevra.name, &a.nevra.arch, &a.location).cmp(&(&b.nevra.name, &b.nevra.arch, &b.location)))
         });
         newest.map(|newest| (newest, met))
     }
@@ -209,17 +214,21 @@ impl<'a> Candidates<'a> {
 
     /// Visible names and provided names, for the nearest to a misspelt one.
     pub(super) fn names(&self) -> BTreeSet<&'a str> {
-        self.all.iter().flat_map(|(_, p)| std::iter::once(p.name.as_str()).chain(p.provides.iter().map(|dep| dep.name.as_str()))).collect()
+        self.all
+            .iter()
+            .flat_map(|(_, p)| std::iter::once(p.nevra.name.as_str()).chain(p.provides.iter().map(|dep| dep.name.as_str())))
+            .collect()
     }
 
     /// Names of the packages that matter.
     pub(super) fn selected_names(&self) -> BTreeSet<&'a str> {
-        self.selected.iter().filter_map(|number| self.all.get(*number)).map(|(_, package)| package.name.as_str()).collect()
+        self.selected.iter().filter_map(|number| self.all.get(*number)).map(|(_, package)| package.nevra.name.as_str()).collect()
     }
 
     /// A package that would provide `name`, and why it was left out.
     pub(super) fn hidden(&self, name: &str) -> Option<(&str, &'a PackageMeta)> {
-        let provides = |p: &PackageMeta| p.name == name || p.provides.iter().any(|d| d.name == name) || p.files.iter().any(|f| f == name);
+        let provides =
+            |p: &PackageMeta| p.nevra.name == name || p.provides.iter().any(|d| d.name == name) || p.files.iter().any(|f| f == name);
         self.hidden.iter().find(|(_, package)| provides(package)).map(|(why, package)| (why.as_ref(), *package))
     }
 }

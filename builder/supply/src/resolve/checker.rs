@@ -24,7 +24,7 @@ impl<'a> InstallSet<'a> {
         for (number, package) in packages.iter().enumerate() {
             provides.extend(package.provides.iter().map(|dep| (dep.name.as_str(), number, dep.compare.map(|_| dep))));
             provides.extend(package.files.iter().map(|file| (file.as_str(), number, None)));
-            own.entry(&package.name).or_default().push((number, package.own()));
+            own.entry(&package.nevra.name).or_default().push((number, package.own()));
         }
         provides.sort_unstable_by_key(|(name, ..)| *name);
         InstallSet { packages, provides, own }
@@ -34,7 +34,7 @@ impl<'a> InstallSet<'a> {
     pub(super) fn faults(&self, installonly: &[String]) -> Vec<String> {
         let mut faults = Vec::new();
         for (number, package) in self.packages.iter().enumerate() {
-            let mut say = |what: String| faults.push(format!("{} {what}", package.nevra()));
+            let mut say = |what: String| faults.push(format!("{} {what}", package.nevra));
             for dep in package.requires.iter().chain(&package.requires_pre) {
                 match expression(dep) {
                     Ok(expression) if self.holds(&expression, None) => {}
@@ -58,8 +58,9 @@ impl<'a> InstallSet<'a> {
         }
         for (name, all) in &self.own {
             let exempt = installonly.iter().any(|glob| wildcard_matches(glob, name));
-            let archs: BTreeSet<&str> = all.iter().filter_map(|(n, _)| self.packages.get(*n)).map(|p| p.arch.as_str()).collect();
-            let versions: BTreeSet<String> = all.iter().filter_map(|(n, _)| self.packages.get(*n)).map(|p| p.evr()).collect();
+            let archs: BTreeSet<&str> = all.iter().filter_map(|(n, _)| self.packages.get(*n)).map(|p| p.nevra.arch.as_str()).collect();
+            let versions: BTreeSet<String> =
+                all.iter().filter_map(|(n, _)| self.packages.get(*n)).map(|p| p.nevra.evr.to_string()).collect();
             if !exempt && (archs.len() < all.len() || versions.len() > 1) {
                 faults.push(format!("{name} is here {} times", all.len()));
             }
@@ -118,7 +119,7 @@ impl<'a> InstallSet<'a> {
                 }
             }
         }
-        seen.into_iter().filter_map(|number| self.packages.get(number)).map(|package| package.name.as_str()).collect()
+        seen.into_iter().filter_map(|number| self.packages.get(number)).map(|package| package.nevra.name.as_str()).collect()
     }
 }
 
@@ -126,14 +127,12 @@ impl<'a> InstallSet<'a> {
 mod tests {
     use super::*;
     use crate::resolve::rich::parse_simple;
+    use packages::evr::{Evr, Nevra};
 
     fn package(name: &str, requires: &[&str]) -> PackageMeta {
         let dep = |r: &&str| if r.starts_with('(') { Capability::any(*r) } else { parse_simple(r).unwrap() };
         PackageMeta {
-            name: name.into(),
-            version: "1".into(),
-            release: "1".into(),
-            arch: "noarch".into(),
+            nevra: Nevra::new(name, Evr::new(0, "1", "1"), "noarch"),
             requires: requires.iter().map(dep).collect(),
             ..PackageMeta::default()
         }
@@ -188,7 +187,7 @@ mod tests {
             ..package("a", &["gone"])
         };
         let obsoleting = PackageMeta { obsoletes: vec![parse_simple("b < 2").unwrap(), Capability::any("virtual")], ..package("c", &[]) };
-        let second = PackageMeta { version: "2".into(), ..package("d", &[]) };
+        let second = PackageMeta { nevra: Nevra::new("d", Evr::new(0, "2", "1"), "noarch"), ..package("d", &[]) };
         let packages = [conflicting, package("b", &[]), obsoleting, package("d", &[]), second];
         assert_eq!(
             faults(&packages),

@@ -20,7 +20,7 @@ pub fn expand_groups(install: &[String], comps: &[Comps], repos: &[RepoSnapshot]
         expanded.install = install.to_vec();
         return Ok(expanded);
     }
-    let names: BTreeSet<&str> = repos.iter().flat_map(|repo| &repo.packages).map(|package| package.name.as_str()).collect();
+    let names: BTreeSet<&str> = repos.iter().flat_map(|repo| &repo.packages).map(|package| package.nevra.name.as_str()).collect();
     let mut wanted: BTreeSet<String> = BTreeSet::new();
     let mut absent: BTreeSet<String> = BTreeSet::new();
     for word in install {

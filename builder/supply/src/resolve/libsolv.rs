@@ -135,11 +135,11 @@ impl Pool {
 
     /// Adds one package; `files` are those of its paths that count as provided.
     pub(super) fn add(&mut self, repo: Repo, package: &PackageMeta, files: &[&str]) -> Result<()> {
-        let of = |e: Error| e.context(package.nevra());
+        let of = |e: Error| e.context(&package.nevra);
         let ids = |pool: &mut Self, deps: &[Capability]| deps.iter().map(|d| pool.dep(d)).collect::<Result<Vec<_>>>().map_err(of);
-        let name = self.text(&package.name);
-        let evr = self.text(&package.evr());
-        let arch = self.text(&package.arch);
+        let name = self.text(&package.nevra.name);
+        let evr = self.text(&package.nevra.evr.to_string());
+        let arch = self.text(&package.nevra.arch);
         let own = self.relation(name, evr, c::REL_EQ);
         let mut provides = ids(self, &package.provides)?;
         provides.extend(files.iter().map(|file| self.text(file)));

@@ -3,6 +3,7 @@
 
 use crate::repos::{PackageMeta, RepoSnapshot};
 use model::{Error, Result, nearest_name};
+use packages::evr::{Evr, Nevra};
 use packages::rpmmd::ModuleStream;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +46,7 @@ impl<'a> ModuleFilter<'a> {
         if self.builds.is_empty() {
             return None;
         }
-        let PackageMeta { name, epoch, version, release, arch, .. } = package;
+        let Nevra { name, evr: Evr { epoch, version, release }, arch } = &package.nevra;
         match self.builds.get(format!("{name}-{epoch}:{version}-{release}.{arch}").as_str()) {
             Some(None) => None,
             Some(Some(stream)) => Some(format!("belongs to the module stream {stream}, which is not enabled")),

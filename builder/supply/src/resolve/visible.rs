@@ -31,7 +31,7 @@ pub(super) fn visible<'a>(repos: &'a [RepoSnapshot], request: &Request) -> Resul
 }
 
 fn why_not(snapshot: &RepoSnapshot, package: &PackageMeta, request: &Request, modules: &ModuleFilter<'_>) -> Option<Cow<'static, str>> {
-    let arch = package.arch.as_str();
+    let arch = package.nevra.arch.as_str();
     let any = |globs: &[String]| globs.iter().any(|glob| matches_package(glob, package));
     if MULTILIB.contains(&arch) && !request.multilib {
         Some("is a 32-bit package, which `multilib = true` would show".into())
@@ -43,7 +43,7 @@ fn why_not(snapshot: &RepoSnapshot, package: &PackageMeta, request: &Request, mo
         Some("is excluded from its repository".into())
     } else if any(&request.exclude) {
         Some("is excluded by the recipe".into())
-    } else if let Some(pinned) = request.keep.get(&package.name).filter(|pinned| !pinned.contains(&package.nevra())) {
+    } else if let Some(pinned) = request.keep.get(&package.nevra.name).filter(|pinned| !pinned.contains(&package.nevra.to_string())) {
         Some(format!("is held at {}", pinned.join(", ")).into())
     } else {
         modules.hides(package).map(Cow::Owned)
@@ -52,10 +52,12 @@ fn why_not(snapshot: &RepoSnapshot, package: &PackageMeta, request: &Request, mo
 
 /// Against the name, `name.arch` or the full name.
 fn matches_package(glob: &str, package: &PackageMeta) -> bool {
-    if wildcard_matches(glob, &package.name) {
+    if wildcard_matches(glob, &package.nevra.name) {
         return true;
     }
     // Few patterns mean more than a name: do not build the longer texts for the others.
     let plain = !glob.contains(['.', '-', '*', '?']);
-    !plain && (wildcard_matches(glob, &format!("{}.{}", package.name, package.arch)) || wildcard_matches(glob, &package.nevra()))
+    !plain
+        && (wildcard_matches(glob, format!("{}.{}", package.nevra.name, package.nevra.arch))
+            || wildcard_matches(glob, package.nevra.to_string()))
 }

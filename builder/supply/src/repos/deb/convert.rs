@@ -64,8 +64,8 @@ pub fn convert(deb: &Path, expected: &PackageMeta, folder: &Path, facts: &Facts)
         String::from_utf8(control).map_err(|_| Error::integrity(format!("{}: a control file that is not UTF-8", deb.display())))?;
     let stanza = Stanza::parse(&control).context(doing)?;
     let meta = metadata::meta(&stanza).context(doing)?;
-    if meta.nevra() != expected.nevra() {
-        return Err(Error::integrity(format!("{}: expected {}, found {}", deb.display(), expected.nevra(), meta.nevra())));
+    if meta.nevra != expected.nevra {
+        return Err(Error::integrity(format!("{}: expected {}, found {}", deb.display(), expected.nevra, meta.nevra)));
     }
     let rpm = rpm_file::build(package, &stanza, &meta, &digest).context(doing)?;
     let converted = ConvertedRpm { path: rpm_path(folder, &digest), sha256: Digest::of(&rpm), size: rpm.len() as u64 };
@@ -101,14 +101,14 @@ pub fn fetch_and_convert(
         .with_max_len(1)
         .map(|package| {
             let digest =
-                package.source_digest.ok_or_else(|| Error::integrity(format!("package {}: the index gives no SHA256", package.nevra())))?;
+                package.source_digest.ok_or_else(|| Error::integrity(format!("package {}: the index gives no SHA256", package.nevra)))?;
             let converted = match cached(&folder, &digest, facts)? {
                 Some(found) => found,
                 None => {
                     let deb = cache.join("debs").join(format!("{digest}.deb"));
                     let url = mirror()?.below(&package.location)?;
                     let download =
-                        || client.download(&url, &deb, package.size, &digest, &Silent).context(|| format!("package {}", package.nevra()));
+                        || client.download(&url, &deb, package.size, &digest, &Silent).context(|| format!("package {}", package.nevra));
                     download()?;
                     if file_digest(&deb)? != Some(digest) {
                         let aside = set_aside(&deb)?;

@@ -15,6 +15,7 @@ use packages::capability::{Capability, Comparison};
 use packages::deb::Version;
 use packages::deb::control::Stanza;
 use packages::deb::relation::{self, Operator, Relation};
+use packages::evr::{Evr, Nevra};
 
 /// The paths that scripts name as interpreters, by the package that ships them under /usr/bin: /bin is a link that rpm's file list does not see.
 pub(super) const INTERPRETERS: [(&str, &str); 3] = [("dash", "/bin/sh"), ("dash", "/bin/dash"), ("bash", "/bin/bash")];
@@ -83,11 +84,7 @@ fn map(stanza: &Stanza<'_>, name: &str) -> Result<PackageMeta> {
         deps
     };
     Ok(PackageMeta {
-        name: name.to_owned(),
-        epoch,
-        version: rpm_version,
-        release,
-        arch: arch.to_owned(),
+        nevra: Nevra::new(name, Evr::new(epoch, rpm_version, release), arch),
         summary: stanza.get("Description").unwrap_or("").lines().next().unwrap_or("").trim().to_owned(),
         license: format!("see /usr/share/doc/{name}/copyright"),
         source: stanza.get("Source").unwrap_or(name).to_owned(),
@@ -180,8 +177,8 @@ mod tests {
             [("2:1.0-3+b1", "2:1.0-3+b1"), ("1.0", "1.0-0"), ("1-2-3", "1_2-3"), ("257.13-1~deb13u1", "257.13-1~deb13u1")]
         {
             let meta = meta(&Stanza::parse(&format!("Package: x\nVersion: {debian}\nArchitecture: all\n")).unwrap()).unwrap();
-            assert_eq!(meta.evr(), expected);
-            assert_eq!(meta.nevra(), format!("x-{expected}.noarch"));
+            assert_eq!(meta.nevra.evr.to_string(), expected);
+            assert_eq!(meta.nevra.to_string(), format!("x-{expected}.noarch"));
         }
     }
 

@@ -90,7 +90,7 @@ fn a_group_is_its_mandatory_and_default_packages_and_conditional_ones_where_they
         let expanded = expand_groups(&install, &comps, &repos).unwrap();
         assert_eq!(expanded.absent, ["core: gone"]);
         let chosen = resolve(&repos, &Request { install: expanded.install, ..Request::default() }).unwrap();
-        let mut names: Vec<_> = chosen.iter().map(|c| c.of(&repos).unwrap().1.name.as_str()).collect();
+        let mut names: Vec<_> = chosen.iter().map(|c| c.of(&repos).unwrap().1.nevra.name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(names.join(" "), expected, "{install:?}");
     }
@@ -101,7 +101,7 @@ fn a_group_is_its_mandatory_and_default_packages_and_conditional_ones_where_they
 #[test]
 fn thirty_two_bit_packages_stay_out_unless_asked_for() {
     let lib = |arch: &str, provides: &str| PackageMeta {
-        arch: arch.into(),
+        nevra: Nevra::new("lib", Evr::new(0, "1", "1"), arch),
         provides: vec![Capability::any(provides)],
         ..package("lib", "1", &[])
     };
