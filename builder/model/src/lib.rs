@@ -26,6 +26,7 @@ mod seed;
 mod segments;
 pub mod tree;
 mod units;
+mod usr_merge;
 
 pub use atomic_file::{AtomicFile, create_locked, random_name, sweep, sync_folder};
 pub use base64_text::decode_base64;
@@ -47,3 +48,4 @@ pub use scratch::{ScratchDirectory, sweep_scratch};
 pub use seed::ImageSeed;
 pub use segments::{Segment, Segments};
 pub use units::{ByteSize, Lba};
+pub use usr_merge::{before_usr_merge, usr_merged};

@@ -140,7 +140,7 @@ impl State {
             return Err(Errno::NoSpace);
         }
         let mode = if matches!(kind, NodeKind::Symlink(_)) { 0o777 } else { mode & !self.umask };
-        let attributes = Attributes { mtime: i64::from(self.epoch.0), ..Attributes::root(mode) };
+        let attributes = Attributes::at(self.epoch, mode);
         self.tree.insert(&place.path, Inode { kind, attributes }, Edit::Create).map_err(|_| Errno::Invalid)?;
         self.changed.insert(place.path);
         Ok(())
@@ -180,7 +180,6 @@ impl State {
 
     /// Replaces the content of the file at `path`, or makes it.
     pub fn write_file(&mut self, path: &ImagePath, bytes: Vec<u8>) -> Result<(), Errno> {
-        let mtime = i64::from(self.epoch.0);
         self.written = self.written.saturating_add(bytes.len());
         self.made += 1;
         if self.written > BYTES_MAX || self.made > NAMES_MAX {
@@ -190,10 +189,10 @@ impl State {
             Some(id) => {
                 let inode = self.tree.inode_mut(id);
                 inode.kind = NodeKind::File(Blob::from(bytes));
-                inode.attributes.mtime = mtime;
+                inode.attributes.mtime = i64::from(self.epoch.0);
             }
             None => {
-                let attributes = Attributes { mtime, ..Attributes::root(0o666 & !self.umask) };
+                let attributes = Attributes::at(self.epoch, 0o666 & !self.umask);
                 self.tree.insert(path, Inode::file(bytes, attributes), Edit::Create).map_err(|_| Errno::Invalid)?;
             }
         }
