@@ -4,7 +4,7 @@ use crate::SupplySettings;
 use crate::net::{Client, Url};
 use crate::repos::deb::{self, DebArchive};
 use crate::repos::{PackageMeta, RepoSnapshot, rpmmd};
-use crate::resolve::{self, Chosen, Expanded, Request};
+use crate::resolve::{self, Attempt, Chosen, Expanded, Request};
 use crate::sources::{self, Source};
 use model::{Digest, Error, Hasher, Kind, Progress, Result, ResultExt, SourceDateEpoch};
 use recipe::lock::{KeptIds, LockedPackage, LockedRepository, Lockfile, check_not_older};
@@ -179,17 +179,25 @@ fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work:
         installonly: set.installonly.clone(),
         keep: BTreeMap::new(),
     };
-    let answer = match &held {
-        None => resolve::resolve_or_missing_files(&supply.snapshots, &request)?,
-        Some(_) => Err(resolve::missing_files(&supply.snapshots, &request)?),
+    // Without a missing file this does nothing.
+    let complete = |snapshots: &mut [RepoSnapshot], missing: &BTreeSet<String>| -> Result<()> {
+        for snapshot in snapshots {
+            rpmmd::add_files(work.client, snapshot, missing, &cache, work.progress)?;
+        }
+        Ok(())
     };
-    let chosen = match answer {
-        Ok(chosen) => chosen,
-        Err(missing) => {
-            for snapshot in supply.snapshots.iter_mut().filter(|_| !missing.is_empty()) {
-                rpmmd::add_files(work.client, snapshot, &missing, &cache, work.progress)?;
+    let chosen = match held {
+        None => match resolve::resolve_or_missing_files(&supply.snapshots, &request)? {
+            Attempt::Resolved(chosen) => chosen,
+            Attempt::MissingFiles(missing) => {
+                complete(&mut supply.snapshots, &missing)?;
+                resolve::resolve(&supply.snapshots, &request)?
             }
-            choose(&supply.snapshots, request, held)?
+        },
+        Some(held) => {
+            let missing = resolve::missing_files(&supply.snapshots, &request)?;
+            complete(&mut supply.snapshots, &missing)?;
+            choose(&supply.snapshots, request, &held)?
         }
     };
     let mut locked = Vec::new();
@@ -233,8 +241,7 @@ fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work:
 }
 
 /// Everything locked stays as it is but the named packages; if that has no answer, what their newest versions need may change, too.
-fn choose(snapshots: &[RepoSnapshot], mut request: Request, held: Option<Held<'_>>) -> Result<Vec<Chosen>> {
-    let Some(held) = held else { return resolve::resolve(snapshots, &request) };
+fn choose(snapshots: &[RepoSnapshot], mut request: Request, held: &Held<'_>) -> Result<Vec<Chosen>> {
     let here: BTreeSet<String> = snapshots.iter().flat_map(|s| &s.packages).map(|p| p.nevra.to_string()).collect();
     let keep = |free: &dyn Fn(&str) -> bool| {
         let mut keep: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -69,12 +69,20 @@ pub fn resolve(repos: &[RepoSnapshot], request: &Request) -> Result<Vec<Chosen>>
     choose(repos, request, &wanted, &Candidates::of(repos, request, &wanted)?)
 }
 
-/// What [`resolve`] says, or what [`missing_files`] says if that is anything.
-pub fn resolve_or_missing_files(repos: &[RepoSnapshot], request: &Request) -> Result<Result<Vec<Chosen>, BTreeSet<String>>> {
+/// What became of resolving with the lists of files that are loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempt {
+    Resolved(Vec<Chosen>),
+    /// What [`missing_files`] says: an answer without complete lists of files could be a wrong one.
+    MissingFiles(BTreeSet<String>),
+}
+
+/// Resolves as [`resolve`] does, unless [`missing_files`] has something to say.
+pub fn resolve_or_missing_files(repos: &[RepoSnapshot], request: &Request) -> Result<Attempt> {
     let wanted = wanted(request)?;
     let reach = Candidates::of(repos, request, &wanted)?;
     let missing = reach.missing_files();
-    if missing.is_empty() { choose(repos, request, &wanted, &reach).map(Ok) } else { Ok(Err(missing)) }
+    if missing.is_empty() { choose(repos, request, &wanted, &reach).map(Attempt::Resolved) } else { Ok(Attempt::MissingFiles(missing)) }
 }
 
 fn wanted(request: &Request) -> Result<Vec<Expression>> {
