@@ -22,7 +22,7 @@ impl Comparison {
     /// RPMSENSE_LESS, RPMSENSE_GREATER and RPMSENSE_EQUAL (rpm, `rpmds.h`).
     const LESS: u32 = 2;
     const GREATER: u32 = 4;
-    const EQUAL: u32 = 8;
+    pub(crate) const EQUAL: u32 = 8;
 
     /// Reads the bits of a dependency in an RPM header. No bit, and less with greater together, exclude no version that rpm would compare.
     pub fn from_rpm_flags(flags: u32) -> Option<Self> {

@@ -1,13 +1,14 @@
 //! From a lockfile to packs: what is absent is fetched (and for a Debian archive repackaged), everything is verified, new packages are imported.
 
-use crate::fetch::{self, FoundPack, Keyring, Pack, Policy, Trust, verify};
+use crate::fetch::{self, FoundPack, Keyring, Pack, Trust, verify};
 use crate::net::{Client, is_below};
 use crate::repos::{PackageMeta, deb};
+use crate::repository_keys::keyring;
 use crate::{SupplySettings, sources};
 use model::{Digest, Error, Kind, OptionJudged, Progress, Result, ResultExt, Silent};
 use rayon::prelude::*;
 use recipe::lock::LockedPackage;
-use recipe::{KeyFile, Recipe, Repo, RepoKind};
+use recipe::{Recipe, RepoKind};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -178,12 +179,6 @@ fn keyrings<'a>(recipe: &'a Recipe, settings: &SupplySettings) -> Result<BTreeMa
         }
     }
     Ok(out)
-}
-
-/// The keys of a repository, with what its recipe relaxed.
-pub fn keyring(repo: &Repo, files: &[KeyFile], settings: &SupplySettings) -> Result<Keyring> {
-    let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
-    Ok(Keyring::load(&paths)?.with_policy(Policy { relax: repo.relax.clone(), now: Some(settings.now) }))
 }
 
 /// What the repackager needs to know of a deb, from the lockfile alone.

@@ -1,9 +1,10 @@
 //! The recipe's repositories, loaded: packages, and for a Debian archive what converts them.
 
+use crate::SupplySettings;
 use crate::net::{Client, Mirrors, Url};
 use crate::repos::deb::{self, DebArchive, DebSource};
 use crate::repos::{RepoSnapshot, rpmmd};
-use crate::{SupplySettings, packs};
+use crate::repository_keys::keyring;
 use model::{Error, Progress, Result, ResultExt, SourceDateEpoch, read_input};
 use recipe::lock::LockedRepository;
 use recipe::{KeyFile, MetadataTrust, Recipe, Repo, RepoKind, RepoSource, Trust};
@@ -113,7 +114,7 @@ fn load(repo: &Repo, settings: &SupplySettings, client: &Client, progress: &dyn 
 
 fn load_rpmmd(repo: &Repo, url: &Url, settings: &SupplySettings, client: &Client, progress: &dyn Progress) -> Result<RepoSnapshot> {
     let keyring = match (&repo.trust, repo.metadata) {
-        (Trust::Keys(files), MetadataTrust::Signed) => Some(packs::keyring(repo, files, settings)?),
+        (Trust::Keys(files), MetadataTrust::Signed) => Some(keyring(repo, files, settings)?),
         _ => None,
     };
     // The data may be asked for several times, so each reader gets a cursor of its own.
