@@ -89,7 +89,7 @@ fn run(recipe: &Path, cache: &Path, out: &Path, step: &str) -> Result<()> {
             let lock = Lockfile::read(&recipe::load(recipe)?.lockfile())?;
             std::fs::create_dir_all(out).context(|| format!("create {}", out.display()))?;
             for package in &lock.packages {
-                let name = format!("{}.rpm", package.nevra());
+                let name = format!("{}.rpm", package.nevra);
                 let source = package.source_sha256.ok_or_else(|| Error::recipe(format!("{name} is not repackaged")))?;
                 let from = cache.join("converted").join(format!("{source}-v{}.rpm", supply::repos::deb::CONVERTER_VERSION));
                 std::fs::hard_link(&from, out.join(&name)).context(|| format!("link {} as {name}", from.display()))?;
@@ -117,10 +117,10 @@ fn tree_of(recipe: &Path, cache: &Path) -> Result<rootfs::Rootfs> {
     let lock = Lockfile::read(&recipe.lockfile())?;
     let facts = facts()?;
     let open = |p: &recipe::lock::LockedPackage| {
-        let digest = p.sha256.ok_or_else(|| Error::recipe(format!("{} is not locked to a digest", p.nevra())))?;
+        let digest = p.sha256.ok_or_else(|| Error::recipe(format!("{} is not locked to a digest", p.nevra)))?;
         match Pack::open(&cache.join("packs"), &digest, &facts)? {
             FoundPack::Whole(pack) => Ok(pack),
-            _ => Err(Error::recipe(format!("no pack of {}: build once before", p.nevra()))),
+            _ => Err(Error::recipe(format!("no pack of {}: build once before", p.nevra))),
         }
     };
     let packs = lock.packages.iter().map(open).collect::<Result<Vec<Pack>>>()?;

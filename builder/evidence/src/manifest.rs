@@ -78,7 +78,7 @@ pub fn write(path: &Path, build: &Build) -> Result<()> {
             // Of an unsigned repository no signature counts, even where another recipe asked for one.
             let signer = pack.signer().filter(|_| !unsigned.contains(&p.repo.as_str()));
             Package {
-                nevra: p.nevra(),
+                nevra: p.nevra.to_string(),
                 sha256: p.sha256,
                 source_sha256: p.source_sha256,
                 // The repackager's key is public: its signature proves nothing to a reader.

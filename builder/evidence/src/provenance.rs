@@ -1,6 +1,6 @@
 //! Where a file of an image comes from: an overlay of the recipe, or a package, and the line of the recipe that asks for it.
 
-use model::{Digest, Facts, ImagePath, Result, read_input_text};
+use model::{Digest, Facts, ImagePath, Result, before_usr_merge, read_input_text};
 use recipe::Recipe;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -53,10 +53,8 @@ fn packaged_as(path: &ImagePath) -> Result<Vec<ImagePath>> {
     if text.starts_with(b"/usr/etc/") {
         paths.push(ImagePath::parse(&text[4..])?);
     }
-    for merged in [b"/usr/bin/".as_slice(), b"/usr/sbin/", b"/usr/lib/", b"/usr/lib64/", b"/usr/lib32/"] {
-        if text.starts_with(merged) {
-            paths.push(ImagePath::parse(&text[4..])?);
-        }
+    if let Some(before) = before_usr_merge(text) {
+        paths.push(ImagePath::parse(before)?);
     }
     Ok(paths)
 }

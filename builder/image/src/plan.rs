@@ -50,10 +50,10 @@ pub fn plan(request: &DiskRequest) -> Result<DiskPlan> {
         deployments: vec![deployment(recipe, current, 0), deployment(recipe, rollback, u32::from(same))],
         epoch,
     })?;
-    let grub_cfg = Inode::file(GRUB_CFG.as_bytes(), Attributes { mtime: i64::from(epoch.0), ..Attributes::root(0o644) });
+    let grub_cfg = Inode::file(GRUB_CFG.as_bytes(), Attributes::at(epoch, 0o644));
     sysroot.boot.insert(&ImagePath::parse("/grub2/grub.cfg")?, grub_cfg, Edit::Create)?;
     // The mount point of the ESP, which fstab names.
-    sysroot.boot.ensure_directory(&ImagePath::parse("/efi")?, Attributes { mtime: i64::from(epoch.0), ..Attributes::root(0o755) })?;
+    sysroot.boot.ensure_directory(&ImagePath::parse("/efi")?, Attributes::at(epoch, 0o755))?;
     if let Some(labels) = labels {
         labels.apply_to_sysroot(&mut sysroot.root, &mut sysroot.boot, &recipe.deployments.os).context(|| "label the disk")?;
     }

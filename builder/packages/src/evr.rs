@@ -71,7 +71,7 @@ fn compare_numbers(a: &[u8], b: &[u8]) -> Ordering {
 }
 
 /// Epoch, version and release. Text form is `[epoch:]version-release`, without an epoch of 0. Equality is rpm's: `1.0` equals `1.00`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Evr {
     pub epoch: u32,
     pub version: String,
@@ -137,7 +137,7 @@ impl PartialEq for Evr {
 impl Eq for Evr {}
 
 /// A package's full name. Text form is `name-[epoch:]version-release.arch`. Ordered by name, then by EVR, then by architecture.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Nevra {
     pub name: String,
     pub evr: Evr,

@@ -1,6 +1,6 @@
 //! A recipe file as written: TOML values that remember where they stand, and the faults found in them.
 
-use model::OptionJudged;
+use model::{OptionJudged, nearest_name};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -112,21 +112,9 @@ fn printable(text: &str) -> String {
     out
 }
 
-/// Longer names are nobody's slip of the keyboard, and comparing takes time with the square of the length.
-const MAX_COMPARED: usize = 64;
-
 /// The name of `known` that a slip of the keyboard makes into `name`, as a hint.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    if name.len() > MAX_COMPARED {
-        return None;
-    }
-    known
-        .into_iter()
-        .filter(|candidate| candidate.len() <= MAX_COMPARED)
-        .map(|candidate| (strsim::damerau_levenshtein(&name.to_lowercase(), candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 3))
-        .min()
-        .map(|(_, candidate)| format!("did you mean `{candidate}`"))
+    nearest_name(name, known).map(|candidate| format!("did you mean `{candidate}`"))
 }
 
 /// Parses one file's text. Syntax errors become faults; what could be read is returned all the same.

@@ -157,7 +157,7 @@ fn update(
     if old.is_some_and(|id| tree.inode(id).is_directory()) {
         tree.remove(path);
     }
-    let attributes = Attributes { mtime: i64::from(epoch.0), ..Attributes::root((stamp.mode & 0o7777) as u16) };
+    let attributes = Attributes::at(epoch, (stamp.mode & 0o7777) as u16);
     let id = tree.insert(path, Inode { kind, attributes }, Edit::Replace)?;
     linked.insert(stamp.inode, id);
     Ok(true)

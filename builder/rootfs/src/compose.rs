@@ -5,11 +5,12 @@ use crate::install::{Environment, Installation, Rules};
 use crate::labels::{self, Labels};
 use crate::ledger::{Ledger, LedgerRow};
 use crate::programs::{self, ProgramCache};
+use crate::text_file::text_file;
 use crate::{
     ca_certificates, initramfs, normalize, order, overlay, payloads, presets, rpm_database, shape, standard_programs, sysusers, tmpfiles,
 };
-use model::tree::{Attributes, Edit, FileTree, Inode};
-use model::{Error, ImagePath, Progress, Result, SourceDateEpoch};
+use model::tree::{Edit, FileTree, Inode};
+use model::{Error, Progress, Result, SourceDateEpoch};
 use recipe::lock::KeptIds;
 use recipe::{InitramfsGenerator, Recipe, SelinuxMode};
 use supply::fetch::Pack;
@@ -231,17 +232,12 @@ fn tuning(tree: &mut FileTree, recipe: &Recipe, epoch: SourceDateEpoch) -> Resul
         return Ok(());
     }
     let text: String = recipe.tuning.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
-    text_file(tree, "/usr/lib/sysctl.d/90-atomic-image.conf", format!("# The recipe's [tuning].\n{text}"), epoch)
+    text_file(tree, "/usr/lib/sysctl.d/90-atomic-image.conf", format!("# The recipe's [tuning].\n{text}"), epoch).map(drop)
 }
 
 /// The packages of the image with their digests, for `inspect` and for whoever logs in.
 fn package_list(tree: &mut FileTree, packs: &[Pack], epoch: SourceDateEpoch) -> Result<()> {
     let mut lines: Vec<String> = packs.iter().map(|p| format!("{} {}\n", p.metadata().nevra, p.digest())).collect();
     lines.sort();
-    text_file(tree, "/usr/share/atomic-image/packages", lines.concat(), epoch)
-}
-
-fn text_file(tree: &mut FileTree, path: &str, text: String, epoch: SourceDateEpoch) -> Result<()> {
-    let attributes = Attributes { mtime: i64::from(epoch.0), ..Attributes::root(0o644) };
-    tree.insert(&ImagePath::parse(path)?, Inode::file(text.into_bytes(), attributes), Edit::Replace).map(drop)
+    text_file(tree, "/usr/share/atomic-image/packages", lines.concat(), epoch).map(drop)
 }

@@ -1,7 +1,6 @@
 //! Which package has which path, and what becomes of a path that two of them name.
 
-use conf::preset::glob_matches;
-use model::{Error, ImagePath, Result};
+use model::{Error, ImagePath, Result, glob_matches};
 use packages::rpm::FileKind;
 use recipe::ConflictRule;
 use std::collections::BTreeMap;

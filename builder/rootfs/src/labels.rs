@@ -3,8 +3,9 @@
 use crate::programs::{Program, command};
 use crate::scriptlets::analysis;
 use crate::standard_programs::selinux_inputs;
+use crate::text_file::text_file;
 use conf::file_contexts::FileContexts;
-use model::tree::{Attributes, Edit, FileTree, Inode};
+use model::tree::FileTree;
 use model::{Error, ImagePath, OptionJudged, Result, ResultExt, SourceDateEpoch};
 use packages::rpm::Phase;
 use rayon::prelude::*;
@@ -171,13 +172,6 @@ impl Labels {
         }
         Ok(count)
     }
-}
-
-fn text_file(tree: &mut FileTree, path: &str, text: String, epoch: SourceDateEpoch) -> Result<ImagePath> {
-    let path = ImagePath::parse(path)?;
-    let attributes = Attributes { mtime: i64::from(epoch.0), ..Attributes::root(0o644) };
-    tree.insert(&path, Inode::file(text.into_bytes(), attributes), Edit::Replace)?;
-    Ok(path)
 }
 
 #[cfg(test)]

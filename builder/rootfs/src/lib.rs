@@ -23,6 +23,7 @@ pub mod programs;
 mod sandbox;
 mod shape;
 mod standard_programs;
+mod text_file;
 
 pub use bootloader::{BootData, BootImages, build as boot_images};
 pub use compose::{Rootfs, compose, compose_tools};

@@ -27,7 +27,7 @@ pub fn apply(tree: &mut FileTree, epoch: SourceDateEpoch) -> Result<()> {
             tree.remove(&ssh.join(key)?);
         }
     }
-    let machine_id = Inode::file(Vec::new(), Attributes { mtime: i64::from(epoch.0), ..Attributes::root(0o444) });
+    let machine_id = Inode::file(Vec::new(), Attributes::at(epoch, 0o444));
     tree.insert(&ImagePath::parse("/etc/machine-id")?, machine_id, Edit::Replace)?;
     clamp(tree, epoch);
     Ok(())

@@ -31,12 +31,11 @@ pub fn apply(tree: &mut FileTree, folder: &Path, epoch: SourceDateEpoch) -> Resu
         let parent = real_parent(tree, &entry.at)?;
         let path = parent.child(&entry.name).ok_or_else(|| wrong(&"its path in the image is too long"))?;
         let meta = std::fs::symlink_metadata(&entry.host).map_err(|e| wrong(&e))?;
-        let attributes = |mode| Attributes { mtime: i64::from(epoch.0), ..Attributes::root(mode) };
         if meta.is_dir() {
             match tree.get(&path).map(|id| &tree.inode(id).kind) {
                 Some(NodeKind::Directory(_) | NodeKind::Symlink(_)) => {}
                 _ => {
-                    tree.insert(&path, Inode::directory(attributes(0o755)), Edit::Replace).map_err(|e| wrong(&e))?;
+                    tree.insert(&path, Inode::directory(Attributes::at(epoch, 0o755)), Edit::Replace).map_err(|e| wrong(&e))?;
                 }
             }
             pending.extend(names(&entry.host, &path)?);
@@ -54,7 +53,7 @@ pub fn apply(tree: &mut FileTree, folder: &Path, epoch: SourceDateEpoch) -> Resu
                 (_, true) => 0o755,
                 (_, false) => 0o644,
             };
-            Inode::file(content(&entry.host, &meta, &mut checked).map_err(|e| wrong(&e))?, attributes(mode))
+            Inode::file(content(&entry.host, &meta, &mut checked).map_err(|e| wrong(&e))?, Attributes::at(epoch, mode))
         } else {
             return Err(wrong(&"it is neither file, directory nor symlink")
                 .hint("devices, FIFOs and sockets are made on the host: see tmpfiles.d(5)"));

@@ -4,11 +4,11 @@
 //! is no file. Anything else is a conflict, unless the recipe says whose file it is.
 
 use super::file_conflicts::{FileConflicts, Verdict};
-use model::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
+use model::tree::{Attributes, Edit, FileTree, Found, Inode, InodeId, LastSymlink, NodeKind, follow_symlinks, too_many_symlinks};
 use model::{Error, ImagePath, Progress, Result, ResultExt};
 use packages::rpm::FileKind;
 use recipe::ConflictRule;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use supply::fetch::{Pack, PackEntry};
 
 /// Who owns an inode, by name, until the accounts are planned.
@@ -19,9 +19,6 @@ pub(super) struct Owner {
     pub package: String,
     pub path: ImagePath,
 }
-
-/// Followed on the way to one file, as in the kernel.
-const LINKS: usize = 40;
 
 /// Adds the files of `packs`, in their order, to what is in `tree`.
 pub(super) fn lay(tree: &mut FileTree, packs: &[Pack], rules: &[ConflictRule], progress: &dyn Progress) -> Result<Vec<Owner>> {
@@ -123,40 +120,20 @@ impl Layer<'_> {
         if self.tree.get(&parent).is_some_and(|id| self.tree.inode(id).is_directory()) {
             return Ok(path.clone());
         }
-        let mut pending: VecDeque<Vec<u8>> = parent.components().map(<[u8]>::to_vec).collect();
-        let mut at = ImagePath::root();
-        let mut links = 0;
-        while let Some(part) = pending.pop_front() {
-            if part.is_empty() || part == b"." {
-                continue;
-            }
-            if part == b".." {
-                at = at.parent().unwrap_or_else(ImagePath::root);
-                continue;
-            }
-            let next = at.join(&part)?;
-            let target = match self.tree.get(&next).map(|id| &self.tree.inode(id).kind) {
-                Some(NodeKind::Symlink(target)) => target,
-                _ => {
-                    at = next;
-                    continue;
-                }
-            };
-            links += 1;
-            if links > LINKS {
-                return Err(Error::integrity(format!("{path}: more than {LINKS} links on the way to it")));
-            }
-            if let Some(user) = self.claims.user_of(&next).filter(|user| *user != "root" && *user != entry.user) {
-                return Err(Error::integrity(format!("{path} of {} lies behind the link {next} of the user {user}", entry.user))
+        let look_up = |directory: Option<&ImagePath>, part: &[u8]| -> Result<Found<ImagePath>> {
+            let next = directory.cloned().unwrap_or_else(ImagePath::root).join(part)?;
+            // A directory that is absent is made when the file is inserted.
+            let Some(id) = self.tree.get(&next) else { return Ok(Found::Other(next)) };
+            let found = self.tree.found(id, next);
+            if let Found::Symlink(link, _) = &found
+                && let Some(user) = self.claims.user_of(link).filter(|user| *user != "root" && *user != entry.user)
+            {
+                return Err(Error::integrity(format!("{path} of {} lies behind the link {link} of the user {user}", entry.user))
                     .hint("rpm refuses it, too: whoever owns the link could lead the file anywhere"));
             }
-            if target.first() == Some(&b'/') {
-                at = ImagePath::root();
-            }
-            for part in target.rsplit(|&byte| byte == b'/') {
-                pending.push_front(part.to_vec());
-            }
-        }
-        at.join(name)
+            Ok(found)
+        };
+        let real = follow_symlinks(parent.as_bytes(), LastSymlink::Follow, look_up, || too_many_symlinks(path))?;
+        real.into_last().unwrap_or_else(ImagePath::root).join(name)
     }
 }

@@ -4,10 +4,10 @@
 //! default or listed instances. Without a matching rule a unit is enabled, as systemd does.
 
 use crate::conf_files;
-use conf::preset::{self, Rule, Verdict, glob_matches};
+use conf::preset::{self, Rule, Verdict};
 use conf::unit_install::{Install, UnitName};
 use model::tree::{Edit, FileTree, Inode, NodeKind};
-use model::{Error, ImagePath, OptionJudged, Result};
+use model::{Error, ImagePath, OptionJudged, Result, glob_matches};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the recipe says itself; stronger than any preset.

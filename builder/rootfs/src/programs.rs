@@ -92,7 +92,7 @@ pub fn run(tree: &mut FileTree, trigger: &Program, cache: &ProgramCache, epoch: 
     let mut changed = Vec::new();
     for output in outputs {
         let path = ImagePath::parse(&output.path)?;
-        let attributes = Attributes { mtime: i64::from(epoch.0), ..Attributes::root(output.mode) };
+        let attributes = Attributes::at(epoch, output.mode);
         let inode = match output.kind {
             OutputKind::Directory => {
                 if tree.get(&path).is_some() {

@@ -14,9 +14,8 @@ pub(super) fn write(tree: &mut FileTree, folder: &ImagePath, packs: &[Pack], epo
     // x86-64 runs both colours of ELF files; the other machines that rpm knows have one, without a colour.
     let color = if packs.iter().any(|pack| pack.metadata().nevra.arch == "x86_64") { 3 } else { 0 };
     let database = rpmdb::encode(&packages, &Installation { time: epoch.0, color }).context(|| "write the rpm database")?;
-    let attributes = |mode| Attributes { mtime: i64::from(epoch.0), ..Attributes::root(mode) };
-    tree.ensure_directory(folder, attributes(0o755))?;
-    tree.insert(&folder.join("rpmdb.sqlite")?, Inode::file(database, attributes(0o644)), Edit::Replace)
+    tree.ensure_directory(folder, Attributes::at(epoch, 0o755))?;
+    tree.insert(&folder.join("rpmdb.sqlite")?, Inode::file(database, Attributes::at(epoch, 0o644)), Edit::Replace)
         .map_err(|e: Error| e.hint("[rpmdb] path must name a directory of the image, not a link"))
         .map(drop)
 }

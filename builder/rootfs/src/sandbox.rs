@@ -154,7 +154,7 @@ impl Checkout {
         found.sort_by(|a, b| a.path.cmp(&b.path));
         let mut tree = FileTree::new();
         for read_back::Found { path, stat } in found {
-            let attributes = Attributes { mtime: i64::from(epoch.0), ..Attributes::root((stat.st_mode & 0o7777) as u16) };
+            let attributes = Attributes::at(epoch, (stat.st_mode & 0o7777) as u16);
             let inode = match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Symlink => {
                     let mut inode = Inode::symlink(reader.link(&path)?.as_slice());

@@ -1,5 +1,6 @@
 //! The OSTree shape: configuration below /usr/etc, state below /var, links from where programs look.
 
+use crate::text_file::text_file;
 use model::tree::{Attributes, Edit, FileTree, Inode};
 use model::{ImagePath, Result, SourceDateEpoch};
 
@@ -45,13 +46,8 @@ d /run/media 0755 root root -
 
 /// /var was emptied before; what the links point at gets lines of its own.
 pub fn apply(tree: &mut FileTree, epoch: SourceDateEpoch) -> Result<()> {
-    let at = |mode| Attributes { mtime: i64::from(epoch.0), ..Attributes::root(mode) };
     let tmpfiles = format!("# Where the links of / lead.\n{STATE}");
-    tree.insert(
-        &ImagePath::parse("/usr/lib/tmpfiles.d/atomic-image-state.conf")?,
-        Inode::file(tmpfiles.into_bytes(), at(0o644)),
-        Edit::Replace,
-    )?;
+    text_file(tree, "/usr/lib/tmpfiles.d/atomic-image-state.conf", tmpfiles, epoch)?;
     tree.rename(&ImagePath::parse("/etc")?, &ImagePath::parse("/usr/etc")?)?;
     for (path, target) in LINKS {
         let path = ImagePath::parse(path)?;
@@ -63,7 +59,7 @@ pub fn apply(tree: &mut FileTree, epoch: SourceDateEpoch) -> Result<()> {
     for (path, mode) in EMPTY {
         let path = ImagePath::parse(path)?;
         tree.remove(&path);
-        tree.insert(&path, Inode::directory(at(*mode)), Edit::Create)?;
+        tree.insert(&path, Inode::directory(Attributes::at(epoch, *mode)), Edit::Create)?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ pub mod locking;
 pub mod net;
 pub mod packs;
 pub mod repos;
+mod repository_keys;
 pub mod resolve;
 mod settings;
 mod snapshots;

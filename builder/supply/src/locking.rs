@@ -4,7 +4,7 @@ use crate::SupplySettings;
 use crate::net::{Client, Mirrors, Url};
 use crate::repos::deb::{self, DebArchive};
 use crate::repos::{PackageMeta, RepoSnapshot, rpmmd};
-use crate::resolve::{self, Chosen, Expanded, Request};
+use crate::resolve::{self, Attempt, Chosen, Expanded, Request};
 use crate::sources::{self, Source};
 use model::{Digest, Error, Hasher, Kind, Progress, Result, ResultExt, SourceDateEpoch};
 use recipe::lock::{KeptIds, LockedPackage, LockedRepository, Lockfile, check_not_older};
@@ -85,7 +85,7 @@ pub fn lock(recipe: &Recipe, update: &Update, settings: &SupplySettings, progres
     // Hundreds of thousands of names, which take a while to forget: nobody waits for it.
     std::thread::spawn(move || drop((image, tool)));
     if let Some((lock, names)) = &before {
-        let known = |name: &&String| packages.iter().chain(&tools).chain(&lock.packages).chain(&lock.tools).any(|p| p.name == **name);
+        let known = |name: &&String| packages.iter().chain(&tools).chain(&lock.packages).chain(&lock.tools).any(|p| p.nevra.name == **name);
         if let Some(stranger) = names.iter().find(|name| !known(name)) {
             return Err(
                 Error::recipe(format!("--update {stranger}: no package of this name is locked")).hint("name packages as the lockfile does")
@@ -179,17 +179,25 @@ fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work:
         installonly: set.installonly.clone(),
         keep: BTreeMap::new(),
     };
-    let answer = match &held {
-        None => resolve::resolve_or_missing_files(&supply.snapshots, &request)?,
-        Some(_) => Err(resolve::missing_files(&supply.snapshots, &request)?),
+    // Without a missing file this does nothing.
+    let complete = |snapshots: &mut [RepoSnapshot], missing: &BTreeSet<String>| -> Result<()> {
+        for snapshot in snapshots {
+            rpmmd::add_files(work.client, snapshot, missing, &cache, work.progress)?;
+        }
+        Ok(())
     };
-    let chosen = match answer {
-        Ok(chosen) => chosen,
-        Err(missing) => {
-            for snapshot in supply.snapshots.iter_mut().filter(|_| !missing.is_empty()) {
-                rpmmd::add_files(work.client, snapshot, &missing, &cache, work.progress)?;
+    let chosen = match held {
+        None => match resolve::resolve_or_missing_files(&supply.snapshots, &request)? {
+            Attempt::Resolved(chosen) => chosen,
+            Attempt::MissingFiles(missing) => {
+                complete(&mut supply.snapshots, &missing)?;
+                resolve::resolve(&supply.snapshots, &request)?
             }
-            choose(&supply.snapshots, request, held)?
+        },
+        Some(held) => {
+            let missing = resolve::missing_files(&supply.snapshots, &request)?;
+            complete(&mut supply.snapshots, &missing)?;
+            choose(&supply.snapshots, request, &held)?
         }
     };
     let mut locked = Vec::new();
@@ -208,7 +216,7 @@ fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work:
                     work.progress,
                 )?;
                 for (meta, rpm) in metas.iter().zip(converted) {
-                    let mut package = locked_package(meta, &snapshot.id);
+                    let mut package = LockedPackage::new(meta.nevra.clone(), &snapshot.id);
                     (package.sha256, package.size) = (Some(rpm.sha256), rpm.size);
                     package.source_sha256 = meta.source_digest;
                     package.source_size = Some(meta.size);
@@ -218,8 +226,8 @@ fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work:
             }
             None => {
                 for meta in metas {
-                    snapshot.mirrors.check(&meta.location).context(|| format!("repository {}: package {}", snapshot.id, meta.nevra()))?;
-                    let mut package = locked_package(meta, &snapshot.id);
+                    snapshot.mirrors.check(&meta.location).context(|| format!("repository {}: package {}", snapshot.id, meta.nevra))?;
+                    let mut package = LockedPackage::new(meta.nevra.clone(), &snapshot.id);
                     (package.sha256, package.size, package.location) = (meta.digest, meta.size, meta.location.clone());
                     locked.push(package);
                 }
@@ -233,13 +241,12 @@ fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work:
 }
 
 /// Everything locked stays as it is but the named packages; if that has no answer, what their newest versions need may change, too.
-fn choose(snapshots: &[RepoSnapshot], mut request: Request, held: Option<Held<'_>>) -> Result<Vec<Chosen>> {
-    let Some(held) = held else { return resolve::resolve(snapshots, &request) };
-    let here: BTreeSet<String> = snapshots.iter().flat_map(|s| &s.packages).map(PackageMeta::nevra).collect();
+fn choose(snapshots: &[RepoSnapshot], mut request: Request, held: &Held<'_>) -> Result<Vec<Chosen>> {
+    let here: BTreeSet<String> = snapshots.iter().flat_map(|s| &s.packages).map(|p| p.nevra.to_string()).collect();
     let keep = |free: &dyn Fn(&str) -> bool| {
         let mut keep: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for package in held.locked.iter().filter(|p| !free(&p.name) && here.contains(&p.nevra())) {
-            keep.entry(package.name.clone()).or_default().push(package.nevra());
+        for package in held.locked.iter().filter(|p| !free(&p.nevra.name) && here.contains(&p.nevra.to_string())) {
+            keep.entry(package.nevra.name.clone()).or_default().push(package.nevra.to_string());
         }
         keep
     };
@@ -253,23 +260,6 @@ fn choose(snapshots: &[RepoSnapshot], mut request: Request, held: Option<Held<'_
     let needed = resolve::needed_by(snapshots, &newest, held.names);
     request.keep = keep(&|name| needed.contains(name) || held.names.iter().any(|n| n == name));
     resolve::resolve(snapshots, &request).map_err(|e| e.hint("lock again without --update, so that everything may change"))
-}
-
-fn locked_package(meta: &PackageMeta, repo: &str) -> LockedPackage {
-    LockedPackage {
-        name: meta.name.clone(),
-        epoch: meta.epoch,
-        version: meta.version.clone(),
-        release: meta.release.clone(),
-        arch: meta.arch.clone(),
-        repo: repo.to_string(),
-        sha256: None,
-        size: 0,
-        location: String::new(),
-        source_sha256: None,
-        source_size: None,
-        source_location: None,
-    }
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ fn metadata_older_than_the_lockfile_is_refused_unless_asked_for() {
     let first = lock(&settings).unwrap();
     assert_eq!(first.repositories, [LockedRepository::new("r", "1000", SourceDateEpoch(1000), None)]);
     publish(folder.path(), 2000, "p.rpm");
-    assert_eq!(lock(&settings).unwrap().packages[0].version, "2000");
+    assert_eq!(lock(&settings).unwrap().packages[0].nevra.evr.version, "2000");
     let before = std::fs::read(recipe.lockfile()).unwrap();
     publish(folder.path(), 1000, "p.rpm");
     let error = lock(&settings).unwrap_err();
@@ -87,7 +87,7 @@ fn metadata_older_than_the_lockfile_is_refused_unless_asked_for() {
     assert!(text.starts_with("repository r: ") && text.contains("00:16:40Z") && text.contains("00:33:20Z"), "{text}");
     assert_eq!(std::fs::read(recipe.lockfile()).unwrap(), before, "a refusal leaves the lockfile alone");
     let allowed = lock(&SupplySettings { allow_older: true, ..settings }).unwrap();
-    assert_eq!((allowed.packages[0].version.as_str(), allowed.repositories[0].time.0), ("1000", 1000));
+    assert_eq!((allowed.packages[0].nevra.evr.version.as_str(), allowed.repositories[0].time.0), ("1000", 1000));
 }
 
 #[test]

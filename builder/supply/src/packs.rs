@@ -1,13 +1,14 @@
 //! From a lockfile to packs: what is absent is fetched (and for a Debian archive repackaged), everything is verified, new packages are imported.
 
-use crate::fetch::{self, FoundPack, Keyring, Pack, Policy, Trust, verify};
+use crate::fetch::{self, FoundPack, Keyring, Pack, Trust, verify};
 use crate::net::{Client, is_below};
 use crate::repos::{PackageMeta, deb};
+use crate::repository_keys::keyring;
 use crate::{SupplySettings, sources};
 use model::{Digest, Error, Kind, OptionJudged, Progress, Result, ResultExt, Silent};
 use rayon::prelude::*;
 use recipe::lock::{LockedPackage, LockedRepository};
-use recipe::{KeyFile, Recipe, Repo, RepoKind};
+use recipe::{Recipe, RepoKind};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -49,8 +50,7 @@ pub fn bring(
                             locked.sha256.map(|d| d.to_string()).default_because("a package that is made here has no digest before");
                         return Err(Error::integrity(format!(
                             "package {}: the lockfile names sha256 {expected}, repackaging gives {}",
-                            locked.nevra(),
-                            rpm.sha256
+                            locked.nevra, rpm.sha256
                         ))
                         .hint(format!(
                             "another version of this program made the lockfile: run `atomic-image lock {}`",
@@ -70,8 +70,7 @@ pub fn bring(
     if let Some((_, orphan)) = packages.iter().enumerate().find(|(index, _)| !files.contains_key(index)) {
         return Err(Error::recipe(format!(
             "package {} is locked to the repository {:?}, which the recipe does not name",
-            orphan.nevra(),
-            orphan.repo
+            orphan.nevra, orphan.repo
         ))
         .hint(format!("run `atomic-image lock {}`", recipe.path.display())));
     }
@@ -103,7 +102,7 @@ pub fn open(
                 FoundPack::Absent => Ok(None),
                 FoundPack::Damaged(what) => {
                     let aside = Pack::set_aside(&folder, &digest)?;
-                    progress.warn(&format!("{what}: kept as {}, made anew from {}", aside.display(), p.nevra()));
+                    progress.warn(&format!("{what}: kept as {}, made anew from {}", aside.display(), p.nevra));
                     Ok(None)
                 }
             }
@@ -115,7 +114,7 @@ pub fn open(
 }
 
 fn locked_digest(locked: &LockedPackage) -> Result<Digest> {
-    locked.sha256.ok_or_else(|| Error::integrity(format!("package {}: the lockfile has no digest of it", locked.nevra())))
+    locked.sha256.ok_or_else(|| Error::integrity(format!("package {}: the lockfile has no digest of it", locked.nevra)))
 }
 
 /// Packs of packages that have none, in their order. A file of the cache that is not the locked one is set aside and brought once more.
@@ -145,7 +144,7 @@ fn import(
                 Some(keyring) => Trust::Keys(keyring),
                 None => Trust::Unsigned,
             };
-            let verify = |file: &Path| verify(file, &digest, locked.size, trust).context(|| format!("package {}", locked.nevra()));
+            let verify = |file: &Path| verify(file, &digest, locked.size, trust).context(|| format!("package {}", locked.nevra));
             let verified = match verify(file) {
                 // The file was moved away: so it is not the one that the lockfile names, which may be had once more.
                 Err(error) if error.kind() == Kind::Integrity && !file.exists() => {
@@ -175,7 +174,7 @@ fn check_hosts(recipe: &Recipe, packages: &[LockedPackage], settings: &SupplySet
         }
         let mirrors = sources::mirrors(repo, settings, client)?;
         for package in elsewhere {
-            mirrors.check(&package.location).context(|| format!("package {}", package.nevra()))?;
+            mirrors.check(&package.location).context(|| format!("package {}", package.nevra))?;
         }
     }
     Ok(())
@@ -198,20 +197,10 @@ fn keyrings<'a>(recipe: &'a Recipe, settings: &SupplySettings) -> Result<BTreeMa
     Ok(out)
 }
 
-/// The keys of a repository, with what its recipe relaxed.
-pub fn keyring(repo: &Repo, files: &[KeyFile], settings: &SupplySettings) -> Result<Keyring> {
-    let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
-    Ok(Keyring::load(&paths)?.with_policy(Policy { relax: repo.relax.clone(), now: Some(settings.now) }))
-}
-
 /// What the repackager needs to know of a deb, from the lockfile alone.
 fn source_meta(locked: &LockedPackage) -> PackageMeta {
     PackageMeta {
-        name: locked.name.clone(),
-        epoch: locked.epoch,
-        version: locked.version.clone(),
-        release: locked.release.clone(),
-        arch: locked.arch.clone(),
+        nevra: locked.nevra.clone(),
         location: locked.source_location.clone().default_because("a package without a location is found by its digest"),
         size: locked.source_size.unwrap_or(0),
         source_digest: locked.source_sha256,

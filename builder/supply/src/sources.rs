@@ -3,7 +3,8 @@
 use crate::net::{Client, Mirrors, Url, is_missing};
 use crate::repos::deb::{self, DebArchive, DebSource};
 use crate::repos::{RepoSnapshot, rpmmd};
-use crate::{SupplySettings, packs, snapshots};
+use crate::repository_keys::keyring;
+use crate::{SupplySettings, snapshots};
 use model::{Error, Progress, Result, ResultExt, SourceDateEpoch, read_input};
 use recipe::lock::LockedRepository;
 use recipe::{KeyFile, MetadataTrust, Recipe, Repo, RepoKind, RepoSource, Trust};
@@ -129,7 +130,7 @@ fn load(repo: &Repo, settings: &SupplySettings, client: &Client, progress: &dyn 
 
 fn load_rpmmd(repo: &Repo, url: &Url, settings: &SupplySettings, client: &Client, progress: &dyn Progress) -> Result<RepoSnapshot> {
     let keyring = match (&repo.trust, repo.metadata) {
-        (Trust::Keys(files), MetadataTrust::Signed) => Some(packs::keyring(repo, files, settings)?),
+        (Trust::Keys(files), MetadataTrust::Signed) => Some(keyring(repo, files, settings)?),
         _ => None,
     };
     // The data may be asked for several times, so each reader gets a cursor of its own.

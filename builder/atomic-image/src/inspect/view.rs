@@ -3,10 +3,9 @@
 
 use super::deployments;
 use super::volumes::{Files, Volume, Volumes};
+use model::tree::{Found, LastSymlink, follow_symlinks, too_many_symlinks};
 use model::{Error, ImagePath, Kind, Result};
 
-/// Symlinks followed at most, as in the kernel (MAXSYMLINKS).
-const LINKS_MAX: u32 = 40;
 /// Bytes of a file on a FAT volume read at most.
 const FAT_FILE_MAX: u64 = 1 << 30;
 
@@ -71,38 +70,18 @@ impl<'v, 's> View<'v, 's> {
 
     /// Follows symlinks as the host would.
     fn resolve(&self, path: &ImagePath) -> Result<ImagePath> {
-        let mut pending: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
-        let (mut real, mut links) = (ImagePath::root(), 0);
-        while let Some(name) = pending.pop() {
-            match name.as_slice() {
-                b"" | b"." => continue,
-                b".." => {
-                    real = real.parent().unwrap_or_else(ImagePath::root);
-                    continue;
-                }
-                _ => {}
-            }
-            let next = real.join(&name)?;
+        let look_up = |directory: Option<&ImagePath>, name: &[u8]| -> Result<Found<ImagePath>> {
+            let next = directory.cloned().unwrap_or_else(ImagePath::root).join(name)?;
             let (volume, inner) = self.locate(&next)?;
-            let Files::Ext4(reader) = &volume.files else {
-                real = next;
-                continue;
-            };
+            let Files::Ext4(reader) = &volume.files else { return Ok(Found::Other(next)) };
             if !reader.stat(&inner)?.is_some_and(|stat| stat.is_symlink()) {
-                real = next;
-                continue;
-            }
-            links += 1;
-            if links > LINKS_MAX {
-                return Err(Error::integrity(format!("{path}: more than {LINKS_MAX} symlinks")));
+                return Ok(Found::Other(next));
             }
             let target = reader.read_link(&inner)?;
-            if target.first() == Some(&b'/') {
-                real = ImagePath::root();
-            }
-            pending.extend(target.split(|&b| b == b'/').rev().map(<[u8]>::to_vec));
-        }
-        Ok(real)
+            Ok(Found::Symlink(next, target.into()))
+        };
+        let real = follow_symlinks(path.as_bytes(), LastSymlink::Follow, look_up, || too_many_symlinks(path))?;
+        Ok(real.into_last().unwrap_or_else(ImagePath::root))
     }
 
     fn absent(&self, path: &ImagePath) -> Error {

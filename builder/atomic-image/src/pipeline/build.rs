@@ -359,7 +359,7 @@ fn in_pool<T: Send>(settings: &Settings, work: impl FnOnce() -> Result<T> + Send
 
 fn lock_report(recipe: &Recipe, lock: &Lockfile) -> LockReport {
     let row = |p: &recipe::lock::LockedPackage| {
-        Some(LockedRow { nevra: p.nevra(), repo: p.repo.clone(), sha256: p.sha256?, size: ByteSize(p.size) })
+        Some(LockedRow { nevra: p.nevra.to_string(), repo: p.repo.clone(), sha256: p.sha256?, size: ByteSize(p.size) })
     };
     LockReport { lockfile: recipe.lockfile(), packages: lock.packages.iter().filter_map(row).collect() }
 }

@@ -207,8 +207,8 @@ fn a_control_file_is_read_or_refused() {
             let Ok(text) = std::str::from_utf8(bytes) else { return Ok(Stanza::parse("").map(drop)) };
             for stanza in Stanzas::new(text) {
                 match stanza.and_then(|(offset, stanza)| deb::meta(&stanza).map(|meta| (offset, meta))) {
-                    Ok((offset, meta)) if offset < text.len() && !meta.name.is_empty() => {}
-                    Ok((offset, meta)) => return Err(format!("a package {:?} at {offset} of {} bytes", meta.name, text.len())),
+                    Ok((offset, meta)) if offset < text.len() && !meta.nevra.name.is_empty() => {}
+                    Ok((offset, meta)) => return Err(format!("a package {:?} at {offset} of {} bytes", meta.nevra.name, text.len())),
                     Err(error) => return Ok(Err(error)),
                 }
             }

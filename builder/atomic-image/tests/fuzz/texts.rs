@@ -3,6 +3,7 @@
 use crate::random::Random;
 use crate::{Answer, Subject, fuzz, scratch};
 use model::{Digest, Error, SourceDateEpoch};
+use packages::evr::{Evr, Nevra};
 use recipe::lock::{LockedPackage, Lockfile};
 use supply::repos::deb::{Release, public_key, sign_detached};
 use supply::resolve::parse_rich;
@@ -43,18 +44,10 @@ fn with_text(bytes: &[u8], read: impl FnOnce(&str) -> Result<(), Error>) -> Answ
 #[test]
 fn a_lockfile_is_read_or_refused() {
     let package = |name: &str| LockedPackage {
-        name: name.into(),
-        epoch: 0,
-        version: "1".into(),
-        release: "1".into(),
-        arch: "x86_64".into(),
-        repo: "r".into(),
         sha256: Some(Digest::of(name.as_bytes())),
         size: 10,
         location: format!("Packages/{name}.rpm"),
-        source_sha256: None,
-        source_size: None,
-        source_location: None,
+        ..LockedPackage::new(Nevra::new(name, Evr::new(0, "1", "1"), "x86_64"), "r")
     };
     let lock = Lockfile::new(SourceDateEpoch(1), Digest::of(b""), vec![package("a"), package("b")], vec![package("c")]).unwrap();
     let read = |bytes: &[u8]| {

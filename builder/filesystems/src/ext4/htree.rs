@@ -4,7 +4,7 @@
 
 use super::BLOCK;
 use super::checksum::Checksum;
-use super::directory::{Name, encode_leaf, fitting};
+use super::dirent::{Name, encode_leaf, fitting};
 use super::hash::DirectoryHash;
 use super::little_endian::{put_u16, put_u32};
 use model::{Error, Result};

@@ -35,7 +35,9 @@
 
 mod allocate;
 mod checksum;
+mod contents;
 mod directory;
+mod dirent;
 mod extent;
 mod geometry;
 mod group;
@@ -52,6 +54,7 @@ mod plan;
 mod reader;
 mod resize;
 mod size;
+mod stable_prefix;
 mod superblock;
 mod tables;
 mod writer;

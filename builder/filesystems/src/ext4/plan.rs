@@ -2,7 +2,9 @@
 
 use super::allocate::Allocator;
 use super::checksum::Checksum;
-use super::directory::{self, DIRECTORY_TYPE, Name};
+use super::contents::{Body, Contents, Pending, SharedXattrs};
+use super::directory;
+use super::dirent::{self, DIRECTORY_TYPE, Name};
 use super::hash::DirectoryHash;
 use super::inode::{self, InodeRecord, LINK_MAX, MAP_SIZE, Time, XATTR_SIZE};
 use super::large_value::LargeValues;
@@ -14,41 +16,12 @@ use super::tables::{InodeTable, Tables};
 use super::writer::Writer;
 use super::{BLOCK, FIRST_INODE, Options, ROOT_INODE, journal, xattr};
 use model::tree::{FileTree, NodeKind};
-use model::{Blob, ByteSize, Error, Result, Segments};
+use model::{ByteSize, Error, Result, Segments};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// Blocks that lost+found has from the start, so that e2fsck need not allocate any in a damaged filesystem (mke2fs: 16 KiB).
 const LOST_AND_FOUND_BLOCKS: u64 = 4;
-
-/// What an inode has in data blocks.
-pub(super) enum Body<'a> {
-    None,
-    /// Directories and long symlinks.
-    Metadata(Packed),
-    File(&'a Blob),
-}
-
-/// An inode whose blocks are not placed yet.
-pub(super) struct Pending<'a> {
-    pub(super) number: u32,
-    pub(super) record: InodeRecord,
-    pub(super) body: Body<'a>,
-    /// Index of its block of extended attributes.
-    pub(super) xattrs: Option<u32>,
-}
-
-pub(super) struct SharedXattrs {
-    pub(super) block: Vec<u8>,
-    pub(super) references: u32,
-}
-
-pub(super) struct Contents<'a> {
-    pub(super) inodes: Vec<Pending<'a>>,
-    pub(super) xattrs: Vec<SharedXattrs>,
-    pub(super) values: LargeValues,
-    pub(super) last_inode: u32,
-}
 
 /// Decides the place of everything. File contents stay references; only metadata is held in memory.
 pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
@@ -181,7 +154,7 @@ fn measure_inode<'a>(
         NodeKind::Directory(_) => {
             let mut names: Vec<Name> = tree
                 .children(item.id)
-                .map(|(name, id)| Name { name, inode: numbering.number(id), file_type: directory::file_type(&tree.inode(id).kind) })
+                .map(|(name, id)| Name { name, inode: numbering.number(id), file_type: dirent::file_type(&tree.inode(id).kind) })
                 .collect();
             if item.number == ROOT_INODE && !numbering.has_lost_and_found {
                 names.push(Name { name: LOST_AND_FOUND, inode: FIRST_INODE, file_type: DIRECTORY_TYPE });
@@ -229,7 +202,7 @@ fn measure_inode<'a>(
 
 fn lost_and_found(options: &Options, hash: DirectoryHash, seed: Checksum) -> Result<Pending<'static>> {
     let (mut blocks, _) = directory::encode(&[], FIRST_INODE, ROOT_INODE, hash, seed)?;
-    blocks.extend(empty_leaves(LOST_AND_FOUND_BLOCKS - 1, seed));
+    blocks.extend(directory::empty_leaves(FIRST_INODE, LOST_AND_FOUND_BLOCKS - 1, seed));
     let record = InodeRecord {
         mode: 0o040_700,
         links: 2,
@@ -238,9 +211,4 @@ fn lost_and_found(options: &Options, hash: DirectoryHash, seed: Checksum) -> Res
         ..InodeRecord::default()
     };
     Ok(Pending { number: FIRST_INODE, record, body: Body::Metadata(Packed::new(&blocks)), xattrs: None })
-}
-
-/// Blocks for lost+found in which there is no name yet.
-pub(super) fn empty_leaves(count: u64, seed: Checksum) -> Vec<u8> {
-    directory::encode_leaf(&[], seed.of_inode(FIRST_INODE)).repeat(count as usize)
 }

@@ -1,27 +1,10 @@
 //! How big the filesystem has to be: what the contents take, and the smallest geometry in which they fit.
 
+use super::contents::{Body, Contents, parts};
 use super::geometry::{Geometry, Layout};
-use super::plan::{Body, Contents};
+use super::stable_prefix::{QUANTUM, waste};
 use super::{BLOCK, BLOCKS_PER_GROUP, Options, extent, journal};
-use model::{Blob, ByteSize, Error, Result};
-use std::ops::Range;
-
-/// The blocks of a file that are not holes, by their numbers in the file: ascending, not touching each other.
-pub(super) fn parts(blob: &Blob) -> Vec<Range<u64>> {
-    let block = BLOCK as u64;
-    let Blob::Sparse(segments) = blob else {
-        return std::iter::once(0..blob.len().div_ceil(block)).filter(|whole| !whole.is_empty()).collect();
-    };
-    let mut out: Vec<Range<u64>> = Vec::new();
-    for s in segments.iter() {
-        let (start, end) = (s.offset / block, (s.offset + s.data.len()).div_ceil(block));
-        match out.last_mut() {
-            Some(last) if start <= last.end => last.end = last.end.max(end),
-            _ => out.push(start..end),
-        }
-    }
-    out
-}
+use model::{ByteSize, Error, Result};
 
 /// Blocks that contents, attribute blocks and extent trees take; at most a few too many.
 fn blocks_needed(contents: &Contents) -> u64 {
@@ -41,10 +24,6 @@ fn blocks_needed(contents: &Contents) -> u64 {
     1 + contents.xattrs.len() as u64 + values.sum::<u64>() + bodies.sum::<u64>()
 }
 
-/// Bitmaps, tables and contents are placed in multiples of so many blocks where what changes comes last, so that the numbers of free blocks, which come
-/// first of all, stay the same after most small changes: 1 MiB.
-pub(super) const QUANTUM: u64 = 256;
-
 /// A geometry in which the contents fit.
 pub(super) struct Fit {
     pub(super) geometry: Geometry,
@@ -53,11 +32,6 @@ pub(super) struct Fit {
     pub(super) size: u64,
     /// Blocks of the contents, at most a few too many.
     pub(super) need: u64,
-}
-
-/// Blocks that may stay unused before tables that must lie in one piece.
-pub(super) fn waste(geometry: &Geometry) -> u64 {
-    (0..geometry.groups).filter(|&group| Geometry::has_superblock(group)).count() as u64 * geometry.inode_table_blocks
 }
 
 /// The smallest geometry that fits, or the one for the fixed size.

@@ -2,13 +2,14 @@
 
 use super::allocate::Allocator;
 use super::checksum::Checksum;
+use super::contents::{Body, Contents, Pending, SharedXattrs, parts};
+use super::directory;
 use super::extent::Placed;
 use super::geometry::{Geometry, Layout};
 use super::inode::{self, InodeRecord, MAP_SIZE, Time};
 use super::large_value::LargeValues;
 use super::packed::{Packed, Pieces};
-use super::plan::{Body, Contents, Pending, SharedXattrs, empty_leaves};
-use super::size::{QUANTUM, parts, waste};
+use super::stable_prefix::{QUANTUM, waste};
 use super::tables::InodeTable;
 use super::{BLOCK, FIRST_INODE, JOURNAL_INODE, RESIZE_INODE};
 use super::{extent, journal, resize, xattr};
@@ -79,7 +80,7 @@ impl Writer {
         {
             let size = &mut lost_and_found.record.size;
             let used = self.allocator.count() - before + *size / BLOCK as u64;
-            let more = empty_leaves(used.next_multiple_of(QUANTUM) - used, self.seed);
+            let more = directory::empty_leaves(FIRST_INODE, used.next_multiple_of(QUANTUM) - used, self.seed);
             blocks.append(*size, &more);
             *size += more.len() as u64;
         }

@@ -1,6 +1,6 @@
 //! Inodes in an arena; names live in directories. Two names for one inode are a hard link.
 
-use crate::Blob;
+use crate::{Blob, SourceDateEpoch};
 use std::collections::BTreeMap;
 
 /// Index into the arena of one tree.
@@ -80,6 +80,11 @@ impl Attributes {
     /// Owned by root, mtime 0, no xattrs.
     pub fn root(mode: u16) -> Self {
         Attributes { mode, ..Attributes::default() }
+    }
+
+    /// Owned by root, of the time that everything made by the builder has, no xattrs.
+    pub fn at(epoch: SourceDateEpoch, mode: u16) -> Self {
+        Attributes { mtime: i64::from(epoch.0), ..Attributes::root(mode) }
     }
 }
 

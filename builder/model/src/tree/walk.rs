@@ -1,5 +1,6 @@
 //! Sorted walks and look-ups.
 
+use super::symlink_walk::{Found, LastSymlink, follow_symlinks};
 use crate::tree::{FileTree, Inode, InodeId, NodeKind};
 use crate::{Error, ImagePath, OptionJudged, Result, ResultJudged};
 
@@ -21,37 +22,28 @@ impl FileTree {
         Some(self.inode(self.get(&ImagePath::parse(path).none_because("a path that is not absolute names nothing")?)?))
     }
 
-    /// Follows symlinks inside the tree, as a process whose root is the tree would, 40 at most. Returns the real path.
+    /// Follows symlinks inside the tree, as a process whose root is the tree would. Returns the real path; `None` if it leads nowhere.
     pub fn resolve(&self, path: &ImagePath) -> Option<(ImagePath, InodeId)> {
-        let mut pending: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
-        let mut names: Vec<(Vec<u8>, InodeId)> = Vec::new();
-        let mut links = 0;
-        while let Some(name) = pending.pop() {
-            if name.is_empty() || name == b"." {
-                continue;
-            }
-            if name == b".." {
-                names.pop();
-                continue;
-            }
-            let at = names.last().map_or(FileTree::ROOT, |(_, id)| *id);
-            let id = self.child(at, &name)?;
-            if let NodeKind::Symlink(target) = &self.inode(id).kind {
-                links += 1;
-                if links > 40 {
-                    return None;
-                }
-                if target.first() == Some(&b'/') {
-                    names.clear();
-                }
-                pending.extend(target.split(|&b| b == b'/').rev().map(<[u8]>::to_vec));
-                continue;
-            }
-            names.push((name, id));
+        self.resolve_with(path.as_bytes(), LastSymlink::Follow)
+    }
+
+    /// The same for a path that need not be normalised and may end in a symlink that is not followed.
+    pub fn resolve_with(&self, path: &[u8], last: LastSymlink) -> Option<(ImagePath, InodeId)> {
+        let look_up = |directory: Option<&InodeId>, name: &[u8]| {
+            let id = self.child(directory.copied().unwrap_or(FileTree::ROOT), name).ok_or(())?;
+            Ok(self.found(id, id))
+        };
+        let real = follow_symlinks(path, last, look_up, || ()).none_because("nothing is found, whatever stands in the way")?;
+        let path = real.path().none_because("a path that is too long names nothing")?;
+        Some((path, real.into_last().unwrap_or(FileTree::ROOT)))
+    }
+
+    /// What a walk over symlinks finds in `id`, with `node` for the caller.
+    pub fn found<N>(&self, id: InodeId, node: N) -> Found<N> {
+        match &self.inode(id).kind {
+            NodeKind::Symlink(target) => Found::Symlink(node, target.clone()),
+            _ => Found::Other(node),
         }
-        let id = names.last().map_or(FileTree::ROOT, |(_, id)| *id);
-        let joined = names.iter().map(|(name, _)| name.as_slice()).collect::<Vec<_>>().join(&b'/');
-        Some((ImagePath::parse(joined).none_because("a path that is not absolute names nothing")?, id))
     }
 
     /// Every name, parents before children, siblings in byte order. The root comes first. A hard-linked inode comes once for each name.

@@ -8,6 +8,7 @@
 
 mod capabilities;
 mod contents;
+mod dependency;
 mod file_digest;
 mod files;
 mod header;
@@ -21,10 +22,11 @@ pub mod tags;
 mod triggers;
 
 pub use contents::{HashedPayload, read_contents};
+pub use dependency::Dependency;
 pub use file_digest::{ContentHasher, FileDigest};
 pub use files::{FileEntry, FileFlags, FileKind};
 pub use header::{Header, HeaderKind};
-pub use package::{Dependency, Metadata, Package, parse};
+pub use package::{Metadata, Package, parse};
 pub use payload::{PayloadFile, read_payload};
 pub use scriptlets::{Phase, Scriptlet};
 pub use triggers::{Trigger, TriggerKind};

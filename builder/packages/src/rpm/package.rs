@@ -1,77 +1,17 @@
 //! What a package says of itself: identity, dependencies, files, scriptlets.
 
+use super::dependency::Dependency;
 use super::files::{self, FileEntry};
 use super::header::{Header, HeaderKind};
 use super::lead::{self, LEAD_SIZE};
 use super::scriptlets::{self, Scriptlet};
 use super::tags;
 use super::triggers::{self, Trigger};
-use crate::evr::{Evr, Nevra, compare_versions};
+use crate::evr::{Evr, Nevra};
 use compression::Compression;
 use model::{Digest, Error, OptionJudged, Result, ResultExt};
 use serde::{Deserialize, Serialize};
-use std::cmp::Ordering;
 use std::io::Read;
-
-/// One requirement, provision, conflict …; the name may be a file's path or a rich dependency.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dependency {
-    pub name: String,
-    /// As in the header: comparison (2 less, 4 greater, 8 equal) and where it applies (1 << 9 pre, 1 << 10 post …; rpm, `rpmds.h`).
-    pub flags: u32,
-    /// Empty for any version.
-    pub version: String,
-}
-
-impl Dependency {
-    /// RPMSENSE_PREREQ, SCRIPT_PRE and SCRIPT_POST: needed before the package's scriptlets run.
-    const BEFORE_SCRIPTLETS: u32 = 1 << 6 | 1 << 9 | 1 << 10;
-    const RPMLIB: u32 = 1 << 24;
-    pub const EQUAL: u32 = 8;
-    /// RPMSENSE_POSTTRANS, PRETRANS and CONFIG.
-    const OUTSIDE_INSTALLATION: u32 = 1 << 5 | 1 << 7 | 1 << 28;
-    const META: u32 = 1 << 29;
-
-    pub fn is_before_scriptlets(&self) -> bool {
-        self.flags & Self::BEFORE_SCRIPTLETS != 0
-    }
-
-    /// Whether packages are ordered by it (rpm, `lib/order.c`): not by what only a %pretrans or %posttrans needs, nor by `Requires(meta)`.
-    pub fn is_for_order(&self) -> bool {
-        !self.is_rpmlib() && self.flags & (Self::OUTSIDE_INSTALLATION | Self::META) == 0
-    }
-
-    /// A feature of rpm itself, not of a package.
-    pub fn is_rpmlib(&self) -> bool {
-        self.flags & Self::RPMLIB != 0 || self.name.starts_with("rpmlib(")
-    }
-
-    /// Whether some version lies in both ranges (rpm, `rpmdsCompare`). The names are not looked at; a range without a version is all versions.
-    pub fn overlaps(&self, other: &Dependency) -> bool {
-        const LESS: u32 = 2;
-        const GREATER: u32 = 4;
-        if self.version.is_empty() || other.version.is_empty() {
-            return true;
-        }
-        let (Ok(mine), Ok(theirs)) = (Evr::parse(&self.version), Evr::parse(&other.version)) else { return false };
-        let versions = mine.epoch.cmp(&theirs.epoch).then_with(|| compare_versions(&mine.version, &theirs.version));
-        let order = match mine.release.is_empty() || theirs.release.is_empty() {
-            true => versions,
-            false => versions.then_with(|| compare_versions(&mine.release, &theirs.release)),
-        };
-        let both = |sense: u32| self.flags & sense != 0 && other.flags & sense != 0;
-        match order {
-            Ordering::Less => self.flags & GREATER != 0 || other.flags & LESS != 0,
-            Ordering::Greater => self.flags & LESS != 0 || other.flags & GREATER != 0,
-            Ordering::Equal => both(Self::EQUAL) || both(LESS) || both(GREATER),
-        }
-    }
-
-    /// "<", ">=" …; empty when any version will do.
-    pub fn comparison(&self) -> &'static str {
-        ["", "<", ">", "", "=", "<=", ">=", ""][(self.flags >> 1 & 7) as usize]
-    }
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {

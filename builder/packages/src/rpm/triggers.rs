@@ -3,8 +3,8 @@
 //! Three sorts, each a group of parallel arrays (rpm, `build/files.c` and `lib/rpmtriggers.c`): scripts with their programs (and, on files, their
 //! priorities), and conditions, each with the number of the script that it belongs to.
 
+use super::dependency::Dependency;
 use super::header::Header;
-use super::package::Dependency;
 use super::tags;
 use model::{Error, OptionJudged, Result};
 use serde::{Deserialize, Serialize};

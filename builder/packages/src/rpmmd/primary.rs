@@ -1,10 +1,10 @@
 //! primary.xml: one record a package, handed out one at a time.
 
+use crate::capability::{Capability, Comparison};
 use crate::rpmmd::Checksum;
 use crate::rpmmd::xml::{Events, Tag, Xml, attributes, number};
 use model::{Error, Result};
 use quick_xml::events::BytesStart;
-use smol_str::SmolStr;
 use std::io::BufRead;
 
 /// In messages.
@@ -43,12 +43,7 @@ pub struct Package {
 /// `rpm:entry`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Relation {
-    pub name: SmolStr,
-    /// `EQ`, `LT`, `LE`, `GT`, `GE`, or empty.
-    pub flags: &'static str,
-    pub epoch: Option<u32>,
-    pub version: SmolStr,
-    pub release: SmolStr,
+    pub capability: Capability,
     /// Needed before scriptlets run.
     pub pre: bool,
 }
@@ -224,20 +219,28 @@ fn list_of(name: &[u8]) -> Option<List> {
 fn relation(start: &BytesStart<'_>) -> Result<Relation, String> {
     let mut entry = Relation::default();
     attributes(start, |key, value| {
+        let wanted = &mut entry.capability;
         match key {
-            b"name" => entry.name = value.into(),
+            b"name" => wanted.name = value.into(),
+            b"flags" if value.is_empty() => {}
             b"flags" => {
-                let known = ["EQ", "LT", "LE", "GT", "GE", ""].into_iter().find(|flags| *flags == value);
-                entry.flags = known
-                    .ok_or_else(|| format!("expected EQ, LT, LE, GT or GE as flags, found {:?}", value.get(..40).unwrap_or(&value)))?;
+                let expected = || format!("expected EQ, LT, LE, GT or GE as flags, found {:?}", value.get(..40).unwrap_or(&value));
+                wanted.compare = Some(Comparison::from_rpmmd(&value).ok_or_else(expected)?);
             }
-            b"epoch" => entry.epoch = Some(number("epoch", &value)?),
-            b"ver" => entry.version = value.into(),
-            b"rel" => entry.release = value.into(),
+            b"epoch" => wanted.epoch = Some(number("epoch", &value)?),
+            b"ver" => wanted.version = value.into(),
+            b"rel" => wanted.release = value.into(),
             b"pre" => entry.pre = value == "1",
             _ => {}
         }
         Ok(())
     })?;
-    if entry.name.is_empty() { Err("a dependency without a name".into()) } else { Ok(entry) }
+    if entry.capability.name.is_empty() {
+        return Err("a dependency without a name".into());
+    }
+    // Without a comparison, what else it says of versions means nothing.
+    if entry.capability.compare.is_none() {
+        entry.capability = Capability::any(entry.capability.name);
+    }
+    Ok(entry)
 }

@@ -3,6 +3,7 @@
 //! `repo` names a repository of the recipe, and locations are relative to that, or on its host where its metadata names a base of its own.
 
 use crate::lock::LockedRepository;
+use crate::lock::locked_package::{FIELDS, LockedPackage};
 use model::{AtomicFile, Digest, Error, Result, SourceDateEpoch, read_input_text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,34 +42,6 @@ pub enum LockedAccount {
     Group { group: String, id: u32 },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LockedPackage {
-    pub name: String,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub epoch: u32,
-    pub version: String,
-    pub release: String,
-    pub arch: String,
-    pub repo: String,
-    /// Of the .rpm; only a deb that was not converted yet has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<Digest>,
-    /// Bytes of the .rpm; 0 with no `sha256`.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub size: u64,
-    /// Of the .rpm, below the repository; empty when it is made here.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub location: String,
-    /// The .deb in its pool.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_sha256: Option<Digest>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_size: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_location: Option<String>,
-}
-
 /// One difference between two package sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -78,44 +51,9 @@ pub enum Change {
     Changed(Box<LockedPackage>, Box<LockedPackage>),
 }
 
-fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
 /// `recipes/x.toml` → `recipes/x.lock`.
 pub fn lock_path(recipe: &Path) -> PathBuf {
     recipe.with_extension("lock")
-}
-
-impl LockedPackage {
-    /// `name-[epoch:]version-release.arch`.
-    pub fn nevra(&self) -> String {
-        let epoch = if self.epoch == 0 { String::new() } else { format!("{}:", self.epoch) };
-        format!("{}-{epoch}{}-{}.{}", self.name, self.version, self.release, self.arch)
-    }
-
-    fn check(&self) -> Result<(), String> {
-        let rpm = self.sha256.is_some();
-        let deb = self.source_sha256.is_some() && self.source_size.is_some() && self.source_location.is_some();
-        if !rpm && !deb {
-            return Err(format!("package {}: expected sha256, or source_sha256, source_size and source_location", self.nevra()));
-        }
-        if !deb && (self.location.is_empty() || self.size == 0) {
-            return Err(format!("package {}: expected a location and a size", self.nevra()));
-        }
-        // Whether a whole URL is on the repository's host is known when it is fetched; a .deb is always below its archive.
-        let is_whole = |location: &String| location.contains("://");
-        if let Some(location) = self.source_location.as_ref().filter(|location| is_whole(location)) {
-            return Err(format!("package {}: expected a source_location below the archive, found {location:?}", self.nevra()));
-        }
-        for location in [Some(&self.location), self.source_location.as_ref()].into_iter().flatten() {
-            let leads_out = location.split('/').any(|part| part == "..");
-            if location.starts_with('/') || leads_out || location.chars().any(char::is_control) {
-                return Err(format!("package {}: expected a location below the repository, found {location:?}", self.nevra()));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Lockfile {
@@ -160,7 +98,7 @@ impl Lockfile {
         for (key, packages) in [("packages", &self.packages), ("tools", &self.tools)] {
             let _ = writeln!(text, "\n{key} = [");
             for package in packages {
-                let value = toml::Value::try_from(package).map_err(|e| Error::internal(format!("lock {}", package.nevra())).source(e))?;
+                let value = toml::Value::try_from(package).map_err(|e| Error::internal(format!("lock {}", package.nevra)).source(e))?;
                 let mut fields: Vec<(usize, String)> = Vec::new();
                 for (field, value) in value.as_table().into_iter().flatten() {
                     let place = FIELDS.iter().position(|f| f == field).unwrap_or(FIELDS.len());
@@ -209,7 +147,7 @@ impl Lockfile {
 
     /// From the older set to the newer, by name and architecture.
     pub fn compare(old: &[LockedPackage], new: &[LockedPackage]) -> Vec<Change> {
-        let key = |p: &LockedPackage| (p.name.clone(), p.arch.clone());
+        let key = |p: &LockedPackage| (p.nevra.name.clone(), p.nevra.arch.clone());
         let mut all: BTreeMap<_, (Option<&LockedPackage>, Option<&LockedPackage>)> = BTreeMap::new();
         for package in old {
             all.entry(key(package)).or_default().0 = Some(package);
@@ -227,33 +165,14 @@ impl Lockfile {
     }
 }
 
-/// What a reviewer looks for stands first.
-const FIELDS: [&str; 12] = [
-    "name",
-    "epoch",
-    "version",
-    "release",
-    "arch",
-    "repo",
-    "sha256",
-    "size",
-    "location",
-    "source_sha256",
-    "source_size",
-    "source_location",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use packages::evr::{Evr, Nevra};
 
     fn package(name: &str, version: &str) -> LockedPackage {
         LockedPackage {
-            name: name.into(),
-            epoch: 0,
-            version: version.into(),
-            release: "1".into(),
-            arch: "x86_64".into(),
+            nevra: Nevra::new(name, Evr::new(0, version, "1"), "x86_64"),
             repo: "base".into(),
             sha256: Some(Digest::of(name.as_bytes())),
             size: 100,
@@ -269,7 +188,7 @@ mod tests {
             sha256: None,
             size: 0,
             location: String::new(),
-            epoch: 2,
+            nevra: Nevra::new("z", Evr::new(2, "9", "1"), "x86_64"),
             source_sha256: Some(Digest::of(b"deb")),
             source_size: Some(7),
             source_location: Some("pool/z.deb".into()),

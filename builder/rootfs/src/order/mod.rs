@@ -5,7 +5,7 @@
 
 mod cycles;
 
-use model::ImagePath;
+use model::{ImagePath, usr_merged};
 use packages::rpm::{Dependency, Metadata};
 use packages::rpmdb::rich;
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,14 +97,14 @@ impl<'a> Providers<'a> {
             .flat_map(|member| member.metadata.requires.iter().chain(&member.metadata.order))
             .flat_map(simple)
             .filter(|wanted| wanted.name.starts_with('/'))
-            .map(|wanted| usr_merged(wanted.name.as_bytes()))
+            .map(|wanted| usr_merged(wanted.name.as_bytes()).into_owned())
             .collect();
         let mut by_path: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
         for (index, member) in members.iter().enumerate() {
             for path in &member.paths {
                 let path = usr_merged(path.as_bytes());
-                if wanted.contains(&path) {
-                    by_path.entry(path).or_default().push(index);
+                if wanted.contains(path.as_ref()) {
+                    by_path.entry(path.into_owned()).or_default().push(index);
                 }
             }
         }
@@ -116,7 +116,7 @@ impl<'a> Providers<'a> {
         let named = self.by_name.get(wanted.name.as_str()).into_iter().flatten().filter(|(_, has)| has.overlaps(wanted)).map(|(i, _)| *i);
         let mut found: Vec<usize> = named.collect();
         if wanted.name.starts_with('/') {
-            found.extend(self.by_path.get(&usr_merged(wanted.name.as_bytes())).into_iter().flatten());
+            found.extend(self.by_path.get(usr_merged(wanted.name.as_bytes()).as_ref()).into_iter().flatten());
         }
         if found.contains(&asker) {
             return None;
@@ -124,10 +124,4 @@ impl<'a> Providers<'a> {
         let arch = |index: usize| &members[index].metadata.nevra.arch;
         found.into_iter().min_by_key(|&index| (arch(index) != arch(asker), index))
     }
-}
-
-/// `/bin/sh` is `/usr/bin/sh`, whichever of them a package names.
-fn usr_merged(path: &[u8]) -> Vec<u8> {
-    let moved = [b"/bin/".as_slice(), b"/sbin/", b"/lib/", b"/lib64/"].iter().any(|top| path.starts_with(top));
-    if moved { [b"/usr".as_slice(), path].concat() } else { path.to_vec() }
 }

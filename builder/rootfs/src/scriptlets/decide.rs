@@ -3,8 +3,7 @@
 use super::report::Undecided;
 use super::{Action, Ledger, Row, Script, Scriptlet, Work, report};
 use crate::scriptlets::analysis::{self, Analysis, Invocation};
-use conf::preset::glob_matches;
-use model::{Digest, Result};
+use model::{Digest, Result, glob_matches};
 use packages::rpm::Phase;
 use recipe::{DefaultPolicy, Policy, ScriptletRule};
 

@@ -1,9 +1,8 @@
 //! Where a line's path is in the tree: parents are followed through symlinks, the last name is not, and patterns name what is there.
 
-use conf::preset::glob_matches_bytes;
 use conf::tmpfiles::Line;
 use model::tree::{FileTree, NodeKind};
-use model::{ImagePath, ResultJudged};
+use model::{ImagePath, ResultJudged, glob_matches};
 
 /// Alternatives of one pattern's braces; a pattern with more is left to the host.
 const MAX_ALTERNATIVES: usize = 256;
@@ -98,7 +97,7 @@ fn matches(tree: &FileTree, pattern: &[u8]) -> Vec<ImagePath> {
         for folder in &found {
             let Some((real, id)) = tree.resolve(folder) else { continue };
             let hits = tree.children(id).filter(|(child, _)| match is_pattern {
-                true => (child[0] != b'.' || name[0] == b'.') && glob_matches_bytes(name, child),
+                true => (child[0] != b'.' || name[0] == b'.') && glob_matches(name, child),
                 false => child == name,
             });
             // A file in the middle has no children, and ends there.

@@ -76,7 +76,7 @@ struct Job {
 
 impl Job {
     fn of(package: &LockedPackage, cache: &Path) -> Result<Self> {
-        let nevra = package.nevra();
+        let nevra = package.nevra.to_string();
         let rpm = package.sha256.map(|digest| (rpm_path(cache, &digest), package.size, digest, package.location.as_str()));
         let deb = match (package.source_sha256, package.source_size, package.source_location.as_deref()) {
             (Some(digest), Some(size), Some(location)) => Some((deb_path(cache, &digest), size, digest, location)),
@@ -105,21 +105,14 @@ mod tests {
     use super::*;
     use crate::net::tests::{Server, ok, quick, status};
     use model::{Kind, Silent};
+    use packages::evr::{Evr, Nevra};
 
     fn package(name: &str) -> LockedPackage {
         LockedPackage {
-            name: name.into(),
-            epoch: 0,
-            version: "1".into(),
-            release: "1".into(),
-            arch: "noarch".into(),
-            repo: "r".into(),
             sha256: Some(Digest::of(name.as_bytes())),
             size: name.len() as u64,
             location: format!("p/{name}"),
-            source_sha256: None,
-            source_size: None,
-            source_location: None,
+            ..LockedPackage::new(Nevra::new(name, Evr::new(0, "1", "1"), "noarch"), "r")
         }
     }
 
@@ -137,7 +130,7 @@ mod tests {
             let paths = run(&server, &packages, cache.path()).unwrap();
             for (path, package) in paths.iter().zip(&packages) {
                 assert_eq!(*path, rpm_path(cache.path(), &package.sha256.unwrap()));
-                assert_eq!(std::fs::read(path).unwrap(), package.name.as_bytes());
+                assert_eq!(std::fs::read(path).unwrap(), package.nevra.name.as_bytes());
             }
         }
         assert_eq!(server.seen.lock().unwrap().len(), 20, "the second run asks for nothing");

@@ -6,5 +6,5 @@ mod package;
 pub mod rpmmd;
 mod snapshot;
 
-pub use package::{Compare, Dep, PackageMeta};
+pub use package::PackageMeta;
 pub use snapshot::{MetadataFile, RepoSnapshot};

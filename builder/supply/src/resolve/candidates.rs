@@ -1,10 +1,12 @@
 //! The candidates: packages that are reachable by name from the request. The solver sees nothing else, so its time does not grow with the
 //! repositories; it could not choose a package outside this set.
 
-use crate::repos::{Dep, PackageMeta, RepoSnapshot};
+use crate::repos::{PackageMeta, RepoSnapshot};
 use crate::resolve::visible::{Visible, visible};
 use crate::resolve::{Chosen, Expression, Request, expression};
 use model::{Error, Result};
+use packages::capability::Capability;
+use packages::evr::Nevra;
 use smol_str::SmolStr;
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -23,7 +25,7 @@ pub(super) struct Candidates<'a> {
     required_files: BTreeSet<String>,
     /// Excluded, filtered or of a foreign architecture.
     hidden: Vec<(Cow<'static, str>, &'a PackageMeta)>,
-    first_alternatives: Vec<Dep>,
+    first_alternatives: Vec<Capability>,
     /// For each name that is asked for and that others have obsoleted: its packages and those.
     successions: BTreeMap<SmolStr, Vec<Number>>,
 }
@@ -33,7 +35,7 @@ impl<'a> Candidates<'a> {
         let Visible { packages: all, hidden } = visible(repos, request)?;
         let names = all.iter().enumerate().flat_map(|(number, (_, package))| {
             let provided = package.provides.iter().map(|dep| dep.name.as_str());
-            std::iter::once(package.name.as_str()).chain(provided).map(move |name| (name, number))
+            std::iter::once(package.nevra.name.as_str()).chain(provided).map(move |name| (name, number))
         });
         let mut reach = Candidates {
             index: Index::new(names, all.iter().map(|(_, package)| 1 + package.provides.len()).sum()),
@@ -52,7 +54,7 @@ impl<'a> Candidates<'a> {
     fn follow(&mut self, weak: bool, wanted: &[Expression]) -> Result<()> {
         let mut seen = vec![false; self.all.len()];
         let mut names: BTreeSet<SmolStr> = BTreeSet::new();
-        let mut alternatives: BTreeMap<String, Dep> = BTreeMap::new();
+        let mut alternatives: BTreeMap<String, Capability> = BTreeMap::new();
         let mut queue: Vec<Number> = Vec::new();
         let mut reached: Vec<Number> = Vec::new();
         if weak {
@@ -62,7 +64,7 @@ impl<'a> Candidates<'a> {
         }
         for expression in wanted {
             self.note(expression, &mut names, &mut reached);
-            if let Expression::Dep(dep) = expression
+            if let Expression::Capability(dep) = expression
                 && let Some(candidates) = self.succession(dep)
             {
                 reached.extend(&candidates);
@@ -77,13 +79,13 @@ impl<'a> Candidates<'a> {
                 }
             }
             let Some((_, package)) = queue.pop().and_then(|number| self.all.get(number)) else { break };
-            let recommended: &[Dep] = if weak { &package.recommends } else { &[] };
+            let recommended: &[Capability] = if weak { &package.recommends } else { &[] };
             for dep in package.requires.iter().chain(recommended) {
                 if !dep.is_rich() {
                     self.note_dep(dep, &mut names, &mut reached);
                     continue;
                 }
-                let expression = expression(dep).map_err(|e| e.context(package.nevra()))?;
+                let expression = expression(dep).map_err(|e| e.context(&package.nevra))?;
                 if let Some(first) = self.first_alternative(&expression) {
                     alternatives.insert(first.to_string(), first.clone());
                 }
@@ -94,7 +96,10 @@ impl<'a> Candidates<'a> {
         self.selected = seen.iter().enumerate().filter(|(_, seen)| **seen).map(|(number, _)| number).collect();
         let all = &self.all;
         let key = |number: &Number| {
-            all.get(*number).map(|(chosen, p)| (chosen.repo, &p.name, p.epoch, &p.version, &p.release, &p.arch, &p.location))
+            all.get(*number).map(|(chosen, p)| {
+                let Nevra { name, evr, arch } = &p.nevra;
+                (chosen.repo, name, evr.epoch, &evr.version, &evr.release, arch, &p.location)
+            })
         };
         self.selected.sort_by(|a, b| key(a).cmp(&key(b)));
         self.first_alternatives = alternatives.into_values().collect();
@@ -105,7 +110,7 @@ impl<'a> Candidates<'a> {
         expression.candidates(&mut |dep| self.note_dep(dep, names, reached));
     }
 
-    fn note_dep(&self, dep: &Dep, names: &mut BTreeSet<SmolStr>, reached: &mut Vec<Number>) {
+    fn note_dep(&self, dep: &Capability, names: &mut BTreeSet<SmolStr>, reached: &mut Vec<Number>) {
         if !names.contains(dep.name.as_str()) {
             names.insert(dep.name.clone());
             reached.extend(self.providers(&dep.name));
@@ -114,15 +119,16 @@ impl<'a> Candidates<'a> {
 
     /// Whoever asks for a name by itself also means what the newest package of this name was replaced by. Not in a Debian archive: there a replaced
     /// package is gone, and what still stands beside its replacement (sudo and sudo-ldap) is an alternative.
-    fn succession(&self, wanted: &Dep) -> Option<Vec<Number>> {
+    fn succession(&self, wanted: &Capability) -> Option<Vec<Number>> {
         if wanted.compare.is_some() {
             return None;
         }
-        let named = |(_, (_, p)): &(Number, &(Chosen, &PackageMeta))| p.name == wanted.name;
-        let newest = self.all.iter().enumerate().filter(named).max_by(|(_, (_, a)), (_, (_, b))| a.compare_evr(b))?.1.1;
+        let named = |(_, (_, p)): &(Number, &(Chosen, &PackageMeta))| p.nevra.name == wanted.name;
+        let newest = self.all.iter().enumerate().filter(named).max_by(|(_, (_, a)), (_, (_, b))| a.nevra.evr.cmp(&b.nevra.evr))?.1.1;
         let newest = newest.own();
-        let obsoletes =
-            |p: &PackageMeta| p.source_digest.is_none() && p.name != wanted.name && p.obsoletes.iter().any(|dep| dep.overlaps(&newest));
+        let obsoletes = |p: &PackageMeta| {
+            p.source_digest.is_none() && p.nevra.name != wanted.name && p.obsoletes.iter().any(|dep| dep.overlaps(&newest))
+        };
         let successors: Vec<Number> = self.all.iter().enumerate().filter(|(_, (_, p))| obsoletes(p)).map(|(number, _)| number).collect();
         if successors.is_empty() {
             return None;
@@ -132,13 +138,13 @@ impl<'a> Candidates<'a> {
 
     /// Positions of the packages that are meant by a name of which the newest package is obsoleted.
     pub(super) fn succession_of(&self, wanted: &Expression) -> Option<Vec<usize>> {
-        let Expression::Dep(dep) = wanted else { return None };
+        let Expression::Capability(dep) = wanted else { return None };
         let numbers = self.successions.get(&dep.name).filter(|_| dep.compare.is_none())?;
         Some(self.selected.iter().enumerate().filter(|(_, number)| numbers.contains(number)).map(|(position, _)| position).collect())
     }
 
     /// The first of `(a or b …)` that any package provides by name.
-    fn first_alternative<'e>(&self, expression: &'e Expression) -> Option<&'e Dep> {
+    fn first_alternative<'e>(&self, expression: &'e Expression) -> Option<&'e Capability> {
         let Expression::Or(..) = expression else { return None };
         let mut first = None;
         expression.candidates(&mut |dep| {
@@ -156,14 +162,14 @@ impl<'a> Candidates<'a> {
     }
 
     /// The newest visible package of this name, or else that provides it, and whether any provides it in the version asked for.
-    pub(super) fn newest_provider(&self, dep: &Dep) -> Option<(&'a PackageMeta, bool)> {
+    pub(super) fn newest_provider(&self, dep: &Capability) -> Option<(&'a PackageMeta, bool)> {
         let packages: Vec<&PackageMeta> = self.providers(&dep.name).filter_map(|n| self.all.get(n)).map(|(_, p)| *p).collect();
         let meets = |p: &PackageMeta| p.own().overlaps(dep) || p.provides.iter().any(|provide| provide.overlaps(dep));
         let met = dep.compare.is_none() || packages.iter().any(|p| meets(p));
-        let named = |p: &PackageMeta| p.name == dep.name;
+        let named = |p: &PackageMeta| p.nevra.name == dep.name;
         let newest = packages.into_iter().max_by(|a, b| {
-            let by_version = named(a).cmp(&named(b)).then_with(|| a.compare_evr(b));
-            by_version.then_with(|| (&a.name, &a.arch, &a.location).cmp(&(&b.name, &b.arch, &b.location)))
+            let by_version = named(a).cmp(&named(b)).then_with(|| a.nevra.evr.cmp(&b.nevra.evr));
+            by_version.then_with(|| (&a.nevra.name, &a.nevra.arch, &a.location).cmp(&(&b.nevra.name, &b.nevra.arch, &b.location)))
         });
         newest.map(|newest| (newest, met))
     }
@@ -187,7 +193,7 @@ impl<'a> Candidates<'a> {
     }
 
     /// Favoured by the solver: Debian's `a | b` means the first that can be installed.
-    pub(super) fn first_alternatives(&self) -> &[Dep] {
+    pub(super) fn first_alternatives(&self) -> &[Capability] {
         &self.first_alternatives
     }
 
@@ -208,17 +214,21 @@ impl<'a> Candidates<'a> {
 
     /// Visible names and provided names, for the nearest to a misspelt one.
     pub(super) fn names(&self) -> BTreeSet<&'a str> {
-        self.all.iter().flat_map(|(_, p)| std::iter::once(p.name.as_str()).chain(p.provides.iter().map(|dep| dep.name.as_str()))).collect()
+        self.all
+            .iter()
+            .flat_map(|(_, p)| std::iter::once(p.nevra.name.as_str()).chain(p.provides.iter().map(|dep| dep.name.as_str())))
+            .collect()
     }
 
     /// Names of the packages that matter.
     pub(super) fn selected_names(&self) -> BTreeSet<&'a str> {
-        self.selected.iter().filter_map(|number| self.all.get(*number)).map(|(_, package)| package.name.as_str()).collect()
+        self.selected.iter().filter_map(|number| self.all.get(*number)).map(|(_, package)| package.nevra.name.as_str()).collect()
     }
 
     /// A package that would provide `name`, and why it was left out.
     pub(super) fn hidden(&self, name: &str) -> Option<(&str, &'a PackageMeta)> {
-        let provides = |p: &PackageMeta| p.name == name || p.provides.iter().any(|d| d.name == name) || p.files.iter().any(|f| f == name);
+        let provides =
+            |p: &PackageMeta| p.nevra.name == name || p.provides.iter().any(|d| d.name == name) || p.files.iter().any(|f| f == name);
         self.hidden.iter().find(|(_, package)| provides(package)).map(|(why, package)| (why.as_ref(), *package))
     }
 }

@@ -4,7 +4,7 @@ use crate::repos::PackageMeta;
 use crate::resolve::candidates::Candidates;
 use crate::resolve::libsolv::{Problem, Reason};
 use crate::resolve::{Expression, parse_rich, rich};
-use model::{Error, Kind};
+use model::{Error, Kind, nearest_name};
 use std::collections::BTreeMap;
 
 /// Steps of "which is needed by".
@@ -14,30 +14,20 @@ const SENTENCES: usize = 10;
 
 /// A sentence if nothing has the name that the recipe asks for, or nothing in that version.
 pub(super) fn unknown(reach: &Candidates<'_>, wanted: &Expression) -> Option<String> {
-    let Expression::Dep(dep) = wanted else { return None };
+    let Expression::Capability(dep) = wanted else { return None };
     let newest = reach.newest_provider(dep);
     if matches!(newest, Some((_, true))) {
         return None;
     }
     let mut sentence = format!("nothing provides {dep}, which the recipe asks for");
     if let Some((newest, _)) = newest {
-        sentence.push_str(&format!(" (the newest is {})", newest.nevra()));
+        sentence.push_str(&format!(" (the newest is {})", newest.nevra));
     } else if let Some((why, package)) = reach.hidden(&dep.name) {
-        sentence.push_str(&format!(" ({} {why})", package.nevra()));
-    } else if let Some(near) = nearest(reach, &dep.name) {
+        sentence.push_str(&format!(" ({} {why})", package.nevra));
+    } else if let Some(near) = nearest_name(&dep.name, reach.names()) {
         sentence.push_str(&format!(" (did you mean {near}?)"));
     }
     Some(sentence)
-}
-
-fn nearest<'a>(reach: &Candidates<'a>, name: &str) -> Option<&'a str> {
-    nearest_of(reach.names().into_iter(), name)
-}
-
-/// The most alike, if any is alike.
-pub(super) fn nearest_of<'a>(names: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
-    let near = names.map(|n| (strsim::normalized_damerau_levenshtein(n, name), n)).filter(|(score, _)| *score > 0.7);
-    near.max_by(|(a, x), (b, y)| a.total_cmp(b).then(y.cmp(x))).map(|(_, n)| n)
 }
 
 pub(super) fn error(mut sentences: Vec<String>) -> Error {
@@ -76,7 +66,7 @@ fn contradictions(problem: &Problem, reach: &Candidates<'_>) -> Vec<String> {
             Reason::Wanted { .. } | Reason::Requires { .. } => continue,
             Reason::NothingProvides { package, dep } => (dep.clone(), *package),
             Reason::Conflicts { package, other, dep } => {
-                (format!("{dep} {}", other.and_then(|o| reach.package(o)).map_or("", |p| p.name.as_str())), *package)
+                (format!("{dep} {}", other.and_then(|o| reach.package(o)).map_or("", |p| p.nevra.name.as_str())), *package)
             }
             Reason::SameName { package, .. } => ("twice".to_owned(), *package),
             _ => {
@@ -85,16 +75,16 @@ fn contradictions(problem: &Problem, reach: &Candidates<'_>) -> Vec<String> {
             }
         };
         let Some(meta) = reach.package(package) else { continue };
-        let entry = newest.entry((meta.name.clone(), key)).or_insert((reason, meta, 0));
+        let entry = newest.entry((meta.nevra.name.clone(), key)).or_insert((reason, meta, 0));
         entry.2 += 1;
-        if entry.1.compare_evr(meta).is_lt() {
+        if entry.1.nevra.evr.cmp(&meta.nevra.evr).is_lt() {
             (entry.0, entry.1) = (reason, meta);
         }
     }
     for (reason, meta, count) in newest.into_values() {
         let others = match (reason, count) {
             (Reason::SameName { .. }, _) | (_, 1) => String::new(),
-            _ => format!(" (and so in {} other versions of {})", count - 1, meta.name),
+            _ => format!(" (and so in {} other versions of {})", count - 1, meta.nevra.name),
         };
         sentences.extend(sentence(reason, problem, reach).map(|sentence| sentence + &others));
     }
@@ -103,7 +93,7 @@ fn contradictions(problem: &Problem, reach: &Candidates<'_>) -> Vec<String> {
 
 /// The sentence for a reason that is a contradiction in itself; links of a chain have none.
 fn sentence(reason: &Reason, problem: &Problem, reach: &Candidates<'_>) -> Option<String> {
-    let name = |number: usize| reach.package(number).map_or_else(|| format!("package {number}"), PackageMeta::nevra);
+    let name = |number: usize| reach.package(number).map_or_else(|| format!("package {number}"), |p| p.nevra.to_string());
     let clause = |number: usize| match because(number, problem, reach) {
         empty if empty.is_empty() => name(number),
         because => format!("{}{because},", name(number)),
@@ -117,17 +107,17 @@ fn sentence(reason: &Reason, problem: &Problem, reach: &Candidates<'_>) -> Optio
         Reason::NothingProvides { package, dep } => {
             let mut text = format!("nothing provides {dep} needed by {}", name(*package));
             if let Some((why, other)) = names(dep).iter().find_map(|n| reach.hidden(n)) {
-                text.push_str(&format!(" ({} {why})", other.nevra()));
+                text.push_str(&format!(" ({} {why})", other.nevra));
             }
             text + &because(*package, problem, reach)
         }
         Reason::Conflicts { package, other, dep } => format!("{} conflicts with {dep}{}", clause(*package), against(other)),
         Reason::Obsoletes { package, other, dep } => format!("{} obsoletes {dep}{}", clause(*package), against(other)),
         Reason::SameName { package, other } => {
-            let same = reach.package(*package).filter(|p| reach.package(*other).is_some_and(|o| o.name == p.name));
-            match same.map(|p| (p, demands(&p.name, problem, reach))) {
+            let same = reach.package(*package).filter(|p| reach.package(*other).is_some_and(|o| o.nevra.name == p.nevra.name));
+            match same.map(|p| (p, demands(&p.nevra.name, problem, reach))) {
                 Some((p, demands)) if demands.len() > 1 => {
-                    format!("{} can be installed in one version only: {}", p.name, demands.join(", "))
+                    format!("{} can be installed in one version only: {}", p.nevra.name, demands.join(", "))
                 }
                 _ => format!("{} and {} cannot both be installed", clause(*package), clause(*other)),
             }
@@ -149,15 +139,15 @@ fn demands(name: &str, problem: &Problem, reach: &Candidates<'_>) -> Vec<String>
             Reason::Wanted { dep } if names(dep).iter().any(|n| n == name) => demands.push(format!("the recipe asks for {dep}")),
             Reason::Requires { package, dep } if names(dep).iter().any(|n| n == name) => {
                 let Some(meta) = reach.package(*package) else { continue };
-                let newest = needing.entry(&meta.name).or_insert((meta, dep));
-                if newest.0.compare_evr(meta).is_lt() {
+                let newest = needing.entry(&meta.nevra.name).or_insert((meta, dep));
+                if newest.0.nevra.evr.cmp(&meta.nevra.evr).is_lt() {
                     *newest = (meta, dep);
                 }
             }
             _ => {}
         }
     }
-    demands.extend(needing.values().map(|(meta, dep)| format!("{} needs {dep}", meta.nevra())));
+    demands.extend(needing.values().map(|(meta, dep)| format!("{} needs {dep}", meta.nevra)));
     demands
 }
 
@@ -165,7 +155,7 @@ fn chain_link(reason: &Reason, reach: &Candidates<'_>) -> String {
     match reason {
         Reason::Wanted { dep } => format!("the recipe asks for {dep}"),
         Reason::Requires { package, dep } => {
-            format!("{} needs {dep}", reach.package(*package).map_or_else(String::new, PackageMeta::nevra))
+            format!("{} needs {dep}", reach.package(*package).map_or_else(String::new, |p| p.nevra.to_string()))
         }
         other => format!("{other:?}"),
     }
@@ -186,7 +176,7 @@ fn because(package: usize, problem: &Problem, reach: &Candidates<'_>) -> String 
             _ => None,
         });
         let Some(needing) = needing.filter(|_| seen.len() <= CHAIN) else { break };
-        text.push_str(&format!(", which is needed by {}", reach.package(needing).map_or_else(String::new, PackageMeta::nevra)));
+        text.push_str(&format!(", which is needed by {}", reach.package(needing).map_or_else(String::new, |p| p.nevra.to_string())));
         seen.push(needing);
         current = needing;
     }
@@ -196,13 +186,13 @@ fn because(package: usize, problem: &Problem, reach: &Candidates<'_>) -> String 
 /// By name only: the solver compared the versions already.
 fn provides(package: &PackageMeta, dep: &str) -> bool {
     names(dep).iter().any(|name| {
-        package.name == *name || package.provides.iter().any(|d| d.name == *name) || package.files.iter().any(|file| file == name)
+        package.nevra.name == *name || package.provides.iter().any(|d| d.name == *name) || package.files.iter().any(|file| file == name)
     })
 }
 
 /// Every name in a dependency as text.
 fn names(dep: &str) -> Vec<String> {
-    let expression = if dep.starts_with('(') { parse_rich(dep) } else { rich::parse_simple(dep).map(Expression::Dep) };
+    let expression = if dep.starts_with('(') { parse_rich(dep) } else { rich::parse_simple(dep).map(Expression::Capability) };
     let mut names = Vec::new();
     match &expression {
         Ok(expression) => expression.candidates(&mut |d| names.push(d.name.to_string())),

@@ -1,8 +1,7 @@
 //! `@group` in a request: its mandatory and default packages, and conditional ones where their condition is installed.
 
 use crate::repos::RepoSnapshot;
-use crate::resolve::explain::nearest_of;
-use model::{Error, Kind, Result};
+use model::{Error, Kind, Result, nearest_name};
 use packages::rpmmd::{Comps, Requirement};
 use std::collections::BTreeSet;
 
@@ -21,7 +20,7 @@ pub fn expand_groups(install: &[String], comps: &[Comps], repos: &[RepoSnapshot]
         expanded.install = install.to_vec();
         return Ok(expanded);
     }
-    let names: BTreeSet<&str> = repos.iter().flat_map(|repo| &repo.packages).map(|package| package.name.as_str()).collect();
+    let names: BTreeSet<&str> = repos.iter().flat_map(|repo| &repo.packages).map(|package| package.nevra.name.as_str()).collect();
     let mut wanted: BTreeSet<String> = BTreeSet::new();
     let mut absent: BTreeSet<String> = BTreeSet::new();
     for word in install {
@@ -66,7 +65,7 @@ fn groups_of<'a>(id: &'a str, comps: &'a [Comps]) -> Result<BTreeSet<&'a str>> {
     }
     let error = Error::new(Kind::Unresolvable, format!("no repository has a group {id:?}, which the recipe asks for as @{id}"));
     let known = groups.map(|g| g.id.as_str()).chain(environments.map(|e| e.id.as_str()));
-    Err(match nearest_of(known, bare) {
+    Err(match nearest_name(bare, known) {
         Some(near) => error.hint(format!("did you mean @{near}?")),
         None => error.hint("groups come from a repository's comps.xml"),
     })

@@ -1,7 +1,7 @@
 //! An image boots one kernel. Distributions install every variant and version beside the others, so a second one slips in unseen.
 
 use crate::repos::PackageMeta;
-use crate::resolve::visible::matches_glob;
+use model::wildcard_matches;
 use model::{Error, Kind, Result};
 use std::collections::BTreeMap;
 
@@ -11,9 +11,9 @@ const MARK: &str = "kernel-uname-r";
 /// Refuses a second kernel unless `installonly` names its packages.
 pub(super) fn at_most_one<'a>(chosen: impl Iterator<Item = &'a PackageMeta>, installonly: &[String]) -> Result<()> {
     let mut kernels: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for package in chosen.filter(|p| !installonly.iter().any(|glob| matches_glob(glob, &p.name))) {
+    for package in chosen.filter(|p| !installonly.iter().any(|glob| wildcard_matches(glob, &p.nevra.name))) {
         for mark in package.provides.iter().filter(|provide| provide.name == MARK) {
-            kernels.entry(mark.evr()).or_default().push(package.nevra());
+            kernels.entry(mark.evr()).or_default().push(package.nevra.to_string());
         }
     }
     if kernels.len() <= 1 {

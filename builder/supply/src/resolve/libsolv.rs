@@ -4,9 +4,10 @@
 //! queues live as long as the call, and texts that come out are copied at once (libsolv reuses its buffers).
 #![allow(unsafe_code)]
 
-use crate::repos::{Compare, Dep, PackageMeta};
+use crate::repos::PackageMeta;
 use crate::resolve::{Expression, expression};
 use model::{Error, Result, ResultJudged};
+use packages::capability::{Capability, Comparison};
 use rattler_libsolv_c as c;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
@@ -134,11 +135,11 @@ impl Pool {
 
     /// Adds one package; `files` are those of its paths that count as provided.
     pub(super) fn add(&mut self, repo: Repo, package: &PackageMeta, files: &[&str]) -> Result<()> {
-        let of = |e: Error| e.context(package.nevra());
-        let ids = |pool: &mut Self, deps: &[Dep]| deps.iter().map(|d| pool.dep(d)).collect::<Result<Vec<_>>>().map_err(of);
-        let name = self.text(&package.name);
-        let evr = self.text(&package.evr());
-        let arch = self.text(&package.arch);
+        let of = |e: Error| e.context(&package.nevra);
+        let ids = |pool: &mut Self, deps: &[Capability]| deps.iter().map(|d| pool.dep(d)).collect::<Result<Vec<_>>>().map_err(of);
+        let name = self.text(&package.nevra.name);
+        let evr = self.text(&package.nevra.evr.to_string());
+        let arch = self.text(&package.nevra.arch);
         let own = self.relation(name, evr, c::REL_EQ);
         let mut provides = ids(self, &package.provides)?;
         provides.extend(files.iter().map(|file| self.text(file)));
@@ -180,7 +181,7 @@ impl Pool {
     }
 
     /// Positions of the chosen packages in installation order, or the problems.
-    pub(super) fn solve(&mut self, wanted: &[Wanted<'_>], favoured: &[Dep], weak: bool) -> Result<Vec<usize>, Vec<Problem>> {
+    pub(super) fn solve(&mut self, wanted: &[Wanted<'_>], favoured: &[Capability], weak: bool) -> Result<Vec<usize>, Vec<Problem>> {
         // Lists of packages live in this table, so it comes first; ids of expressions look their providers up when they are needed.
         // SAFETY: the pool is alive and has all its packages.
         unsafe { c::pool_createwhatprovides(self.raw) };
@@ -236,7 +237,7 @@ impl Pool {
     fn job(&mut self, expression: &Expression) -> (u32, c::Id) {
         let id = self.expression(expression);
         match expression {
-            Expression::Dep(dep) if self.names.contains(&self.text(&dep.name)) => (c::SOLVER_SOLVABLE_NAME, id),
+            Expression::Capability(dep) if self.names.contains(&self.text(&dep.name)) => (c::SOLVER_SOLVABLE_NAME, id),
             _ => (c::SOLVER_SOLVABLE_PROVIDES, id),
         }
     }
@@ -281,13 +282,13 @@ impl Pool {
         })
     }
 
-    fn dep(&mut self, dep: &Dep) -> Result<c::Id> {
+    fn dep(&mut self, dep: &Capability) -> Result<c::Id> {
         if dep.is_rich() { Ok(self.expression(&expression(dep)?)) } else { Ok(self.simple(dep)) }
     }
 
     fn expression(&mut self, expression: &Expression) -> c::Id {
         let (first, second, other, relation) = match expression {
-            Expression::Dep(dep) => return self.simple(dep),
+            Expression::Capability(dep) => return self.simple(dep),
             Expression::And(a, b) => (a, b, &None, c::REL_AND),
             Expression::Or(a, b) => (a, b, &None, c::REL_OR),
             Expression::With(a, b) => (a, b, &None, c::REL_WITH),
@@ -304,18 +305,18 @@ impl Pool {
         self.relation(first, second, relation)
     }
 
-    fn simple(&mut self, dep: &Dep) -> c::Id {
+    fn simple(&mut self, dep: &Capability) -> c::Id {
         let name = self.text(&dep.name);
         let Some(compare) = dep.compare else { return name };
         // Epoch 0 is written nowhere, as in the packages' own versions.
-        let evr = if dep.epoch == Some(0) { Dep { epoch: None, ..dep.clone() }.evr() } else { dep.evr() };
+        let evr = if dep.epoch == Some(0) { Capability { epoch: None, ..dep.clone() }.evr() } else { dep.evr() };
         let evr = self.text(&evr);
         let relation = match compare {
-            Compare::Less => c::REL_LT,
-            Compare::LessEqual => c::REL_LT | c::REL_EQ,
-            Compare::Equal => c::REL_EQ,
-            Compare::GreaterEqual => c::REL_GT | c::REL_EQ,
-            Compare::Greater => c::REL_GT,
+            Comparison::Less => c::REL_LT,
+            Comparison::LessEqual => c::REL_LT | c::REL_EQ,
+            Comparison::Equal => c::REL_EQ,
+            Comparison::GreaterEqual => c::REL_GT | c::REL_EQ,
+            Comparison::Greater => c::REL_GT,
         };
         self.relation(name, evr, relation)
     }

@@ -18,11 +18,12 @@ mod visible;
 pub use groups::{Expanded, expand_groups};
 pub use rich::{Expression, parse_rich};
 
-use crate::repos::{Dep, PackageMeta, RepoSnapshot};
+use crate::repos::{PackageMeta, RepoSnapshot};
 use candidates::Candidates;
 use checker::InstallSet;
 use libsolv::Wanted;
 use model::{Error, Kind, Result};
+use packages::capability::Capability;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the recipe asks for.
@@ -68,12 +69,20 @@ pub fn resolve(repos: &[RepoSnapshot], request: &Request) -> Result<Vec<Chosen>>
     choose(repos, request, &wanted, &Candidates::of(repos, request, &wanted)?)
 }
 
-/// What [`resolve`] says, or what [`missing_files`] says if that is anything.
-pub fn resolve_or_missing_files(repos: &[RepoSnapshot], request: &Request) -> Result<Result<Vec<Chosen>, BTreeSet<String>>> {
+/// What became of resolving with the lists of files that are loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempt {
+    Resolved(Vec<Chosen>),
+    /// What [`missing_files`] says: an answer without complete lists of files could be a wrong one.
+    MissingFiles(BTreeSet<String>),
+}
+
+/// Resolves as [`resolve`] does, unless [`missing_files`] has something to say.
+pub fn resolve_or_missing_files(repos: &[RepoSnapshot], request: &Request) -> Result<Attempt> {
     let wanted = wanted(request)?;
     let reach = Candidates::of(repos, request, &wanted)?;
     let missing = reach.missing_files();
-    if missing.is_empty() { choose(repos, request, &wanted, &reach).map(Ok) } else { Ok(Err(missing)) }
+    if missing.is_empty() { choose(repos, request, &wanted, &reach).map(Attempt::Resolved) } else { Ok(Attempt::MissingFiles(missing)) }
 }
 
 fn wanted(request: &Request) -> Result<Vec<Expression>> {
@@ -97,7 +106,7 @@ fn choose(repos: &[RepoSnapshot], request: &Request, wanted: &[Expression], reac
     }
     for glob in &request.installonly {
         let names = reach.selected_names();
-        names.into_iter().filter(|name| visible::matches_glob(glob, name)).for_each(|name| pool.allow_several(name));
+        names.into_iter().filter(|name| model::wildcard_matches(glob, name)).for_each(|name| pool.allow_several(name));
     }
     let jobs: Vec<Wanted<'_>> =
         wanted.iter().map(|expression| reach.succession_of(expression).map_or(Wanted::Expression(expression), Wanted::OneOf)).collect();
@@ -132,11 +141,15 @@ pub fn missing_files(repos: &[RepoSnapshot], request: &Request) -> Result<BTreeS
 fn parse_wanted(text: &str) -> Result<Expression> {
     let text = text.trim();
     let wrong = |e: Error| Error::new(Kind::Recipe, format!("install {text:?}")).source(e);
-    if text.starts_with('(') { parse_rich(text).map_err(wrong) } else { rich::parse_simple(text).map(Expression::Dep).map_err(wrong) }
+    if text.starts_with('(') {
+        parse_rich(text).map_err(wrong)
+    } else {
+        rich::parse_simple(text).map(Expression::Capability).map_err(wrong)
+    }
 }
 
-fn expression(dep: &Dep) -> Result<Expression> {
-    if dep.is_rich() { parse_rich(&dep.name) } else { Ok(Expression::Dep(dep.clone())) }
+fn expression(dep: &Capability) -> Result<Expression> {
+    if dep.is_rich() { parse_rich(&dep.name) } else { Ok(Expression::Capability(dep.clone())) }
 }
 
 #[cfg(test)]

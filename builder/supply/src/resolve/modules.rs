@@ -2,8 +2,8 @@
 //! names that an active stream brings. The rules are dnf's.
 
 use crate::repos::{PackageMeta, RepoSnapshot};
-use crate::resolve::explain::nearest_of;
-use model::{Error, Result};
+use model::{Error, Result, nearest_name};
+use packages::evr::{Evr, Nevra};
 use packages::rpmmd::ModuleStream;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +46,7 @@ impl<'a> ModuleFilter<'a> {
         if self.builds.is_empty() {
             return None;
         }
-        let PackageMeta { name, epoch, version, release, arch, .. } = package;
+        let Nevra { name, evr: Evr { epoch, version, release }, arch } = &package.nevra;
         match self.builds.get(format!("{name}-{epoch}:{version}-{release}.{arch}").as_str()) {
             Some(None) => None,
             Some(Some(stream)) => Some(format!("belongs to the module stream {stream}, which is not enabled")),
@@ -198,7 +198,7 @@ impl<'a> Active<'a> {
         if !streams.is_empty() {
             return error.hint(format!("{module} has {}", streams.into_iter().collect::<Vec<_>>().join(", ")));
         }
-        match nearest_of(self.by_name.keys().copied(), module) {
+        match nearest_name(module, self.by_name.keys().copied()) {
             Some(near) => error.hint(format!("did you mean {near}?")),
             None => error,
         }

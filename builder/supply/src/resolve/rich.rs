@@ -6,8 +6,8 @@
 //! operand = rich | name [ ("<" | "<=" | "=" | ">=" | ">") evr ]        a name may hold balanced parentheses
 //! ```
 
-use crate::repos::{Compare, Dep};
 use model::{Error, Result};
+use packages::capability::{Capability, Comparison};
 
 /// Nesting that nobody writes, but a hostile repository could.
 const DEPTH: usize = 32;
@@ -16,7 +16,7 @@ const CHAIN: usize = 500;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expression {
-    Dep(Dep),
+    Capability(Capability),
     And(Box<Expression>, Box<Expression>),
     Or(Box<Expression>, Box<Expression>),
     With(Box<Expression>, Box<Expression>),
@@ -28,9 +28,9 @@ pub enum Expression {
 
 impl Expression {
     /// Calls `each` with everything that could come to be installed because of this: not with conditions.
-    pub fn candidates<'a>(&'a self, each: &mut dyn FnMut(&'a Dep)) {
+    pub fn candidates<'a>(&'a self, each: &mut dyn FnMut(&'a Capability)) {
         match self {
-            Expression::Dep(dep) => each(dep),
+            Expression::Capability(dep) => each(dep),
             Expression::And(a, b) | Expression::Or(a, b) | Expression::With(a, b) => {
                 a.candidates(each);
                 b.candidates(each);
@@ -57,7 +57,7 @@ pub fn parse_rich(text: &str) -> Result<Expression> {
 }
 
 /// `name` or `name OP evr`.
-pub fn parse_simple(text: &str) -> Result<Dep> {
+pub fn parse_simple(text: &str) -> Result<Capability> {
     let mut parser = Parser { rest: text };
     let parsed = parser.simple().and_then(|dep| match parser.rest.trim_start() {
         "" => Ok(dep),
@@ -120,24 +120,24 @@ impl<'a> Parser<'a> {
 
     fn operand(&mut self, depth: usize) -> Result<Expression, String> {
         self.rest = self.rest.trim_start();
-        if self.rest.starts_with('(') { self.rich(depth + 1) } else { self.simple().map(Expression::Dep) }
+        if self.rest.starts_with('(') { self.rich(depth + 1) } else { self.simple().map(Expression::Capability) }
     }
 
-    fn simple(&mut self) -> Result<Dep, String> {
+    fn simple(&mut self) -> Result<Capability, String> {
         self.rest = self.rest.trim_start();
         let name = self.word();
         if name.is_empty() {
             return Err("expected a name".into());
         }
-        let mut dep = Dep::any(name);
+        let mut dep = Capability::any(name);
         let after = self.rest.trim_start();
         for (symbol, compare) in [
-            ("<=", Compare::LessEqual),
-            (">=", Compare::GreaterEqual),
-            ("==", Compare::Equal),
-            ("<", Compare::Less),
-            (">", Compare::Greater),
-            ("=", Compare::Equal),
+            ("<=", Comparison::LessEqual),
+            (">=", Comparison::GreaterEqual),
+            ("==", Comparison::Equal),
+            ("<", Comparison::Less),
+            (">", Comparison::Greater),
+            ("=", Comparison::Equal),
         ] {
             if let Some(rest) = after.strip_prefix(symbol) {
                 self.rest = rest.trim_start();
@@ -173,7 +173,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn set_evr(dep: &mut Dep, compare: Compare, evr: &str) -> Result<(), String> {
+fn set_evr(dep: &mut Capability, compare: Comparison, evr: &str) -> Result<(), String> {
     let (epoch, rest) = match evr.split_once(':') {
         Some((epoch, rest)) => (Some(epoch.parse().map_err(|_| format!("expected a number as epoch, found {epoch:?}"))?), rest),
         None => (None, evr),
@@ -198,7 +198,7 @@ mod tests {
             None => two(op, a, b),
         };
         match expression {
-            Expression::Dep(dep) => dep.to_string(),
+            Expression::Capability(dep) => dep.to_string(),
             Expression::And(a, b) => two("and", a, b),
             Expression::Or(a, b) => two("or", a, b),
             Expression::With(a, b) => two("with", a, b),

@@ -3,7 +3,7 @@
 use crate::repos::{PackageMeta, RepoSnapshot};
 use crate::resolve::modules::ModuleFilter;
 use crate::resolve::{Chosen, Request};
-use model::Result;
+use model::{Result, wildcard_matches};
 use std::borrow::Cow;
 
 /// The native and the multilib architectures of x86_64. Source packages are never candidates.
@@ -31,7 +31,7 @@ pub(super) fn visible<'a>(repos: &'a [RepoSnapshot], request: &Request) -> Resul
 }
 
 fn why_not(snapshot: &RepoSnapshot, package: &PackageMeta, request: &Request, modules: &ModuleFilter<'_>) -> Option<Cow<'static, str>> {
-    let arch = package.arch.as_str();
+    let arch = package.nevra.arch.as_str();
     let any = |globs: &[String]| globs.iter().any(|glob| matches_package(glob, package));
     if MULTILIB.contains(&arch) && !request.multilib {
         Some("is a 32-bit package, which `multilib = true` would show".into())
@@ -43,7 +43,7 @@ fn why_not(snapshot: &RepoSnapshot, package: &PackageMeta, request: &Request, mo
         Some("is excluded from its repository".into())
     } else if any(&request.exclude) {
         Some("is excluded by the recipe".into())
-    } else if let Some(pinned) = request.keep.get(&package.name).filter(|pinned| !pinned.contains(&package.nevra())) {
+    } else if let Some(pinned) = request.keep.get(&package.nevra.name).filter(|pinned| !pinned.contains(&package.nevra.to_string())) {
         Some(format!("is held at {}", pinned.join(", ")).into())
     } else {
         modules.hides(package).map(Cow::Owned)
@@ -52,42 +52,12 @@ fn why_not(snapshot: &RepoSnapshot, package: &PackageMeta, request: &Request, mo
 
 /// Against the name, `name.arch` or the full name.
 fn matches_package(glob: &str, package: &PackageMeta) -> bool {
-    if matches_glob(glob, &package.name) {
+    if wildcard_matches(glob, &package.nevra.name) {
         return true;
     }
     // Few patterns mean more than a name: do not build the longer texts for the others.
     let plain = !glob.contains(['.', '-', '*', '?']);
-    !plain && (matches_glob(glob, &format!("{}.{}", package.name, package.arch)) || matches_glob(glob, &package.nevra()))
-}
-
-/// `*` and `?` only.
-pub(super) fn matches_glob(glob: &str, name: &str) -> bool {
-    let (glob, name) = (glob.as_bytes(), name.as_bytes());
-    let (mut g, mut n) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    loop {
-        match (glob.get(g), name.get(n)) {
-            (Some(b'*'), _) => {
-                star = Some((g, n));
-                g += 1;
-                continue;
-            }
-            (Some(a), Some(b)) if *a == b'?' || a == b => {
-                g += 1;
-                n += 1;
-                continue;
-            }
-            (None, None) => return true,
-            _ => {}
-        }
-        // Let the last star take one more.
-        match star {
-            Some((at, taken)) if taken < name.len() => {
-                star = Some((at, taken + 1));
-                g = at + 1;
-                n = taken + 1;
-            }
-            _ => return false,
-        }
-    }
+    !plain
+        && (wildcard_matches(glob, format!("{}.{}", package.nevra.name, package.nevra.arch))
+            || wildcard_matches(glob, package.nevra.to_string()))
 }

@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
             return Walk { left, ends: false };
         };
         let matches =
-            |pattern: &str| pattern.split('|').map(|p| p.trim().trim_matches(['"', '\''])).any(|p| conf::preset::glob_matches(p, &value));
+            |pattern: &str| pattern.split('|').map(|p| p.trim().trim_matches(['"', '\''])).any(|p| model::glob_matches(p, &value));
         match arms.iter().find(|(pattern, _)| matches(pattern)) {
             Some((_, body)) => self.block(body, certain),
             None => Walk::default(),

@@ -2,8 +2,8 @@
 
 use super::posix::bytes;
 use super::state::State;
-use conf::preset::glob_matches;
 use mlua::{Lua, MultiValue, Value, Variadic};
+use model::glob_matches;
 use model::tree::FileTree;
 use packages::evr::Evr;
 use std::cell::RefCell;
@@ -110,7 +110,7 @@ fn glob(state: &State, pattern: &str) -> Vec<Vec<u8>> {
         for (path, _) in found {
             let Ok((_, id)) = state.existing(if path.is_empty() { b"/" } else { &path }, true) else { continue };
             for (name, child) in state.tree.children(id) {
-                if glob_matches(part, &String::from_utf8_lossy(name)) && (part.starts_with('.') || !name.starts_with(b".")) {
+                if glob_matches(part, name) && (part.starts_with('.') || !name.starts_with(b".")) {
                     next.push(([path.as_slice(), b"/", name].concat(), child));
                 }
             }

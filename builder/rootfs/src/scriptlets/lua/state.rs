@@ -2,7 +2,7 @@
 
 use crate::accounts::Accounts;
 use crate::scriptlets::analysis;
-use model::tree::{Attributes, Edit, FileTree, Inode, InodeId, NodeKind};
+use model::tree::{Attributes, Edit, FileTree, Found, Inode, InodeId, LastSymlink, NodeKind, follow_symlinks};
 use model::{Blob, ImagePath, SourceDateEpoch};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -18,6 +18,7 @@ pub(super) enum Errno {
     TooLarge = 27,
     NoSpace = 28,
     NotEmpty = 39,
+    TooManySymlinks = 40,
 }
 
 impl Errno {
@@ -32,6 +33,7 @@ impl Errno {
             Errno::TooMany => "Too many open files",
             Errno::NoSpace => "No space left on device",
             Errno::NotEmpty => "Directory not empty",
+            Errno::TooManySymlinks => "Too many levels of symbolic links",
         }
     }
 }
@@ -102,53 +104,23 @@ impl State {
 
     /// Where `text` leads; `follow`: a link in the last place is followed too, even one that dangles.
     pub fn place(&self, text: &[u8], follow: bool) -> Result<Place, Errno> {
-        const LINKS: usize = 40;
         let absolute = text.first() == Some(&b'/');
         let whole = if absolute { text.to_vec() } else { [self.working.as_slice(), b"/", text].concat() };
         if text.is_empty() {
             return Err(Errno::NotFound);
         }
-        let mut pending: Vec<Vec<u8>> = whole.split(|&b| b == b'/').rev().map(<[u8]>::to_vec).collect();
-        let mut names: Vec<(Vec<u8>, Option<InodeId>)> = Vec::new();
-        let mut links = 0;
-        while let Some(name) = pending.pop() {
-            match name.as_slice() {
-                b"" | b"." => continue,
-                b".." => {
-                    names.pop();
-                    continue;
-                }
-                _ => {}
-            }
-            let at = match names.last() {
-                None => FileTree::ROOT,
-                Some((_, Some(id))) => *id,
-                Some((_, None)) => return Err(Errno::NotFound),
-            };
-            if !self.tree.inode(at).is_directory() {
+        let look_up = |directory: Option<&Option<InodeId>>, name: &[u8]| {
+            let directory = directory.copied().unwrap_or(Some(FileTree::ROOT)).ok_or(Errno::NotFound)?;
+            if !self.tree.inode(directory).is_directory() {
                 return Err(Errno::NotDirectory);
             }
-            let id = self.tree.child(at, &name);
-            let is_last = pending.iter().all(|rest| rest.is_empty());
-            if let Some(id) = id
-                && let NodeKind::Symlink(target) = &self.tree.inode(id).kind
-                && (follow || !is_last)
-            {
-                links += 1;
-                if links > LINKS {
-                    return Err(Errno::Invalid);
-                }
-                if target.first() == Some(&b'/') {
-                    names.clear();
-                }
-                pending.extend(target.split(|&b| b == b'/').rev().map(<[u8]>::to_vec));
-                continue;
-            }
-            names.push((name, id));
-        }
-        let id = names.last().map_or(Some(FileTree::ROOT), |(_, id)| *id);
-        let joined = names.iter().map(|(name, _)| name.as_slice()).collect::<Vec<_>>().join(&b'/');
-        Ok(Place { path: ImagePath::parse(joined).map_err(|_| Errno::Invalid)?, id })
+            let id = self.tree.child(directory, name);
+            Ok(id.map_or(Found::Other(None), |id| self.tree.found(id, Some(id))))
+        };
+        let real =
+            follow_symlinks(&whole, if follow { LastSymlink::Follow } else { LastSymlink::Keep }, look_up, || Errno::TooManySymlinks)?;
+        let path = real.path().map_err(|_| Errno::Invalid)?;
+        Ok(Place { path, id: real.into_last().unwrap_or(Some(FileTree::ROOT)) })
     }
 
     /// An inode that must be there.
@@ -168,7 +140,7 @@ impl State {
             return Err(Errno::NoSpace);
         }
         let mode = if matches!(kind, NodeKind::Symlink(_)) { 0o777 } else { mode & !self.umask };
-        let attributes = Attributes { mtime: i64::from(self.epoch.0), ..Attributes::root(mode) };
+        let attributes = Attributes::at(self.epoch, mode);
         self.tree.insert(&place.path, Inode { kind, attributes }, Edit::Create).map_err(|_| Errno::Invalid)?;
         self.changed.insert(place.path);
         Ok(())
@@ -208,7 +180,6 @@ impl State {
 
     /// Replaces the content of the file at `path`, or makes it.
     pub fn write_file(&mut self, path: &ImagePath, bytes: Vec<u8>) -> Result<(), Errno> {
-        let mtime = i64::from(self.epoch.0);
         self.written = self.written.saturating_add(bytes.len());
         self.made += 1;
         if self.written > BYTES_MAX || self.made > NAMES_MAX {
@@ -218,10 +189,10 @@ impl State {
             Some(id) => {
                 let inode = self.tree.inode_mut(id);
                 inode.kind = NodeKind::File(Blob::from(bytes));
-                inode.attributes.mtime = mtime;
+                inode.attributes.mtime = i64::from(self.epoch.0);
             }
             None => {
-                let attributes = Attributes { mtime, ..Attributes::root(0o666 & !self.umask) };
+                let attributes = Attributes::at(self.epoch, 0o666 & !self.umask);
                 self.tree.insert(path, Inode::file(bytes, attributes), Edit::Create).map_err(|_| Errno::Invalid)?;
             }
         }

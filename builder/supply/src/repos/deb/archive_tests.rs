@@ -47,8 +47,8 @@ fn what_the_cache_holds_of_an_archive_is_proven_at_each_use() {
     };
     let failed = |offline: bool, now: SourceDateEpoch| load_at(offline, now).err().unwrap().to_string();
     assert!(failed(true, NOW).contains("offline"), "an empty cache");
-    assert_eq!(load_at(false, NOW).unwrap().packages[0].name, "a");
-    assert_eq!(load_at(true, NOW).unwrap().packages[0].name, "a", "offline");
+    assert_eq!(load_at(false, NOW).unwrap().packages[0].nevra.name, "a");
+    assert_eq!(load_at(true, NOW).unwrap().packages[0].nevra.name, "a", "offline");
     // The key lives for two years.
     let late = SourceDateEpoch(NOW.0 + 2 * 365 * 86_400);
     assert!(failed(true, late).contains("expired") && failed(false, late).contains("expired"));

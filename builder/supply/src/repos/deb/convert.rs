@@ -64,8 +64,8 @@ pub fn convert(deb: &Path, expected: &PackageMeta, folder: &Path, facts: &Facts)
         String::from_utf8(control).map_err(|_| Error::integrity(format!("{}: a control file that is not UTF-8", deb.display())))?;
     let stanza = Stanza::parse(&control).context(doing)?;
     let meta = metadata::meta(&stanza).context(doing)?;
-    if meta.nevra() != expected.nevra() {
-        return Err(Error::integrity(format!("{}: expected {}, found {}", deb.display(), expected.nevra(), meta.nevra())));
+    if meta.nevra != expected.nevra {
+        return Err(Error::integrity(format!("{}: expected {}, found {}", deb.display(), expected.nevra, meta.nevra)));
     }
     let rpm = rpm_file::build(package, &stanza, &meta, &digest).context(doing)?;
     let converted = ConvertedRpm { path: rpm_path(folder, &digest), sha256: Digest::of(&rpm), size: rpm.len() as u64 };
@@ -101,7 +101,7 @@ pub fn fetch_and_convert(
         .with_max_len(1)
         .map(|package| {
             let digest =
-                package.source_digest.ok_or_else(|| Error::integrity(format!("package {}: the index gives no SHA256", package.nevra())))?;
+                package.source_digest.ok_or_else(|| Error::integrity(format!("package {}: the index gives no SHA256", package.nevra)))?;
             let converted = match cached(&folder, &digest, facts)? {
                 Some(found) => found,
                 None => {
@@ -109,7 +109,7 @@ pub fn fetch_and_convert(
                     let mirrors = mirrors()?;
                     let download = || {
                         let found = mirrors.download(client, &package.location, &deb, package.size, &digest, &Silent);
-                        found.context(|| format!("package {}", package.nevra()))
+                        found.context(|| format!("package {}", package.nevra))
                     };
                     download()?;
                     if file_digest(&deb)? != Some(digest) {

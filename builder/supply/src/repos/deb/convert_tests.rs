@@ -139,7 +139,8 @@ fn a_deb_that_is_not_the_locked_one_is_refused() {
     let out = folder.path().join("out");
     let other_digest = PackageMeta { source_digest: Some(Digest::of(b"other")), ..meta.clone() };
     assert!(convert(&deb, &other_digest, &out, &Facts::none()).unwrap_err().to_string().contains("expected sha256"));
-    let other_version = PackageMeta { version: "3".into(), ..meta.clone() };
+    let mut other_version = meta.clone();
+    other_version.nevra.evr.version = "3".into();
     assert!(convert(&deb, &other_version, &out, &Facts::none()).unwrap_err().to_string().contains("expected sample-1:3-3+b1"));
     let bytes = fs::read(&deb).unwrap();
     for cut in [0, 7, 60, 100, bytes.len() / 2, bytes.len() - 1] {

@@ -9,11 +9,13 @@
 //! | Replaces alone, Multi-Arch, `:any` | nothing |
 //! | base-files | provides filesystem, setup, basesystem too, and requires nothing: it is installed first |
 
-use crate::repos::{Compare, Dep, PackageMeta};
+use crate::repos::PackageMeta;
 use model::{Digest, Error, Result};
+use packages::capability::{Capability, Comparison};
 use packages::deb::Version;
 use packages::deb::control::Stanza;
 use packages::deb::relation::{self, Operator, Relation};
+use packages::evr::{Evr, Nevra};
 
 /// The paths that scripts name as interpreters, by the package that ships them under /usr/bin: /bin is a link that rpm's file list does not see.
 pub(super) const INTERPRETERS: [(&str, &str); 3] = [("dash", "/bin/sh"), ("dash", "/bin/dash"), ("bash", "/bin/bash")];
@@ -38,29 +40,29 @@ fn map(stanza: &Stanza<'_>, name: &str) -> Result<PackageMeta> {
     };
     let field =
         |field: &str| -> Result<Vec<Vec<Relation<'_>>>> { relation::parse(stanza.get(field).unwrap_or("")).map_err(|e| e.context(field)) };
-    let dependencies = |groups: &[Vec<Relation<'_>>]| -> Vec<Dep> { groups.iter().map(|group| any_of(group)).collect() };
+    let dependencies = |groups: &[Vec<Relation<'_>>]| -> Vec<Capability> { groups.iter().map(|group| any_of(group)).collect() };
     let number = |field: &str| -> Result<u64> {
         stanza
             .get(field)
             .map_or(Ok(0), |text| text.parse().map_err(|_| Error::integrity(format!("{field}: expected a number, found {text:?}"))))
     };
 
-    let mut provides = vec![Dep {
+    let mut provides = vec![Capability {
         name: name.into(),
-        compare: Some(Compare::Equal),
+        compare: Some(Comparison::Equal),
         epoch: Some(epoch),
         version: rpm_version.as_str().into(),
         release: release.as_str().into(),
     }];
     let provided = field("Provides")?;
     provides.extend(dependencies(&provided));
-    provides.extend(INTERPRETERS.iter().filter(|(package, _)| *package == name).map(|(_, path)| Dep::any(*path)));
+    provides.extend(INTERPRETERS.iter().filter(|(package, _)| *package == name).map(|(_, path)| Capability::any(*path)));
 
     let mut requires_pre = dependencies(&field("Pre-Depends")?);
     let mut requires = requires_pre.clone();
     requires.extend(dependencies(&field("Depends")?));
     if name == "base-files" {
-        provides.extend(["filesystem", "setup", "basesystem"].map(Dep::any));
+        provides.extend(["filesystem", "setup", "basesystem"].map(Capability::any));
         requires.clear();
         requires_pre.clear();
     }
@@ -76,17 +78,13 @@ fn map(stanza: &Stanza<'_>, name: &str) -> Result<PackageMeta> {
             obsoletes.push(one(if replaces.version.is_some() { replaces } else { relation }));
         }
     }
-    let distinct = |mut deps: Vec<Dep>| {
+    let distinct = |mut deps: Vec<Capability>| {
         deps.sort();
         deps.dedup();
         deps
     };
     Ok(PackageMeta {
-        name: name.to_owned(),
-        epoch,
-        version: rpm_version,
-        release,
-        arch: arch.to_owned(),
+        nevra: Nevra::new(name, Evr::new(epoch, rpm_version, release), arch),
         summary: stanza.get("Description").unwrap_or("").lines().next().unwrap_or("").trim().to_owned(),
         license: format!("see /usr/share/doc/{name}/copyright"),
         source: stanza.get("Source").unwrap_or(name).to_owned(),
@@ -115,22 +113,22 @@ pub(super) fn evr(version: &Version<'_>) -> (u32, String, String) {
     (version.epoch, version.upstream.replace(['-', ':'], "_"), release.to_owned())
 }
 
-pub(super) fn compare(operator: Operator) -> Compare {
+pub(super) fn compare(operator: Operator) -> Comparison {
     match operator {
-        Operator::Earlier => Compare::Less,
-        Operator::EarlierOrEqual => Compare::LessEqual,
-        Operator::Equal => Compare::Equal,
-        Operator::LaterOrEqual => Compare::GreaterEqual,
-        Operator::Later => Compare::Greater,
+        Operator::Earlier => Comparison::Less,
+        Operator::EarlierOrEqual => Comparison::LessEqual,
+        Operator::Equal => Comparison::Equal,
+        Operator::LaterOrEqual => Comparison::GreaterEqual,
+        Operator::Later => Comparison::Greater,
     }
 }
 
-fn one(relation: &Relation<'_>) -> Dep {
+fn one(relation: &Relation<'_>) -> Capability {
     match &relation.version {
-        None => Dep::any(relation.name),
+        None => Capability::any(relation.name),
         Some((operator, version)) => {
             let (epoch, version, release) = evr(version);
-            Dep {
+            Capability {
                 name: relation.name.into(),
                 compare: Some(compare(*operator)),
                 epoch: Some(epoch),
@@ -142,23 +140,23 @@ fn one(relation: &Relation<'_>) -> Dep {
 }
 
 /// Alternatives become one rich dependency.
-fn any_of(group: &[Relation<'_>]) -> Dep {
+fn any_of(group: &[Relation<'_>]) -> Capability {
     match group {
         [relation] => one(relation),
-        _ => Dep::any(format!("({})", group.iter().map(|relation| text(&one(relation))).collect::<Vec<_>>().join(" or "))),
+        _ => Capability::any(format!("({})", group.iter().map(|relation| text(&one(relation))).collect::<Vec<_>>().join(" or "))),
     }
 }
 
 /// As rpm writes a dependency; an epoch of 0 is left out, as rpm takes its absence for 0.
-pub(super) fn text(dep: &Dep) -> String {
+pub(super) fn text(dep: &Capability) -> String {
     match dep.compare {
         None => dep.name.to_string(),
         Some(compare) => format!("{} {} {}", dep.name, compare.symbol(), evr_text(dep)),
     }
 }
 
-pub(super) fn evr_text(dep: &Dep) -> String {
-    Dep { epoch: dep.epoch.filter(|&epoch| epoch != 0), ..dep.clone() }.evr()
+pub(super) fn evr_text(dep: &Capability) -> String {
+    Capability { epoch: dep.epoch.filter(|&epoch| epoch != 0), ..dep.clone() }.evr()
 }
 
 #[cfg(test)]
@@ -169,7 +167,7 @@ mod tests {
         meta(&Stanza::parse(&format!("Package: x\nVersion: 1\nArchitecture: amd64\n{text}")).unwrap()).unwrap()
     }
 
-    fn shown(deps: &[Dep]) -> Vec<String> {
+    fn shown(deps: &[Capability]) -> Vec<String> {
         deps.iter().map(text).collect()
     }
 
@@ -179,8 +177,8 @@ mod tests {
             [("2:1.0-3+b1", "2:1.0-3+b1"), ("1.0", "1.0-0"), ("1-2-3", "1_2-3"), ("257.13-1~deb13u1", "257.13-1~deb13u1")]
         {
             let meta = meta(&Stanza::parse(&format!("Package: x\nVersion: {debian}\nArchitecture: all\n")).unwrap()).unwrap();
-            assert_eq!(meta.evr(), expected);
-            assert_eq!(meta.nevra(), format!("x-{expected}.noarch"));
+            assert_eq!(meta.nevra.evr.to_string(), expected);
+            assert_eq!(meta.nevra.to_string(), format!("x-{expected}.noarch"));
         }
     }
 

@@ -86,8 +86,8 @@ mod tests {
         let (index, packages) = Packages::parse("Packages", text.as_bytes(), Some(text.len() as u64)).unwrap();
         assert_eq!(packages.len(), count);
         for i in [0, 1, 12_345, count - 1] {
-            assert_eq!(packages[i].name, format!("p{i}"));
-            assert_eq!(index.stanza(i).unwrap().get("Package"), Some(packages[i].name.as_str()));
+            assert_eq!(packages[i].nevra.name, format!("p{i}"));
+            assert_eq!(index.stanza(i).unwrap().get("Package"), Some(packages[i].nevra.name.as_str()));
         }
         assert!(index.stanza(count).is_err());
         assert!(Packages::parse("Packages", text.as_bytes(), Some(text.len() as u64 - 1)).is_err());

@@ -5,9 +5,10 @@
 use super::metadata::evr_text;
 use super::scripts::{Phase, scriptlet};
 use super::signing;
+use crate::repos::PackageMeta;
 use crate::repos::deb::elf;
-use crate::repos::{Compare, Dep, PackageMeta};
 use model::{Digest, Error, ImagePath, Result};
+use packages::capability::{Capability, Comparison};
 use packages::deb::control::Stanza;
 use packages::deb::{Deb, Entry, EntryKind};
 use rpm::{BuildConfig, CompressionWithLevel, Dependency, DependencyFlags, FileOptions, FileOptionsBuilder, PackageBuilder, Timestamp};
@@ -20,17 +21,18 @@ const ZSTD_LEVEL: i32 = 3;
 pub(super) fn build(deb: Deb, control: &Stanza<'_>, meta: &PackageMeta, deb_digest: &Digest) -> Result<Vec<u8>> {
     let Deb { control: files, entries } = deb;
     let newest = newest(&entries)?;
-    let mut builder = PackageBuilder::new(&meta.name, &meta.version, &meta.license, &meta.arch, &one_line(&meta.summary));
+    let mut builder =
+        PackageBuilder::new(&meta.nevra.name, &meta.nevra.evr.version, &meta.license, &meta.nevra.arch, &one_line(&meta.summary));
     builder
         .using_config(BuildConfig::v4().compression(CompressionWithLevel::Zstd(ZSTD_LEVEL)).source_date(newest))
-        .release(&meta.release)
+        .release(&meta.nevra.evr.release)
         .description(description(control.get("Description").unwrap_or("")))
         .packager(one_line(control.get("Maintainer").unwrap_or("")))
         .group(one_line(control.get("Section").unwrap_or("unknown")))
         .vendor("Debian")
         .cookie(format!("deb sha256 {deb_digest}"));
-    if meta.epoch != 0 {
-        builder.epoch(meta.epoch);
+    if meta.nevra.evr.epoch != 0 {
+        builder.epoch(meta.nevra.evr.epoch);
     }
     if let Some(url) = control.get("Homepage") {
         builder.url(one_line(url));
@@ -39,7 +41,7 @@ pub(super) fn build(deb: Deb, control: &Stanza<'_>, meta: &PackageMeta, deb_dige
     sonames(&mut builder, &entries);
     for phase in Phase::ALL {
         if let Some(bytes) = files.get(phase.file()) {
-            let script = scriptlet(&meta.name, phase, bytes)?;
+            let script = scriptlet(&meta.nevra.name, phase, bytes)?;
             match phase {
                 Phase::PreInstall => builder.pre_install_script(script),
                 Phase::PostInstall => builder.post_install_script(script),
@@ -93,7 +95,7 @@ fn conffiles(bytes: &[u8]) -> Result<BTreeSet<ImagePath>> {
 fn dependencies(builder: &mut PackageBuilder, meta: &PackageMeta) {
     for dep in &meta.provides {
         // The builder adds the package's own name.
-        if dep.name != meta.name {
+        if dep.name != meta.nevra.name {
             builder.provides(dependency(dep, DependencyFlags::ANY));
         }
     }
@@ -119,14 +121,14 @@ fn dependencies(builder: &mut PackageBuilder, meta: &PackageMeta) {
     }
 }
 
-fn dependency(dep: &Dep, flags: DependencyFlags) -> Dependency {
+fn dependency(dep: &Capability, flags: DependencyFlags) -> Dependency {
     let compare = match dep.compare {
         None => DependencyFlags::ANY,
-        Some(Compare::Less) => DependencyFlags::LESS,
-        Some(Compare::LessEqual) => DependencyFlags::LE,
-        Some(Compare::Equal) => DependencyFlags::EQUAL,
-        Some(Compare::GreaterEqual) => DependencyFlags::GE,
-        Some(Compare::Greater) => DependencyFlags::GREATER,
+        Some(Comparison::Less) => DependencyFlags::LESS,
+        Some(Comparison::LessEqual) => DependencyFlags::LE,
+        Some(Comparison::Equal) => DependencyFlags::EQUAL,
+        Some(Comparison::GreaterEqual) => DependencyFlags::GE,
+        Some(Comparison::Greater) => DependencyFlags::GREATER,
     };
     Dependency { name: dep.name.to_string(), flags: flags | compare, version: evr_text(dep) }
 }

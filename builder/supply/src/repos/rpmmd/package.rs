@@ -1,20 +1,22 @@
 //! From primary's record to what the solver reads.
 
 use super::{outside, place};
-use crate::repos::{Compare, Dep, PackageMeta};
+use crate::repos::PackageMeta;
 use model::{Digest, Result};
+use packages::capability::Capability;
+use packages::evr::{Evr, Nevra};
 use packages::rpmmd::{Package, Relation};
 
 pub(super) fn package_meta(package: Package) -> Result<PackageMeta> {
-    let nevra = || format!("{}-{}-{}.{}", package.name, package.version, package.release, package.arch);
-    let location =
-        place(&package.base, &package.location).ok_or_else(|| outside(&nevra(), &format!("{}{}", package.base, package.location)))?;
+    let nevra = Nevra::new(package.name, Evr::new(package.epoch, package.version, package.release), package.arch);
+    let location = place(&package.base, &package.location)
+        .ok_or_else(|| outside(&nevra.to_string(), &format!("{}{}", package.base, package.location)))?;
     // Only what is trusted as identity; a package without is refused when it is locked.
     let checksum = Some(package.checksum.hex.trim()).filter(|_| package.checksum.kind == "sha256");
-    let digest = checksum.map(Digest::parse).transpose().map_err(|e| e.context(nevra()))?;
-    let deps = |relations: Vec<Relation>| -> Vec<Dep> { relations.into_iter().map(dep).collect() };
+    let digest = checksum.map(Digest::parse).transpose().map_err(|e| e.context(&nevra))?;
+    let deps = |relations: Vec<Relation>| -> Vec<Capability> { relations.into_iter().map(|relation| relation.capability).collect() };
     // The same requirement stands once with `pre` and once without: installation order needs to know, the solver does not.
-    let requires_pre = package.requires.iter().filter(|relation| relation.pre).cloned().map(dep).collect();
+    let requires_pre = package.requires.iter().filter(|relation| relation.pre).map(|relation| relation.capability.clone()).collect();
     let mut requires = deps(package.requires);
     requires.sort_unstable();
     requires.dedup();
@@ -28,11 +30,7 @@ pub(super) fn package_meta(package: Package) -> Result<PackageMeta> {
         enhances: deps(package.enhances),
         requires,
         requires_pre,
-        name: package.name,
-        epoch: package.epoch,
-        version: package.version,
-        release: package.release,
-        arch: package.arch,
+        nevra,
         summary: package.summary,
         license: package.license,
         source: package.source_rpm,
@@ -43,12 +41,4 @@ pub(super) fn package_meta(package: Package) -> Result<PackageMeta> {
         digest,
         source_digest: None,
     })
-}
-
-/// The reader has refused comparisons that are none of rpm's.
-fn dep(relation: Relation) -> Dep {
-    match Compare::from_rpmmd(relation.flags) {
-        None => Dep::any(relation.name),
-        compare => Dep { name: relation.name, compare, epoch: relation.epoch, version: relation.version, release: relation.release },
-    }
 }

@@ -22,7 +22,7 @@ fn real_repositories_of_four_publishers_are_read_whole() {
     ] {
         let Some(snapshot) = load_fixture(path, cache.path()) else { return };
         assert_eq!(snapshot.packages.len(), count, "{path}");
-        assert!(snapshot.packages.iter().any(|p| p.nevra() == nevra), "{path}");
+        assert!(snapshot.packages.iter().any(|p| p.nevra.to_string() == nevra), "{path}");
         assert!(snapshot.packages.iter().all(|p| p.size > 0), "{path}");
     }
 }
@@ -32,7 +32,8 @@ fn complete_file_lists_add_the_paths_that_primary_leaves_out() {
     let cache = tempfile::tempdir().unwrap();
     let Some(mut snapshot) = load_fixture("metadata/centos-stream-9-baseos-2022-02", cache.path()) else { return };
     let path = "/usr/lib/systemd/system/ModemManager.service".to_owned();
-    let holders = |s: &RepoSnapshot| s.packages.iter().filter(|p| p.files.contains(&path)).map(|p| p.name.clone()).collect::<Vec<_>>();
+    let holders =
+        |s: &RepoSnapshot| s.packages.iter().filter(|p| p.files.contains(&path)).map(|p| p.nevra.name.clone()).collect::<Vec<_>>();
     assert!(holders(&snapshot).is_empty());
     add_files(&quick(true), &mut snapshot, &BTreeSet::from([path.clone()]), cache.path(), &Silent).unwrap();
     assert_eq!(holders(&snapshot), ["ModemManager"]);
@@ -148,7 +149,7 @@ fn a_metalink_decides_which_repomd_is_taken_whichever_mirror_answers_first() {
         let cache = tempfile::tempdir().unwrap();
         match (load_from(Origin::Metalink(&url), cache.path(), false), expected) {
             (Ok(snapshot), Ok(version)) => {
-                assert_eq!((snapshot.revision.as_str(), snapshot.packages[0].version.as_str()), (version, version));
+                assert_eq!((snapshot.revision.as_str(), snapshot.packages[0].nevra.evr.version.as_str()), (version, version));
                 assert_eq!(snapshot.packages[0].location, format!("p-{version}.rpm"), "no mirror in what the lockfile takes");
                 drop(server);
                 assert_eq!(load_from(Origin::Metalink(&url), cache.path(), true).unwrap().digest, snapshot.digest, "again, offline");

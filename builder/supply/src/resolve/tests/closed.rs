@@ -28,7 +28,7 @@ const STUBS: [&str; 21] = [
 
 /// Asks for each name by itself. `resolve` ends with `Kind::Internal` where the checker finds a breach.
 fn each_name(repos: &[RepoSnapshot], step: usize) -> (usize, usize) {
-    let names: BTreeSet<&str> = repos.iter().flat_map(|repo| &repo.packages).map(|p| p.name.as_str()).collect();
+    let names: BTreeSet<&str> = repos.iter().flat_map(|repo| &repo.packages).map(|p| p.nevra.name.as_str()).collect();
     let (mut closed, mut refused) = (0, 0);
     for name in names.into_iter().step_by(step) {
         match resolve(repos, &Request { weak: true, ..request(&[name]) }) {
@@ -83,7 +83,7 @@ fn install_of(file: &str) -> Vec<String> {
 fn the_enterprise_linux_recipes_base_resolves_against_real_base_os_metadata() {
     let Some(repo) = snapshot("metadata/centos-stream-9-baseos-2022-02", "baseos", 99) else { return };
     let repos = [repo];
-    let names: BTreeSet<&str> = repos[0].packages.iter().map(|p| p.name.as_str()).collect();
+    let names: BTreeSet<&str> = repos[0].packages.iter().map(|p| p.nevra.name.as_str()).collect();
     let mut wanted = install_of("include/rpm-base.toml");
     wanted.extend(install_of("centos-stream-atomic-host.toml"));
     wanted.extend(install_of("include/console.toml"));
@@ -105,9 +105,9 @@ fn the_enterprise_linux_recipes_base_resolves_against_real_base_os_metadata() {
     );
     let chosen = resolve(&repos, &Request { install: here, ..Request::default() }).unwrap();
     let kernels: Vec<String> =
-        chosen.iter().map(|c| c.of(&repos).unwrap().1).filter(|p| p.name == "kernel-core").map(PackageMeta::nevra).collect();
+        chosen.iter().map(|c| c.of(&repos).unwrap().1).filter(|p| p.nevra.name == "kernel-core").map(|p| p.nevra.to_string()).collect();
     assert_eq!(kernels, ["kernel-core-5.14.0-55.el9.x86_64"]);
-    let archs: BTreeSet<&str> = chosen.iter().map(|c| c.of(&repos).unwrap().1.arch.as_str()).collect();
+    let archs: BTreeSet<&str> = chosen.iter().map(|c| c.of(&repos).unwrap().1.nevra.arch.as_str()).collect();
     assert_eq!(archs, BTreeSet::from(["noarch", "x86_64"]));
     println!("{} packages", chosen.len());
 }

@@ -90,7 +90,7 @@ fn a_group_is_its_mandatory_and_default_packages_and_conditional_ones_where_they
         let expanded = expand_groups(&install, &comps, &repos).unwrap();
         assert_eq!(expanded.absent, ["core: gone"]);
         let chosen = resolve(&repos, &Request { install: expanded.install, ..Request::default() }).unwrap();
-        let mut names: Vec<_> = chosen.iter().map(|c| c.of(&repos).unwrap().1.name.as_str()).collect();
+        let mut names: Vec<_> = chosen.iter().map(|c| c.of(&repos).unwrap().1.nevra.name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(names.join(" "), expected, "{install:?}");
     }
@@ -100,8 +100,11 @@ fn a_group_is_its_mandatory_and_default_packages_and_conditional_ones_where_they
 
 #[test]
 fn thirty_two_bit_packages_stay_out_unless_asked_for() {
-    let lib =
-        |arch: &str, provides: &str| PackageMeta { arch: arch.into(), provides: vec![Dep::any(provides)], ..package("lib", "1", &[]) };
+    let lib = |arch: &str, provides: &str| PackageMeta {
+        nevra: Nevra::new("lib", Evr::new(0, "1", "1"), arch),
+        provides: vec![Capability::any(provides)],
+        ..package("lib", "1", &[])
+    };
     let repos = [repo("r", 99, vec![lib("x86_64", "lib.so()(64bit)"), lib("i686", "lib.so"), package("old", "1", &["lib.so"])])];
     let error = found(&repos, &request(&["old"])).unwrap_err().to_string();
     assert!(error.contains("(lib-1-1.i686 is a 32-bit package, which `multilib = true` would show)"), "{error}");
@@ -178,7 +181,8 @@ fn what_is_kept_stays_at_its_version() {
 #[test]
 fn an_alternative_of_a_debian_archive_does_not_take_the_place_of_the_name_asked_for() {
     let deb = |package: PackageMeta| PackageMeta { source_digest: Some(model::Digest::of(b"deb")), ..package };
-    let alternative = PackageMeta { obsoletes: vec![Dep::any("sudo")], provides: vec![Dep::any("sudo")], ..package("sudo-ldap", "2", &[]) };
+    let alternative =
+        PackageMeta { obsoletes: vec![Capability::any("sudo")], provides: vec![Capability::any("sudo")], ..package("sudo-ldap", "2", &[]) };
     let repos = [repo("r", 99, vec![deb(package("sudo", "1", &[])), deb(alternative)])];
     let chosen = resolve(&repos, &request(&["sudo"])).unwrap();
     assert_eq!(names(&repos, &chosen), ["sudo-1-1.noarch@r"]);
