@@ -59,13 +59,15 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: Kind,
     message: String,
+    /// What is wrong, one by one, where it is more than one thing.
+    problems: Vec<String>,
     hint: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, message: message.into(), hint: None, source: None }))
+        Error(Box::new(Inner { kind, message: message.into(), problems: Vec::new(), hint: None, source: None }))
     }
 
     pub fn recipe(message: impl Into<String>) -> Self {
@@ -86,6 +88,12 @@ impl Error {
 
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(Kind::Internal, message)
+    }
+
+    /// Lists what is wrong, one by one; each is shown on a line of its own below the message.
+    pub fn problems(mut self, problems: Vec<String>) -> Self {
+        self.0.problems = problems;
+        self
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -118,6 +126,15 @@ impl Error {
         std::iter::successors(StdError::source(self), |&cause| cause.source()).map(ToString::to_string)
     }
 
+    /// The message without the problems.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    pub fn problem_list(&self) -> &[String] {
+        &self.0.problems
+    }
+
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
@@ -127,10 +144,13 @@ impl Error {
     }
 }
 
-/// `{}` is the message alone, for callers that walk [`StdError::source`]; `{:#}` has the causes behind it, each after a colon.
+/// `{}` is the message with its problems, for callers that walk [`StdError::source`]; `{:#}` has the causes behind it, each after a colon.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
+        for problem in &self.0.problems {
+            write!(f, "\n  {problem}")?;
+        }
         if f.alternate() {
             for cause in self.causes() {
                 write!(f, ": {cause}")?;

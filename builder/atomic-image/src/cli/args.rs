@@ -155,6 +155,18 @@ pub(super) struct OutputArguments {
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+    /// Progress on stderr: bars on a terminal and lines elsewhere, lines, one JSON object a line, or warnings alone
+    #[arg(long, value_enum, default_value_t = ProgressChoice::Auto, value_name = "HOW", conflicts_with = "quiet")]
+    pub progress: ProgressChoice,
+}
+
+/// Each value's meaning stands in the option's own help, which would otherwise take a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ProgressChoice {
+    Auto,
+    Plain,
+    Json,
+    None,
 }
 
 #[derive(Debug, Args)]

@@ -1,14 +1,16 @@
 //! `build`: a recipe to disk images.
 
 use super::args::BuildArguments;
+use super::console::ConsoleProgress;
 use super::{environment, render};
 use crate::pipeline::{self, Report, Settings};
-use model::{ByteSize, Result};
+use model::{ByteSize, Progress, Result};
 use recipe::OutputFormat;
 
 pub(super) fn run(arguments: &BuildArguments) -> Result<()> {
     let recipe = recipe::load(&arguments.recipe)?;
-    let shared = environment::settings(&arguments.sources)?;
+    let console = ConsoleProgress::new(&arguments.talk);
+    let shared = environment::settings(&arguments.sources, &console)?;
     environment::require_writable(&arguments.out, "--out")?;
     if !arguments.images_only {
         environment::require_writable(&arguments.repo, "--repo")?;
@@ -24,10 +26,9 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<()> {
     };
     settings.supply.locked = arguments.locked;
     settings.supply.allow_older = arguments.allow_older;
-    let console = render::ConsoleProgress::new(arguments.talk.quiet);
     let report = pipeline::build(&recipe, &settings, &console)?;
     console.finish();
-    report.warnings.iter().for_each(|warning| render::warning(warning));
+    report.warnings.iter().for_each(|warning| console.warn(warning));
     if arguments.talk.json { render::json(&report) } else { render::print(&text(&report)) }
 }
 

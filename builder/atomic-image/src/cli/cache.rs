@@ -1,6 +1,7 @@
 //! `cache verify`: is every file of the cache what it should be?
 
 use super::args::{CacheCommand, CacheVerifyArguments};
+use super::console::ConsoleProgress;
 use super::{environment, render};
 use crate::pipeline::{self, CacheReport};
 use model::{Error, Result};
@@ -13,8 +14,8 @@ pub(super) fn run(command: &CacheCommand) -> Result<()> {
 
 fn verify(arguments: &CacheVerifyArguments) -> Result<()> {
     let cache = environment::cache(&arguments.cache)?;
-    let console = render::ConsoleProgress::new(arguments.talk.quiet);
-    let report = pipeline::verify_cache(&cache, &environment::facts(&arguments.state), &console)?;
+    let console = ConsoleProgress::new(&arguments.talk);
+    let report = pipeline::verify_cache(&cache, &environment::facts(&arguments.state, &console), &console)?;
     console.finish();
     if arguments.talk.json {
         render::json(&report)?

@@ -2,9 +2,8 @@
 
 use super::apt_sources;
 use super::args::SourceArguments;
-use super::render;
 use crate::pipeline::Settings;
-use model::{Error, Facts, InputExt, Result, SourceDateEpoch, open_regular};
+use model::{Error, Facts, InputExt, Progress, Result, SourceDateEpoch, open_regular};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -12,7 +11,7 @@ use supply::SupplySettings;
 use supply::net::ProxyEnvironment;
 
 /// The settings that every command which reads repositories shares; the rest is as for `lock`.
-pub(super) fn settings(sources: &SourceArguments) -> Result<Settings> {
+pub(super) fn settings(sources: &SourceArguments, progress: &dyn Progress) -> Result<Settings> {
     let cache = cache(&sources.cache)?;
     // A cache that is complete may be read-only.
     if !cache.join("CACHEDIR.TAG").exists() {
@@ -32,7 +31,7 @@ pub(super) fn settings(sources: &SourceArguments) -> Result<Settings> {
         supply: SupplySettings {
             locked: false,
             cache,
-            facts: facts(&sources.state),
+            facts: facts(&sources.state, progress),
             mirror: sources.mirror.clone().or_else(apt_sources::machine_mirror),
             offline: sources.offline,
             ca: sources.ca.clone(),
@@ -73,14 +72,14 @@ pub(super) fn cache(named: &Option<PathBuf>) -> Result<PathBuf> {
 }
 
 /// What earlier runs of this user verified. Where nothing can be remembered, everything is verified and made anew each time, which is slow and right.
-pub(super) fn facts(named: &Option<PathBuf>) -> Arc<Facts> {
+pub(super) fn facts(named: &Option<PathBuf>, progress: &dyn Progress) -> Arc<Facts> {
     let folder = named.clone().or_else(|| user_folder("XDG_STATE_HOME", ".local/state"));
     let facts = match folder {
         Some(folder) => Facts::open(&folder),
         None => Err(Error::internal("neither XDG_STATE_HOME nor HOME names a folder").hint("give --state DIR")),
     };
     Arc::new(facts.unwrap_or_else(|error| {
-        render::warning(&format!("what is verified and made cannot be remembered, so that the next build takes longer: {error:#}"));
+        progress.warn(&format!("what is verified and made cannot be remembered, so that the next build takes longer: {error:#}"));
         Facts::none()
     }))
 }

@@ -4,7 +4,7 @@ use super::args::ExplainArguments;
 use super::{environment, render};
 use crate::inspect::{self, Place};
 use evidence::Provenance;
-use model::{ImagePath, Lba, Result};
+use model::{ImagePath, Lba, Result, Silent};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<()> {
         Some(file) => {
             let packages = inspect::image(&arguments.image)?.packages.into_iter().map(|row| (row.nevra, row.sha256)).collect::<Vec<_>>();
             let packs = environment::cache(&arguments.cache)?.join("packs");
-            evidence::provenance(&ImagePath::parse(file)?, &packages, &packs, &environment::facts(&None), recipe.as_ref())?
+            evidence::provenance(&ImagePath::parse(file)?, &packages, &packs, &environment::facts(&None, &Silent), recipe.as_ref())?
         }
     };
     let answer = Answer { place, provenance };

@@ -1,6 +1,7 @@
 //! `lock`: the choice of packages, written down. `fetch`: what is written down, downloaded.
 
 use super::args::{FetchArguments, LockArguments, OutputArguments};
+use super::console::ConsoleProgress;
 use super::{environment, render};
 use crate::pipeline::{self, LockReport};
 use model::{ByteSize, Result};
@@ -8,9 +9,9 @@ use supply::locking::Update;
 
 pub(super) fn lock(arguments: &LockArguments) -> Result<()> {
     let recipe = recipe::load(&arguments.recipe)?;
-    let mut settings = environment::settings(&arguments.sources)?;
+    let console = ConsoleProgress::new(&arguments.talk);
+    let mut settings = environment::settings(&arguments.sources, &console)?;
     settings.supply.allow_older = arguments.allow_older;
-    let console = render::ConsoleProgress::new(arguments.talk.quiet);
     let update = match arguments.update.as_slice() {
         [] => Update::Everything,
         names => Update::Only(names.to_vec()),
@@ -22,10 +23,10 @@ pub(super) fn lock(arguments: &LockArguments) -> Result<()> {
 
 pub(super) fn fetch(arguments: &FetchArguments) -> Result<()> {
     let recipe = recipe::load(&arguments.recipe)?;
-    let mut settings = environment::settings(&arguments.sources)?;
+    let console = ConsoleProgress::new(&arguments.talk);
+    let mut settings = environment::settings(&arguments.sources, &console)?;
     settings.supply.locked = arguments.locked;
     settings.supply.allow_older = arguments.allow_older;
-    let console = render::ConsoleProgress::new(arguments.talk.quiet);
     let report = pipeline::fetch(&recipe, &settings, &console)?;
     console.finish();
     show(&report, &arguments.talk)

@@ -7,6 +7,7 @@ mod build;
 mod cache;
 mod cat;
 mod completions;
+mod console;
 mod diff;
 mod environment;
 mod explain;

@@ -1,136 +1,12 @@
-//! Everything that people see: progress and errors on stderr, results on stdout. Nothing depends on colour.
+//! What people see: errors on stderr, results on stdout; progress is [`console`](super::console)'s. Nothing depends on colour.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use model::{Error, Progress, Result, ResultExt, ResultJudged};
+use model::{Error, Result, ResultExt, ResultJudged};
 use serde::Serialize;
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
-/// Bars when stderr is a terminal, one line per stage otherwise, nothing when quiet.
-pub(super) struct ConsoleProgress {
-    drawing: Drawing,
-    current: Mutex<Option<Stage>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Drawing {
-    Bars,
-    Lines,
-    Quiet,
-}
-
-struct Stage {
-    name: &'static str,
-    unit: &'static str,
-    done: u64,
-    began: Instant,
-    bar: Option<ProgressBar>,
-}
-
-impl ConsoleProgress {
-    pub fn new(quiet: bool) -> Self {
-        let drawing = match quiet {
-            true => Drawing::Quiet,
-            false if std::io::stderr().is_terminal() => Drawing::Bars,
-            false => Drawing::Lines,
-        };
-        ConsoleProgress { drawing, current: Mutex::new(None) }
-    }
-
-    /// Ends the last stage.
-    pub fn finish(&self) {
-        self.end(&mut self.lock());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Stage>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn end(&self, current: &mut Option<Stage>) {
-        let Some(stage) = current.take() else { return };
-        let seconds = stage.began.elapsed().as_secs_f64();
-        if let Some(bar) = &stage.bar {
-            bar.finish_and_clear();
-        }
-        let amount = match (stage.done, stage.unit) {
-            (0, _) => String::new(),
-            (bytes, "bytes") => format!("  {}", model::ByteSize(bytes)),
-            (count, unit) => format!("  {count} {unit}"),
-        };
-        if self.drawing != Drawing::Quiet {
-            say(&format!("{:<12} {seconds:>7.1} s{amount}", stage.name));
-        }
-    }
-}
-
-impl Drop for ConsoleProgress {
-    fn drop(&mut self) {
-        // After an error: the bar must not stay on the screen below it.
-        if let Some(Stage { bar: Some(bar), .. }) = self.lock().take() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl Progress for ConsoleProgress {
-    fn begin(&self, name: &'static str, total: u64, unit: &'static str) {
-        let mut current = self.lock();
-        self.end(&mut current);
-        let bar = (self.drawing == Drawing::Bars).then(|| bar(name, total, unit));
-        *current = Some(Stage { name, unit, done: 0, began: Instant::now(), bar });
-    }
-
-    fn advance(&self, amount: u64) {
-        if let Some(stage) = self.lock().as_mut() {
-            stage.done += amount;
-            if let Some(bar) = &stage.bar {
-                bar.inc(amount);
-            }
-        }
-    }
-
-    fn note(&self, line: &str) {
-        if self.drawing != Drawing::Quiet {
-            self.line(line);
-        }
-    }
-
-    fn warn(&self, line: &str) {
-        self.line(&format!("warning: {line}"));
-    }
-}
-
-impl ConsoleProgress {
-    /// Above the bar, if there is one.
-    fn line(&self, line: &str) {
-        match self.lock().as_ref().and_then(|stage| stage.bar.as_ref()) {
-            Some(bar) => bar.suspend(|| say(line)),
-            None => say(line),
-        }
-    }
-}
-
-fn bar(name: &'static str, total: u64, unit: &'static str) -> ProgressBar {
-    let template = match (total, unit) {
-        (0, _) => "{prefix:<12} {spinner} {elapsed}",
-        (_, "bytes") => "{prefix:<12} [{bar:30}] {bytes}/{total_bytes} {eta}",
-        _ => "{prefix:<12} [{bar:30}] {pos}/{len} {msg} {eta}",
-    };
-    let bar = if total == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(total) };
-    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.set_prefix(name);
-    bar.set_message(unit);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
-}
+use std::io::Write;
 
 /// One line to stderr; errors of writing to stderr are ignored.
-fn say(line: &str) {
+pub(super) fn say(line: &str) {
     writeln!(std::io::stderr().lock(), "{line}").ignore_because("nothing is left to tell a closed stderr");
 }
 
@@ -161,6 +37,8 @@ struct ErrorRow<'a> {
     kind: &'a str,
     exit_code: u8,
     message: &'a str,
+    /// What is wrong, one by one, where it is more than one thing.
+    problems: &'a [String],
     /// What lies below it, the nearest first.
     causes: Vec<String>,
     hint: Option<&'a str>,
@@ -175,9 +53,15 @@ fn say_json(error: ErrorRow) {
 
 pub(super) fn error(error: &Error, manner: Manner) {
     if manner == Manner::Json {
-        let (kind, message) = (error.kind(), error.to_string());
-        let causes = error.causes().collect();
-        return say_json(ErrorRow { kind: kind.name(), exit_code: kind.exit_code(), message: &message, causes, hint: error.hint_text() });
+        let kind = error.kind();
+        return say_json(ErrorRow {
+            kind: kind.name(),
+            exit_code: kind.exit_code(),
+            message: error.message(),
+            problems: error.problem_list(),
+            causes: error.causes().collect(),
+            hint: error.hint_text(),
+        });
     }
     say(&format!("error: {error:#}"));
     if let Some(hint) = error.hint_text() {
@@ -188,16 +72,12 @@ pub(super) fn error(error: &Error, manner: Manner) {
 /// A command line that was not understood, in clap's words under `--json`.
 pub(super) fn usage(text: &str, exit_code: u8) {
     let message = text.trim().strip_prefix("error: ").unwrap_or(text.trim());
-    say_json(ErrorRow { kind: "usage", exit_code, message, causes: Vec::new(), hint: None });
+    say_json(ErrorRow { kind: "usage", exit_code, message, problems: &[], causes: Vec::new(), hint: None });
 }
 
 /// A panic.
 pub(super) fn defect(what: &str, manner: Manner) {
     error(&Error::internal(format!("a defect of this program: {what}")).hint("please report it, with the command and its input"), manner);
-}
-
-pub(super) fn warning(text: &str) {
-    say(&format!("warning: {text}"));
 }
 
 /// Data to stdout. A reader that went away (`| head`) is no error.

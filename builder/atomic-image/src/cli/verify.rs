@@ -1,6 +1,7 @@
 //! `verify`: the same inputs must give the same image.
 
 use super::args::VerifyArguments;
+use super::console::ConsoleProgress;
 use super::{environment, render};
 use crate::inspect::{self, Difference};
 use crate::pipeline::{self, Settings};
@@ -28,9 +29,9 @@ pub(super) fn run(arguments: &VerifyArguments) -> Result<()> {
             return Err(Error::new(Kind::Verification, message).hint("check out the recipe and the lockfile that the image was built from"));
         }
     }
-    let mut settings = Settings { repo: arguments.repo.clone(), ..environment::settings(&arguments.sources)? };
+    let console = ConsoleProgress::new(&arguments.talk);
+    let mut settings = Settings { repo: arguments.repo.clone(), ..environment::settings(&arguments.sources, &console)? };
     settings.supply.locked = true;
-    let console = render::ConsoleProgress::new(arguments.talk.quiet);
     let planned = pipeline::plan(&recipe, &settings, &console)?;
     console.finish();
     if let Some(difference) = inspect::compare(&arguments.image, &planned)? {

@@ -34,11 +34,11 @@ pub(super) fn error(mut sentences: Vec<String>) -> Error {
     sentences.dedup();
     let more = sentences.len().saturating_sub(SENTENCES);
     sentences.truncate(SENTENCES);
-    let mut message = format!("the packages cannot be installed together: {}", sentences.join("; "));
     if more > 0 {
-        message.push_str(&format!("; and {more} more"));
+        sentences.push(format!("and {more} more"));
     }
-    Error::new(Kind::Unresolvable, message)
+    Error::new(Kind::Unresolvable, "the packages cannot be installed together:")
+        .problems(sentences)
         .hint("correct the names in [packages], add the repository that has what is missing, or exclude the package that needs it")
 }
 

@@ -114,10 +114,8 @@ fn choose(repos: &[RepoSnapshot], request: &Request, wanted: &[Expression], reac
         Ok(ids) => {
             let chosen = ids.into_iter().map(|id| reach.chosen(id)).collect::<Result<Vec<_>>>()?;
             kernels::at_most_one(chosen.iter().filter_map(|chosen| Some(chosen.of(repos)?.1)), &request.installonly)?;
-            match together(repos, &chosen).faults(&request.installonly).as_slice() {
-                [] => Ok(chosen),
-                faults => Err(Error::internal(format!("the solver's answer does not hold: {}", faults.join("; ")))),
-            }
+            let faults = together(repos, &chosen).faults(&request.installonly);
+            if faults.is_empty() { Ok(chosen) } else { Err(Error::internal("the solver's answer does not hold:").problems(faults)) }
         }
         Err(problems) => Err(explain::error(explain::sentences(&problems, reach))),
     }

@@ -23,7 +23,7 @@ fn each_refusal_reads_as_written_here() {
             Ok(_) => "has an answer".to_owned(),
             Err(error) => format!("{:?}: {error}", error.kind()),
         };
-        let text = text.strip_prefix("Unresolvable: the packages cannot be installed together: ").unwrap_or(&text).replace("; ", ";\n");
+        let text = text.strip_prefix("Unresolvable: the packages cannot be installed together:\n  ").unwrap_or(&text).replace("\n  ", "\n");
         seen.push_str(&format!("{question}\n{text}\n\n"));
     }
     let expected: String =
