@@ -40,6 +40,7 @@ pub struct DiskPlan {
 
 /// Plans the whole disk.
 pub fn plan(request: &DiskRequest) -> Result<DiskPlan> {
+    let _span = tracing::info_span!("disk").entered();
     let DiskRequest { recipe, current, rollback, boot_images, labels, seed, epoch } = request;
     let epoch = *epoch;
     let same = current.commit.id == rollback.commit.id;

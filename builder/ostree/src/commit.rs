@@ -45,6 +45,7 @@ pub struct ContentIds(Vec<Option<ContentId>>);
 
 /// Hashes every file and symlink of the tree that is not `known`.
 pub fn content_ids(tree: &FileTree, known: &KnownContents) -> Result<ContentIds> {
+    let _span = tracing::info_span!("content ids").entered();
     let mut files = reach(tree).files;
     // Biggest first, so that no core is left alone with a big file at the end.
     files.sort_by_key(|&id| (std::cmp::Reverse(content_size(tree.inode(id))), id));
@@ -67,6 +68,7 @@ pub fn commit(tree: &FileTree, meta: &CommitMeta) -> Result<Commit> {
 
 /// The same, for a tree whose contents are hashed already.
 pub fn commit_of(tree: &FileTree, contents: ContentIds, meta: &CommitMeta) -> Result<Commit> {
+    let _span = tracing::info_span!("commit").entered();
     let ContentIds(contents) = contents;
     let reached = reach(tree);
     let (mut dirtrees, mut dirmetas) = (BTreeMap::new(), BTreeMap::new());

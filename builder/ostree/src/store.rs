@@ -113,6 +113,7 @@ impl Store {
     /// Writes the objects that are missing or damaged, then the commit, then the ref. `level` is deflate's, 1 to 9. Returns how many content objects were
     /// written.
     pub fn write(&self, commit: &Commit, tree: &FileTree, ref_name: &str, level: u32, progress: &dyn Progress) -> Result<usize> {
+        let _span = tracing::info_span!("store").entered();
         let ref_path = self.ref_path(ref_name)?;
         let _lock = self.lock_shared()?;
         if let Some(refs) = ref_path.parent() {

@@ -27,6 +27,7 @@ const EMBEDDED: &str = "/grub-embedded.cfg";
 
 /// `tools` is the composed tree of the recipe's `[tools]`; it gets the embedded configuration, nothing else.
 pub fn build(tools: &mut FileTree, data: &BootData, cache: &ProgramCache, epoch: SourceDateEpoch) -> Result<BootImages> {
+    let _span = tracing::info_span!("boot images").entered();
     let embedded = Inode::file(data.embedded.as_bytes(), Attributes::root(0o644));
     tools.insert(&ImagePath::parse(EMBEDDED)?, embedded, Edit::Replace)?;
     // Merged-/usr links come with base-files, which a set of tools need not have.

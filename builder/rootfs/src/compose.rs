@@ -58,6 +58,7 @@ pub fn compose(
     epoch: SourceDateEpoch,
     progress: &dyn Progress,
 ) -> Result<Rootfs> {
+    let _span = tracing::info_span!("compose", packages = packs.len()).entered();
     let mut ledger = Ledger::default();
     let packs = order::of(packs);
     let packs = packs.as_slice();
@@ -161,6 +162,7 @@ fn enabled(tree: &FileTree, recipe: &Recipe, scripted: Vec<String>) -> Result<Ve
 
 /// The tree of a set of tool packages: payloads alone, owned by root. It never becomes an image.
 pub fn compose_tools(packs: &[Pack], progress: &dyn Progress) -> Result<FileTree> {
+    let _span = tracing::info_span!("compose tools", packages = packs.len()).entered();
     let mut tree = FileTree::new();
     payloads::lay(&mut tree, &order::of(packs), &[], progress)?;
     Ok(tree)

@@ -59,6 +59,7 @@ pub struct ProgramCache {
 
 /// Runs (or takes from the cache) one trigger and puts its outputs into the tree. Returns the paths that changed.
 pub fn run(tree: &mut FileTree, trigger: &Program, cache: &ProgramCache, epoch: SourceDateEpoch) -> Result<Vec<ImagePath>> {
+    let _span = tracing::debug_span!("program", name = trigger.name).entered();
     let needs = ImagePath::parse(&trigger.needs)?;
     if tree.resolve(&needs).is_none() {
         return Ok(Vec::new());

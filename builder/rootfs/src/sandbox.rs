@@ -182,6 +182,7 @@ impl Checkout {
     /// The same, where a failure of the program is an answer; an error is one of the sandbox.
     pub(super) fn run_to_exit(&self, argv: &[&str], environment: &[(&str, &str)], input: &[u8], epoch: SourceDateEpoch) -> Result<Exit> {
         let what = argv.join(" ");
+        let _span = tracing::debug_span!("sandbox", command = %what).entered();
         let date = epoch.0.to_string();
         let mut variables = vec![("PATH", PATH), ("HOME", "/root"), ("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC")];
         variables.push(("SOURCE_DATE_EPOCH", &date));

@@ -22,6 +22,7 @@ pub fn input_digest(recipe: &Recipe) -> Result<Digest> {
 
 /// The lockfile beside the recipe if it fits; else a new one, written there.
 pub fn ensure(recipe: &Recipe, settings: &SupplySettings, progress: &dyn Progress) -> Result<Lockfile> {
+    let _span = tracing::info_span!("lock").entered();
     let path = recipe.lockfile();
     let inputs = input_digest(recipe)?;
     match (path.exists(), settings.locked) {
@@ -57,6 +58,7 @@ pub enum Update {
 
 /// Resolves anew and writes the lockfile.
 pub fn lock(recipe: &Recipe, update: &Update, settings: &SupplySettings, progress: &dyn Progress) -> Result<Lockfile> {
+    let _span = tracing::info_span!("resolve and lock").entered();
     let client = settings.client()?;
     let before = match update {
         Update::Everything => None,

@@ -23,6 +23,7 @@ pub fn bring(
     settings: &SupplySettings,
     progress: &dyn Progress,
 ) -> Result<Vec<PathBuf>> {
+    let _span = tracing::info_span!("fetch", packages = packages.len()).entered();
     let client = settings.client()?;
     check_hosts(recipe, packages, settings, &client)?;
     let mut files: BTreeMap<usize, PathBuf> = BTreeMap::new();
@@ -85,6 +86,7 @@ pub fn open(
     settings: &SupplySettings,
     progress: &dyn Progress,
 ) -> Result<Vec<Pack>> {
+    let _span = tracing::info_span!("open packs", packages = packages.len()).entered();
     let folder = settings.cache.join("packs");
     check_hosts(recipe, packages, settings, &settings.client()?)?;
     let keyrings = keyrings(recipe, settings)?;

@@ -11,6 +11,31 @@ use std::path::PathBuf;
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub command: Command,
+    #[command(flatten)]
+    pub log: LogArguments,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Log")]
+pub(super) struct LogArguments {
+    /// Log stages; twice: packages, requests and programs, too
+    #[arg(long, short, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// The log's form
+    #[arg(long, value_enum, default_value_t = LogForm::Text, value_name = "FORM", global = true)]
+    pub log: LogForm,
+    /// Log to a file instead of stderr
+    #[arg(long, value_name = "FILE", global = true)]
+    pub log_file: Option<PathBuf>,
+    /// Write where the time went, for Perfetto or chrome://tracing
+    #[arg(long, value_name = "FILE", global = true)]
+    pub trace: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum LogForm {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

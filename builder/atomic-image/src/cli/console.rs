@@ -67,7 +67,8 @@ impl ConsoleProgress {
             ProgressChoice::None => Drawing::Quiet,
             ProgressChoice::Json => Drawing::Json,
             _ if output.quiet => Drawing::Quiet,
-            ProgressChoice::Auto if std::io::stderr().is_terminal() => Drawing::Bars,
+            // A log that runs through a bar tears it apart.
+            ProgressChoice::Auto if std::io::stderr().is_terminal() && !tracing::enabled!(tracing::Level::INFO) => Drawing::Bars,
             ProgressChoice::Auto | ProgressChoice::Plain => Drawing::Lines,
         };
         ConsoleProgress { drawing, current: Mutex::new(None) }

@@ -13,10 +13,12 @@ mod environment;
 mod explain;
 mod inspect;
 mod lock;
+mod log;
 mod man;
 mod render;
 mod rpm;
 mod seed;
+mod trace;
 mod verify;
 
 use args::{Arguments, Command};
@@ -33,8 +35,14 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(e) => return usage(&e, manner),
     };
-    // The hook has said what was wrong.
-    let Ok(result) = std::panic::catch_unwind(|| run(&arguments.command)) else { return ExitCode::from(Kind::Internal.exit_code()) };
+    // The hook has said what was wrong. The trace is finished on every way out.
+    let outcome = std::panic::catch_unwind(|| {
+        let trace = log::start(&arguments.log)?;
+        let done = run(&arguments.command);
+        let traced = trace.map_or(Ok(()), trace::Trace::finish);
+        done.and(traced)
+    });
+    let Ok(result) = outcome else { return ExitCode::from(Kind::Internal.exit_code()) };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

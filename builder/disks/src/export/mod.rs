@@ -72,6 +72,7 @@ pub fn export(
 }
 
 fn write(disk: &Segments, format: OutputFormat, wrapping: &ExportOptions, path: &Path, progress: &dyn Progress) -> Result<Finished> {
+    let _span = tracing::info_span!("image", format = format.name()).entered();
     let ExportOptions { seed, epoch, .. } = wrapping;
     let states = wrapping.states.map(|folder| folder.join(format!("{}.{}.states", wrapping.name, format.name())));
     let states = states.as_deref();

@@ -13,6 +13,7 @@ const IN_FLIGHT: usize = 16;
 
 /// Of the whole plan, zeros included. `states` is where an earlier build kept its own.
 pub fn digest(plan: &Segments, states: Option<&Path>) -> Result<Digest> {
+    let _span = tracing::debug_span!("digest").entered();
     let Some(path) = states else {
         return Ok(hash(plan, 0, plan.size(), Hasher::new())?.finish());
     };

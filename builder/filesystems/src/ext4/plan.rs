@@ -25,6 +25,7 @@ const LOST_AND_FOUND_BLOCKS: u64 = 4;
 
 /// Decides the place of everything. File contents stay references; only metadata is held in memory.
 pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
+    let _span = tracing::debug_span!("plan ext4", label = options.label).entered();
     if options.label.len() > 16 {
         return Err(Error::recipe(format!("ext4 label {:?}: expected at most 16 bytes, found {}", options.label, options.label.len())));
     }

@@ -49,6 +49,7 @@ pub enum FoundPack {
 impl Pack {
     /// The pack of the package with this SHA-256.
     pub fn open(packs: &Path, digest: &Digest, facts: &Facts) -> Result<FoundPack> {
+        let _span = tracing::debug_span!("open pack", package = %digest).entered();
         let [path, index_path] = names(packs, digest);
         let Some(made) = facts.get(import_question(digest)) else { return Ok(FoundPack::Absent) };
         let damaged = |path: &Path, why: &str| Ok(FoundPack::Damaged(format!("{}: {why}", path.display())));
@@ -84,6 +85,7 @@ impl Pack {
 
     /// Opens the pack of `package`, unpacking it first if need be. What is there and damaged is set aside.
     pub fn import(packs: &Path, package: &VerifiedPackage, facts: &Facts) -> Result<Pack> {
+        let _span = tracing::debug_span!("import", package = %package.package().metadata.nevra).entered();
         match Self::open(packs, package.digest(), facts)? {
             FoundPack::Whole(mut pack) => {
                 if package.signer().is_some() && pack.signer.as_ref() != package.signer() {

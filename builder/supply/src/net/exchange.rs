@@ -50,7 +50,10 @@ pub(super) fn open(agents: &Agents, limits: &Limits, offline: bool, question: &Q
         let at = passed.last().unwrap_or(url);
         let name = if passed.len() == 1 { url.to_string() } else { format!("{url} (redirected to {at})") };
         let route = agents.route(at);
+        let span = tracing::debug_span!("request", url = %at, offset = question.offset, status = tracing::field::Empty).entered();
         let response = request(&route, at, question.offset).map_err(|e| failed(&name, at, &route, e))?;
+        span.record("status", response.status().as_u16());
+        drop(span);
         let Some(location) = redirect_of(&response) else { return answer(response, &name, limits, question) };
         let refuse = |why: String| Failure::Final(Error::network(format!("{name}: the server redirects {why}")));
         let next = at.redirected(&location).map_err(refuse)?;
