@@ -43,7 +43,7 @@ impl Tracer {
             Ok(Ok(())) => Ok(Tracer { thread }),
             Ok(Err(e)) => Err(Error::tool("cannot stop the clock of the sandbox: the kernel does not let the builder trace its own child")
                 .source(e)
-                .hint("allow it: sysctl kernel.yama.ptrace_scope=1; a builder that is itself traced (strace -f) cannot run programs")),
+                .hint("allow it: sysctl kernel.yama.ptrace_scope=1, and in a container the system call ptrace")),
             Err(_) => Err(Error::internal("the thread that stops the sandbox's clock ended")),
         }
     }

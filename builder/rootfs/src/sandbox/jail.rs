@@ -123,6 +123,8 @@ impl Jail {
             | libc::CLONE_NEWIPC
             | libc::CLONE_NEWUTS
             | libc::CLONE_NEWCGROUP
+            // Whoever traces the builder (strace -f) does not get the child: the builder traces it itself.
+            | libc::CLONE_UNTRACED
             | libc::CLONE_PIDFD;
         let mut pidfd: libc::c_int = -1;
         // struct clone_args as of Linux 5.3: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls.
