@@ -47,14 +47,14 @@ pub fn build(tools: &mut FileTree, data: &BootData, cache: &ProgramCache, epoch:
         image("i386-pc", "(,gpt3)/grub2", BIOS_OUT, data.modules_bios),
         image("x86_64-efi", "/EFI/BOOT", EFI_OUT, data.modules_efi),
     ];
-    let trigger = Program {
+    let program = Program {
         name: "grub",
         commands,
         needs: "/usr/bin/grub-mkimage".into(),
         inputs: |_| true,
         outputs: vec![BIOS_OUT.into(), EFI_OUT.into()],
     };
-    if programs::run(tools, &trigger, cache, epoch)?.is_empty() {
+    if programs::run(tools, &program, cache, epoch)?.is_empty() {
         return Err(Error::recipe("the tool packages have no /usr/bin/grub-mkimage")
             .hint("[tools] install must name grub-common, grub-pc-bin and grub-efi-amd64-bin"));
     }

@@ -1,4 +1,4 @@
-//! The order of composition: payloads, what the recipe changes in them, scriptlets, overlay, accounts, units, triggers, initramfs, shape, seal.
+//! The order of composition: payloads, what the recipe changes in them, scriptlets, overlay, accounts, units, programs, initramfs, shape, seal.
 
 use crate::accounts::{Accounts, Pinned, PinnedGroup, PinnedUser};
 use crate::install::{Environment, Installation, Rules};
@@ -110,9 +110,9 @@ pub fn compose(
     }
     let mut standard = standard_programs::standard(&tree, kernel_version.as_deref());
     standard.extend(labels::policy_program(&tree, packs, &recipe.selinux));
-    progress.begin("triggers", standard.len() as u64, "programs");
-    for trigger in &standard {
-        ledger.push(LedgerRow::trigger(trigger.name, programs::run(&mut tree, trigger, cache, epoch)?));
+    progress.begin("programs", standard.len() as u64, "programs");
+    for program in &standard {
+        ledger.push(LedgerRow::trigger(program.name, programs::run(&mut tree, program, cache, epoch)?));
         progress.advance(1);
     }
     installation.run_last(&mut tree, around)?;

@@ -97,14 +97,14 @@ pub fn generate(tree: &mut FileTree, version: &str, config: &InitramfsConfig, ca
         dracut.extend(command(["--omit", &omit]));
     }
     dracut.extend(command(["--add-drivers", &drivers, "--kver", version, &output]));
-    let trigger = Program {
+    let program = Program {
         name: "initramfs",
         commands: vec![dracut],
         needs: "/usr/bin/dracut".into(),
         inputs: initramfs_inputs,
         outputs: vec![output.clone()],
     };
-    if programs::run(tree, &trigger, cache, epoch)?.is_empty() {
+    if programs::run(tree, &program, cache, epoch)?.is_empty() {
         return Err(Error::recipe("the recipe asks for a dracut initramfs, but the tree has no /usr/bin/dracut")
             .hint("add \"dracut\" to [packages] install, or set [initramfs] generator = \"none\""));
     }

@@ -23,7 +23,7 @@ pub(super) struct Owner {
 /// Adds the files of `packs`, in their order, to what is in `tree`.
 pub(super) fn lay(tree: &mut FileTree, packs: &[Pack], rules: &[ConflictRule], progress: &dyn Progress) -> Result<Vec<Owner>> {
     progress.begin("compose", packs.len() as u64, "packages");
-    let mut layer = Layer { tree, owners: Vec::new(), claims: FileConflicts::new(packs, rules) };
+    let mut layer = Layer { tree, owners: Vec::new(), conflicts: FileConflicts::new(packs, rules) };
     let leads: BTreeSet<usize> = leading(packs);
     for index in leads.iter().copied().chain((0..packs.len()).filter(|index| !leads.contains(index))) {
         let pack = &packs[index];
@@ -36,8 +36,8 @@ pub(super) fn lay(tree: &mut FileTree, packs: &[Pack], rules: &[ConflictRule], p
         }
         progress.advance(1);
     }
-    let Layer { owners, claims, .. } = layer;
-    claims.finish()?;
+    let Layer { owners, conflicts, .. } = layer;
+    conflicts.finish()?;
     Ok(owners)
 }
 
@@ -62,7 +62,7 @@ fn leading(packs: &[Pack]) -> BTreeSet<usize> {
 struct Layer<'a> {
     tree: &'a mut FileTree,
     owners: Vec<Owner>,
-    claims: FileConflicts<'a>,
+    conflicts: FileConflicts<'a>,
 }
 
 impl Layer<'_> {
@@ -74,7 +74,7 @@ impl Layer<'_> {
         groups: &mut BTreeMap<u32, InodeId>,
     ) -> Result<()> {
         let path = self.real_path(entry)?;
-        let known = self.claims.claim(&path, index, number);
+        let known = self.conflicts.claim(&path, index, number);
         if let Verdict::Shared | Verdict::Theirs = known {
             // The other names of a hard link may still be this package's.
             if let (Verdict::Shared, Some(group), Some(id)) = (known, entry.link_group, self.tree.get(&path)) {
@@ -126,7 +126,7 @@ impl Layer<'_> {
             let Some(id) = self.tree.get(&next) else { return Ok(Found::Other(next)) };
             let found = self.tree.found(id, next);
             if let Found::Symlink(link, _) = &found
-                && let Some(user) = self.claims.user_of(link).filter(|user| *user != "root" && *user != entry.user)
+                && let Some(user) = self.conflicts.user_of(link).filter(|user| *user != "root" && *user != entry.user)
             {
                 return Err(Error::integrity(format!("{path} of {} lies behind the link {link} of the user {user}", entry.user))
                     .hint("rpm refuses it, too: whoever owns the link could lead the file anywhere"));

@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// One program and what it reads and writes.
 pub struct Program {
     pub name: &'static str,
-    /// Programs with their arguments, run one after the other; the first failure ends the trigger. No shell reads them, so that a name from a package
+    /// Programs with their arguments, run one after the other; the first failure ends the program. No shell reads them, so that a name from a package
     /// cannot become a command.
     pub commands: Vec<Vec<String>>,
     /// Runs only if this path is in the tree.
@@ -57,32 +57,32 @@ pub struct ProgramCache {
     pub facts: Arc<Facts>,
 }
 
-/// Runs (or takes from the cache) one trigger and puts its outputs into the tree. Returns the paths that changed.
-pub fn run(tree: &mut FileTree, trigger: &Program, cache: &ProgramCache, epoch: SourceDateEpoch) -> Result<Vec<ImagePath>> {
-    let _span = tracing::debug_span!("program", name = trigger.name).entered();
-    let needs = ImagePath::parse(&trigger.needs)?;
+/// Runs (or takes from the cache) one program and puts its outputs into the tree. Returns the paths that changed.
+pub fn run(tree: &mut FileTree, program: &Program, cache: &ProgramCache, epoch: SourceDateEpoch) -> Result<Vec<ImagePath>> {
+    let _span = tracing::debug_span!("program", name = program.name).entered();
+    let needs = ImagePath::parse(&program.needs)?;
     if tree.resolve(&needs).is_none() {
         return Ok(Vec::new());
     }
-    let key = input_digest(tree, trigger, epoch)?;
+    let key = input_digest(tree, program, epoch)?;
     let cached = cache.outputs.join(format!("{key}.output"));
     let made = cache.facts.get(output_question(&key));
     let outputs = match made.map(|made| read_cached(&cached, made, &cache.facts)).transpose()?.flatten() {
         Some(outputs) => outputs,
         None => {
-            let checkout = Checkout::write(tree, &cache.scratch, trigger.name, &|p| (trigger.inputs)(p))?;
-            for command in &trigger.commands {
+            let checkout = Checkout::write(tree, &cache.scratch, program.name, &|p| (program.inputs)(p))?;
+            for command in &program.commands {
                 let words: Vec<&str> = command.iter().map(String::as_str).collect();
-                checkout.run(&words, &[], epoch).context(|| format!("trigger {}", trigger.name))?;
+                checkout.run(&words, &[], epoch).context(|| format!("program {}", program.name))?;
             }
             let mut outputs = Vec::new();
-            for output in &trigger.outputs {
+            for output in &program.outputs {
                 if let Some(found) = checkout.read_back(&ImagePath::parse(output)?, epoch)? {
                     flatten(&found, &ImagePath::parse(output)?, &mut outputs);
                 }
             }
             if outputs.is_empty() {
-                return Err(Error::tool(format!("trigger {} left none of its outputs ({})", trigger.name, trigger.outputs.join(", "))));
+                return Err(Error::tool(format!("program {} left none of its outputs ({})", program.name, program.outputs.join(", "))));
             }
             let made = store(&cached, &outputs)?;
             cache.facts.add(output_question(&key), made);
@@ -162,7 +162,7 @@ fn store(cached: &Path, outputs: &[Output]) -> Result<Digest> {
             (output.path.clone(), output.mode, kind)
         })
         .collect();
-    let head = postcard::to_stdvec(&head).map_err(|e| Error::internal("encode trigger outputs").source(e))?;
+    let head = postcard::to_stdvec(&head).map_err(|e| Error::internal("encode program outputs").source(e))?;
     let mut atomic = AtomicFile::create(cached)?;
     let mut hasher = Hasher::new();
     let mut write = |bytes: &[u8]| {
@@ -228,21 +228,21 @@ fn outputs_of(entry: &Blob) -> Option<Vec<Output>> {
 }
 
 /// Every selected path with its attributes and the identity of its content.
-fn input_digest(tree: &FileTree, trigger: &Program, epoch: SourceDateEpoch) -> Result<Digest> {
+fn input_digest(tree: &FileTree, program: &Program, epoch: SourceDateEpoch) -> Result<Digest> {
     let mut hasher = Hasher::new();
     let mut field = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
     field(b"trigger 5");
-    field(&trigger.commands_identity());
+    field(&program.commands_identity());
     field(&epoch.0.to_le_bytes());
-    for output in &trigger.outputs {
+    for output in &program.outputs {
         field(output.as_bytes());
     }
     for entry in tree.walk() {
         let inode = tree.inode(entry.id);
-        if inode.is_directory() || !(trigger.inputs)(&entry.path) {
+        if inode.is_directory() || !(program.inputs)(&entry.path) {
             continue;
         }
         field(entry.path.as_bytes());

@@ -37,7 +37,7 @@ fn below(path: &ImagePath, places: &[&str]) -> bool {
     places.iter().any(|p| path.as_bytes().starts_with(p.as_bytes()))
 }
 
-/// The triggers of every image, in the order in which they run. Those of a desktop's libraries are there if the tree has their programs and data.
+/// The programs of every image, in the order in which they run. Those of a desktop's libraries are there if the tree has their programs and data.
 pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Program> {
     let mut list = vec![
         Program {
@@ -98,7 +98,7 @@ pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Program> {
             .collect(),
         });
     }
-    list.extend(LISTINGS.iter().filter_map(|listing| listing.trigger(tree)));
+    list.extend(LISTINGS.iter().filter_map(|listing| listing.program(tree)));
     list
 }
 
@@ -154,7 +154,7 @@ const LISTINGS: [Listing; 4] = [
 ];
 
 impl Listing {
-    fn trigger(&self, tree: &FileTree) -> Option<Program> {
+    fn program(&self, tree: &FileTree) -> Option<Program> {
         let program = self.programs.iter().find(|program| tree.at(program).is_some())?;
         // An empty folder is not worth a listing, and some of these programs write none for it.
         let files = |folder: &&&str| {

@@ -102,7 +102,7 @@ pub(super) struct BuildArguments {
     #[arg(long)]
     pub no_sync: bool,
     #[command(flatten)]
-    pub talk: OutputArguments,
+    pub output: OutputArguments,
 }
 
 #[derive(Debug, Args)]
@@ -117,7 +117,7 @@ pub(super) struct LockArguments {
     #[command(flatten)]
     pub sources: SourceArguments,
     #[command(flatten)]
-    pub talk: OutputArguments,
+    pub output: OutputArguments,
 }
 
 #[derive(Debug, Args)]
@@ -132,7 +132,7 @@ pub(super) struct FetchArguments {
     #[command(flatten)]
     pub sources: SourceArguments,
     #[command(flatten)]
-    pub talk: OutputArguments,
+    pub output: OutputArguments,
 }
 
 #[derive(Debug, Args)]
@@ -169,7 +169,7 @@ pub(super) struct CacheVerifyArguments {
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     #[command(flatten)]
-    pub talk: OutputArguments,
+    pub output: OutputArguments,
 }
 
 #[derive(Debug, Args)]
@@ -279,7 +279,7 @@ pub(super) struct VerifyArguments {
     #[arg(long, value_name = "DIR", default_value = "repo")]
     pub repo: PathBuf,
     #[command(flatten)]
-    pub talk: OutputArguments,
+    pub output: OutputArguments,
 }
 
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use recipe::OutputFormat;
 
 pub(super) fn run(arguments: &BuildArguments) -> Result<()> {
     let recipe = recipe::load(&arguments.recipe)?;
-    let console = ConsoleProgress::new(&arguments.talk);
+    let console = ConsoleProgress::new(&arguments.output);
     let shared = environment::settings(&arguments.sources, &console)?;
     environment::require_writable(&arguments.out, "--out")?;
     if !arguments.images_only {
@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<()> {
     let report = pipeline::build(&recipe, &settings, &console)?;
     console.finish();
     report.warnings.iter().for_each(|warning| console.warn(warning));
-    if arguments.talk.json { render::json(&report) } else { render::print(&text(&report)) }
+    if arguments.output.json { render::json(&report) } else { render::print(&text(&report)) }
 }
 
 fn formats(chosen: &[OutputFormat]) -> Vec<OutputFormat> {

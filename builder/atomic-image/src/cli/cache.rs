@@ -14,10 +14,10 @@ pub(super) fn run(command: &CacheCommand) -> Result<()> {
 
 fn verify(arguments: &CacheVerifyArguments) -> Result<()> {
     let cache = environment::cache(&arguments.cache)?;
-    let console = ConsoleProgress::new(&arguments.talk);
+    let console = ConsoleProgress::new(&arguments.output);
     let report = pipeline::verify_cache(&cache, &environment::facts(&arguments.state, &console), &console)?;
     console.finish();
-    if arguments.talk.json {
+    if arguments.output.json {
         render::json(&report)?
     } else {
         render::print(&text(&report))?

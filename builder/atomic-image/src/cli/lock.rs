@@ -9,7 +9,7 @@ use supply::locking::Update;
 
 pub(super) fn lock(arguments: &LockArguments) -> Result<()> {
     let recipe = recipe::load(&arguments.recipe)?;
-    let console = ConsoleProgress::new(&arguments.talk);
+    let console = ConsoleProgress::new(&arguments.output);
     let mut settings = environment::settings(&arguments.sources, &console)?;
     settings.supply.allow_older = arguments.allow_older;
     let update = match arguments.update.as_slice() {
@@ -18,22 +18,22 @@ pub(super) fn lock(arguments: &LockArguments) -> Result<()> {
     };
     let report = pipeline::lock(&recipe, &update, &settings, &console)?;
     console.finish();
-    show(&report, &arguments.talk)
+    show(&report, &arguments.output)
 }
 
 pub(super) fn fetch(arguments: &FetchArguments) -> Result<()> {
     let recipe = recipe::load(&arguments.recipe)?;
-    let console = ConsoleProgress::new(&arguments.talk);
+    let console = ConsoleProgress::new(&arguments.output);
     let mut settings = environment::settings(&arguments.sources, &console)?;
     settings.supply.locked = arguments.locked;
     settings.supply.allow_older = arguments.allow_older;
     let report = pipeline::fetch(&recipe, &settings, &console)?;
     console.finish();
-    show(&report, &arguments.talk)
+    show(&report, &arguments.output)
 }
 
-fn show(report: &LockReport, talk: &OutputArguments) -> Result<()> {
-    if talk.json {
+fn show(report: &LockReport, output: &OutputArguments) -> Result<()> {
+    if output.json {
         return render::json(report);
     }
     let mut rows = vec![["package", "repository", "size"].map(str::to_owned).to_vec()];

@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &VerifyArguments) -> Result<()> {
             return Err(Error::new(Kind::Verification, message).hint("check out the recipe and the lockfile that the image was built from"));
         }
     }
-    let console = ConsoleProgress::new(&arguments.talk);
+    let console = ConsoleProgress::new(&arguments.output);
     let mut settings = Settings { repo: arguments.repo.clone(), ..environment::settings(&arguments.sources, &console)? };
     settings.supply.locked = true;
     let planned = pipeline::plan(&recipe, &settings, &console)?;
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &VerifyArguments) -> Result<()> {
         return Err(Error::new(Kind::Verification, format!("{}: {}", arguments.image.display(), words(&difference))));
     }
     let verdict = Verdict { image: arguments.image.clone(), recipe: path, same: true };
-    if arguments.talk.json {
+    if arguments.output.json {
         return render::json(&verdict);
     }
     render::print(&format!("{}: every byte is as {} makes it\n", verdict.image.display(), verdict.recipe.display()))

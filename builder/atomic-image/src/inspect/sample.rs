@@ -93,7 +93,7 @@ pub fn exported(formats: &[OutputFormat], sector: u64) -> (tempfile::TempDir, Ve
 pub fn exported_tree(tree: &FileTree, formats: &[OutputFormat], sector: u64) -> (tempfile::TempDir, Vec<PathBuf>, String) {
     let folder = tempfile::tempdir().unwrap();
     let commit = committed(tree);
-    let wrapping = ExportOptions {
+    let options = ExportOptions {
         name: "disk",
         title: "Disk",
         version: "7",
@@ -102,9 +102,9 @@ pub fn exported_tree(tree: &FileTree, formats: &[OutputFormat], sector: u64) -> 
         uefi: true,
         seed: ImageSeed::new(Digest::of(b"inspect")),
         epoch: EPOCH,
-        states: None,
+        checkpoints: None,
     };
-    let made = export(&disk(tree, &commit, sector), formats, &wrapping, folder.path(), &Silent).unwrap();
+    let made = export(&disk(tree, &commit, sector), formats, &options, folder.path(), &Silent).unwrap();
     let made = publish(made, folder.path(), true).unwrap();
     (folder, made.into_iter().map(|artifact| artifact.path).collect(), commit.id.to_string())
 }

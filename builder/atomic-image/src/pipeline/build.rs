@@ -260,8 +260,8 @@ fn publish(finished: Vec<Finished>, folder: &Path, durable: bool) -> Result<Vec<
 /// Writes the disk in every format asked for.
 fn export(recipe: &Recipe, settings: &Settings, disk: &DiskImage, composed: &Composed, progress: &dyn Progress) -> Result<Vec<Finished>> {
     let formats = if settings.formats.is_empty() { &recipe.output.formats } else { &settings.formats };
-    let states = settings.supply.facts.folder().map(|state| state.join("digests"));
-    let wrapping = ExportOptions {
+    let checkpoints = settings.supply.facts.folder().map(|state| state.join("digests"));
+    let options = ExportOptions {
         name: &recipe.name,
         title: &recipe.title,
         version: &composed.version,
@@ -270,9 +270,9 @@ fn export(recipe: &Recipe, settings: &Settings, disk: &DiskImage, composed: &Com
         uefi: recipe.disk.firmware.contains(&Firmware::Uefi),
         seed: composed.seed,
         epoch: composed.epoch,
-        states: states.as_deref(),
+        checkpoints: checkpoints.as_deref(),
     };
-    export::export(&disk.segments, formats, &wrapping, &settings.out.join(&recipe.name), progress)
+    export::export(&disk.segments, formats, &options, &settings.out.join(&recipe.name), progress)
 }
 
 type Previous = (Commit, FileTree, Option<String>);

@@ -40,7 +40,7 @@ fn disk() -> Segments {
 
 fn exported(format: OutputFormat, compression: Compression) -> Vec<u8> {
     let folder = scratch();
-    let wrapping = ExportOptions {
+    let options = ExportOptions {
         name: "d",
         title: "d",
         version: "1",
@@ -49,9 +49,9 @@ fn exported(format: OutputFormat, compression: Compression) -> Vec<u8> {
         uefi: false,
         seed: ImageSeed::new(Digest::of(b"fuzz")),
         epoch: SourceDateEpoch(1_600_000_000),
-        states: None,
+        checkpoints: None,
     };
-    let finished = export(&disk(), &[format], &wrapping, folder.path(), &Silent).unwrap();
+    let finished = export(&disk(), &[format], &options, folder.path(), &Silent).unwrap();
     let artifacts = publish(finished, folder.path(), false).unwrap();
     std::fs::read(&artifacts[0].path).unwrap()
 }

@@ -9,11 +9,11 @@ use model::{AtomicFile, Blob, Digest, Entry, Hasher, Result, Segments};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Raised whenever the same states would mean other bytes.
+/// Raised whenever the same checkpoints would mean other bytes.
 const MAGIC: &[u8] = b"aistates\x00\x02";
-/// In bytes, of the file: states of a disk of 16 TiB.
+/// In bytes, of the file: checkpoints of a disk of 16 TiB.
 const LARGEST: u64 = 256 << 20;
-/// Bytes between two kept states: at most so many are hashed too many.
+/// Bytes between two kept checkpoints: at most so many are hashed too many.
 pub(super) const STEP: u64 = 32 << 20;
 
 /// The key of a growing part of one plan.
@@ -114,11 +114,11 @@ mod tests {
         let path = folder.path().join("states");
         let mut hasher = Hasher::new();
         hasher.update(b"some bytes");
-        let mut states = DigestCheckpoints::default();
+        let mut checkpoints = DigestCheckpoints::default();
         let key = Digest::of(b"key");
-        states.insert(STEP, key, &hasher);
-        states.insert(2 * STEP, key, &Hasher::new());
-        states.save(&path).unwrap();
+        checkpoints.insert(STEP, key, &hasher);
+        checkpoints.insert(2 * STEP, key, &Hasher::new());
+        checkpoints.save(&path).unwrap();
         let loaded = DigestCheckpoints::load(&path).unwrap();
         assert_eq!(loaded.get(STEP, key).unwrap().finish(), Digest::of(b"some bytes"));
         assert_eq!(loaded.get(2 * STEP, key).unwrap().finish(), Digest::of(b""));

@@ -39,8 +39,8 @@ pub struct ExportOptions<'a> {
     pub uefi: bool,
     pub seed: ImageSeed,
     pub epoch: SourceDateEpoch,
-    /// A folder of the user's own, where states of the artifacts' digests are kept for the next build of a similar disk.
-    pub states: Option<&'a Path>,
+    /// A folder of the user's own, where checkpoints of the artifacts' digests are kept for the next build of a similar disk.
+    pub checkpoints: Option<&'a Path>,
 }
 
 /// Writes `disk` to `folder`, to become NAME with each format's extension (see [`publish`]). Formats are written at the same time: while one is hashed, which takes one core whatever
@@ -48,15 +48,15 @@ pub struct ExportOptions<'a> {
 pub fn export(
     disk: &Segments,
     formats: &[OutputFormat],
-    wrapping: &ExportOptions,
+    options: &ExportOptions,
     folder: &Path,
     progress: &dyn Progress,
 ) -> Result<Vec<Finished>> {
-    if let Some(format) = formats.iter().find(|format| wrapping.sector != 512 && !format.takes_large_sectors()) {
+    if let Some(format) = formats.iter().find(|format| options.sector != 512 && !format.takes_large_sectors()) {
         return Err(Error::recipe(format!(
             "{}: such disks always have sectors of 512 bytes, this one of {}",
             format.name(),
-            wrapping.sector
+            options.sector
         )));
     }
     let content: u64 = disk.iter().map(|s| s.data.len()).sum();
@@ -65,30 +65,32 @@ pub fn export(
         .par_iter()
         .with_max_len(1)
         .map(|&format| {
-            let path = folder.join(format!("{}.{}", wrapping.name, format.extension()));
-            write(disk, format, wrapping, &path, progress).context(|| format!("write {}", format.name()))
+            let path = folder.join(format!("{}.{}", options.name, format.extension()));
+            write(disk, format, options, &path, progress).context(|| format!("write {}", format.name()))
         })
         .collect()
 }
 
-fn write(disk: &Segments, format: OutputFormat, wrapping: &ExportOptions, path: &Path, progress: &dyn Progress) -> Result<Finished> {
+fn write(disk: &Segments, format: OutputFormat, options: &ExportOptions, path: &Path, progress: &dyn Progress) -> Result<Finished> {
     let _span = tracing::info_span!("image", format = format.name()).entered();
-    let ExportOptions { seed, epoch, .. } = wrapping;
-    let states = wrapping.states.map(|folder| folder.join(format!("{}.{}.states", wrapping.name, format.name())));
-    let states = states.as_deref();
+    let ExportOptions { seed, epoch, .. } = options;
+    let checkpoints = options.checkpoints.map(|folder| folder.join(format!("{}.{}.states", options.name, format.name())));
+    let checkpoints = checkpoints.as_deref();
     match format {
-        OutputFormat::Raw => raw::write(disk, format.name(), states, path, progress),
+        OutputFormat::Raw => raw::write(disk, format.name(), checkpoints, path, progress),
         OutputFormat::RawZstd => compressed::write_zstd(disk, path, progress),
         OutputFormat::RawXz => compressed::write_xz(disk, path, progress),
-        OutputFormat::Qcow2 => qcow2::write(disk, wrapping.compression, path, progress),
+        OutputFormat::Qcow2 => qcow2::write(disk, options.compression, path, progress),
         OutputFormat::Vmdk => vmdk::write(disk, seed, path, progress),
         OutputFormat::Ova => {
-            let ExportOptions { name, title, version, uefi, .. } = *wrapping;
+            let ExportOptions { name, title, version, uefi, .. } = *options;
             ova::write(disk, &ova::Appliance { name, title, version, uefi, epoch: *epoch }, seed, path, progress)
         }
-        OutputFormat::Vhd => raw::write(&vhd::plan(disk, vhd::Kind::Fixed, seed, *epoch)?, format.name(), states, path, progress),
-        OutputFormat::VhdDynamic => raw::write(&vhd::plan(disk, vhd::Kind::Dynamic, seed, *epoch)?, format.name(), states, path, progress),
-        OutputFormat::Vhdx => raw::write(&vhdx::plan(disk, wrapping.sector, seed)?, format.name(), states, path, progress),
+        OutputFormat::Vhd => raw::write(&vhd::plan(disk, vhd::Kind::Fixed, seed, *epoch)?, format.name(), checkpoints, path, progress),
+        OutputFormat::VhdDynamic => {
+            raw::write(&vhd::plan(disk, vhd::Kind::Dynamic, seed, *epoch)?, format.name(), checkpoints, path, progress)
+        }
+        OutputFormat::Vhdx => raw::write(&vhdx::plan(disk, options.sector, seed)?, format.name(), checkpoints, path, progress),
         OutputFormat::Gce => gce::write(disk, *epoch, path, progress),
     }
 }

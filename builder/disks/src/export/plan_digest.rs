@@ -11,10 +11,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 const WINDOW: usize = 256 << 10;
 const IN_FLIGHT: usize = 16;
 
-/// Of the whole plan, zeros included. `states` is where an earlier build kept its own.
-pub fn digest(plan: &Segments, states: Option<&Path>) -> Result<Digest> {
+/// Of the whole plan, zeros included. `checkpoints` is where an earlier build kept its own.
+pub fn digest(plan: &Segments, checkpoints: Option<&Path>) -> Result<Digest> {
     let _span = tracing::debug_span!("digest").entered();
-    let Some(path) = states else {
+    let Some(path) = checkpoints else {
         return Ok(hash(plan, 0, plan.size(), Hasher::new())?.finish());
     };
     let before = DigestCheckpoints::load(path)?;
@@ -121,12 +121,12 @@ mod tests {
     #[test]
     fn the_digest_is_that_of_the_bytes_wherever_the_first_change_is() {
         let folder = tempfile::tempdir().unwrap();
-        let states = folder.path().join("states");
+        let checkpoints = folder.path().join("states");
         // Before, in and behind the first step, at a boundary, in the last step, behind the last whole one.
         for changed in [0, 500_000, STEP + 2_000_000, 2 * STEP, 3 * STEP - 11, 3 * STEP + 100] {
             for last in [1, 2, 2] {
                 let plan = plan(folder.path(), changed, last);
-                assert_eq!(digest(&plan, Some(&states)).unwrap(), expected(&plan), "{changed} {last}");
+                assert_eq!(digest(&plan, Some(&checkpoints)).unwrap(), expected(&plan), "{changed} {last}");
             }
         }
         let plan = plan(folder.path(), 0, 1);
@@ -145,24 +145,24 @@ mod tests {
     #[test]
     fn what_comes_before_the_first_change_is_not_read_again_and_other_bytes_are_another_plan() {
         let folder = tempfile::tempdir().unwrap();
-        let states = folder.path().join("states");
-        digest(&plan(folder.path(), 2 * STEP + 7, 1), Some(&states)).unwrap();
+        let checkpoints = folder.path().join("states");
+        digest(&plan(folder.path(), 2 * STEP + 7, 1), Some(&checkpoints)).unwrap();
         let second = plan(folder.path(), 2 * STEP + 7, 2);
         let wanted = expected(&second);
         // Nothing of the pack is read: its content is known by its digest, which this run verified.
         let pack = folder.path().join("pack");
         let good = std::fs::read(&pack).unwrap();
         std::fs::write(&pack, b"").unwrap();
-        assert_eq!(digest(&second, Some(&states)).unwrap(), wanted);
+        assert_eq!(digest(&second, Some(&checkpoints)).unwrap(), wanted);
         std::fs::write(&pack, vec![0; 3_000_000]).unwrap();
-        std::fs::remove_file(&states).unwrap();
-        assert!(digest(&second, Some(&states)).unwrap_err().to_string().contains("damaged"));
+        std::fs::remove_file(&checkpoints).unwrap();
+        assert!(digest(&second, Some(&checkpoints)).unwrap_err().to_string().contains("damaged"));
         // The same name, place and length with another content.
         std::fs::write(&pack, &good).unwrap();
-        digest(&plan(folder.path(), 2 * STEP + 7, 1), Some(&states)).unwrap();
+        digest(&plan(folder.path(), 2 * STEP + 7, 1), Some(&checkpoints)).unwrap();
         let changed: Vec<u8> = good.iter().map(|byte| byte ^ 1).collect();
         std::fs::write(&pack, changed).unwrap();
         let third = plan(folder.path(), 2 * STEP + 7, 1);
-        assert_eq!(digest(&third, Some(&states)).unwrap(), expected(&third));
+        assert_eq!(digest(&third, Some(&checkpoints)).unwrap(), expected(&third));
     }
 }

@@ -19,12 +19,12 @@ const PIECE: u64 = 8 << 20;
 const GAP: u64 = 4095;
 
 /// Writes `plan` as a file. It is hashed at the same time: the digest comes from the plan, so it need not wait for the file;
-/// `states` is where what an earlier build hashed is kept.
-pub fn write(plan: &Segments, format: &'static str, states: Option<&Path>, out: &Path, progress: &dyn Progress) -> Result<Finished> {
+/// `checkpoints` is where what an earlier build hashed is kept.
+pub fn write(plan: &Segments, format: &'static str, checkpoints: Option<&Path>, out: &Path, progress: &dyn Progress) -> Result<Finished> {
     let mut atomic = AtomicFile::create(out)?;
     let file = &*atomic.file();
     let (written, digest) = std::thread::scope(|scope| {
-        let digest = scope.spawn(|| digest(plan, states));
+        let digest = scope.spawn(|| digest(plan, checkpoints));
         (fill(plan, file, out, progress), digest.join())
     });
     written?;

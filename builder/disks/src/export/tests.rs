@@ -55,7 +55,7 @@ fn wrapping(compression: Compression) -> ExportOptions<'static> {
         uefi: true,
         seed: ImageSeed::new(Digest::of(b"golden")),
         epoch: SourceDateEpoch(1_700_000_000),
-        states: None,
+        checkpoints: None,
     }
 }
 

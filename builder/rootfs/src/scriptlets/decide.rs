@@ -7,41 +7,41 @@ use model::{Digest, Result, glob_matches};
 use packages::rpm::Phase;
 use recipe::{DefaultPolicy, Policy, ScriptletRule};
 
-/// Decides about every scriptlet, in the given order. A rule for the exact text is stronger than one for any text, and both than our own reading.
+/// Decides about every scriptlet, in the given order. A rule for the exact text is stronger than one for any text, and both than our own analysis.
 pub fn decide(scriptlets: &[Scriptlet], rules: &[ScriptletRule], default: DefaultPolicy) -> Result<(Vec<Action>, Ledger)> {
     let (mut actions, mut ledger, mut undecided) = (Vec::new(), Ledger::new(), Vec::new());
     for scriptlet in scriptlets {
         let digest = Digest::of(scriptlet.text.as_bytes()).to_string();
-        let reading = read(scriptlet);
+        let analysis = read(scriptlet);
         let rule = rule_for(scriptlet, &digest, rules);
         let is_lua = scriptlet.interpreter.first().is_some_and(|program| program == "<lua>");
         let run = || match is_lua {
             true => ("lua", Work::Lua(script(scriptlet))),
             false => ("sandbox", Work::Sandbox(script(scriptlet))),
         };
-        let (handler, reason, work) = match (rule, reading) {
-            (Some(rule), reading) => match rule.policy {
-                Policy::Native => ("native", rule.reason.clone(), native(&reading)),
+        let (handler, reason, work) = match (rule, analysis) {
+            (Some(rule), analysis) => match rule.policy {
+                Policy::Native => ("native", rule.reason.clone(), native(&analysis)),
                 Policy::Skip => ("skip", rule.reason.clone(), Vec::new()),
                 Policy::Sandbox => {
                     let (handler, work) = run();
                     (handler, rule.reason.clone(), vec![work])
                 }
             },
-            (None, reading) if reading.remainder.is_empty() => {
-                let mechanisms: Vec<&str> = reading.mechanisms.iter().copied().collect();
+            (None, analysis) if analysis.remainder.is_empty() => {
+                let mechanisms: Vec<&str> = analysis.mechanisms.iter().copied().collect();
                 let reason = if mechanisms.is_empty() { "no effect".into() } else { mechanisms.join(", ") };
-                ("understood", reason, native(&reading))
+                ("understood", reason, native(&analysis))
             }
             // The Lua interpreter can only touch the image's tree, so it always runs.
             (None, _) if is_lua || default == DefaultPolicy::Sandbox => {
                 let (handler, work) = run();
                 (handler, "not understood by reading".into(), vec![work])
             }
-            (None, reading) => {
+            (None, analysis) => {
                 // A trigger may be set off many times.
                 if !undecided.iter().any(|(other, d, _): &Undecided<'_>| *d == digest[..16] && other.phase == scriptlet.phase) {
-                    undecided.push((scriptlet, digest[..16].to_owned(), reading.remainder));
+                    undecided.push((scriptlet, digest[..16].to_owned(), analysis.remainder));
                 }
                 continue;
             }
@@ -86,9 +86,9 @@ pub fn is_skipped(scriptlet: &Scriptlet, rules: &[ScriptletRule]) -> bool {
     rule_for(scriptlet, &digest, rules).is_some_and(|rule| rule.policy == Policy::Skip)
 }
 
-fn native(reading: &Analysis) -> Vec<Work> {
-    let units = (!reading.enable.is_empty()).then(|| Work::Enable(reading.enable.clone()));
-    reading.alternatives.iter().cloned().map(Work::Alternative).chain(units).collect()
+fn native(analysis: &Analysis) -> Vec<Work> {
+    let units = (!analysis.enable.is_empty()).then(|| Work::Enable(analysis.enable.clone()));
+    analysis.alternatives.iter().cloned().map(Work::Alternative).chain(units).collect()
 }
 
 /// What a scriptlet does, as far as it can be read.

@@ -37,7 +37,7 @@ impl<'a> Candidates<'a> {
             let provided = package.provides.iter().map(|dep| dep.name.as_str());
             std::iter::once(package.nevra.name.as_str()).chain(provided).map(move |name| (name, number))
         });
-        let mut reach = Candidates {
+        let mut candidates = Candidates {
             index: Index::new(names, all.iter().map(|(_, package)| 1 + package.provides.len()).sum()),
             all,
             hidden,
@@ -47,8 +47,8 @@ impl<'a> Candidates<'a> {
             first_alternatives: Vec::new(),
             successions: BTreeMap::new(),
         };
-        reach.follow(request.weak, wanted)?;
-        Ok(reach)
+        candidates.follow(request.weak, wanted)?;
+        Ok(candidates)
     }
 
     fn follow(&mut self, weak: bool, wanted: &[Expression]) -> Result<()> {

@@ -13,18 +13,18 @@ const CHAIN: usize = 8;
 const SENTENCES: usize = 10;
 
 /// A sentence if nothing has the name that the recipe asks for, or nothing in that version.
-pub(super) fn unknown(reach: &Candidates<'_>, wanted: &Expression) -> Option<String> {
+pub(super) fn unknown(candidates: &Candidates<'_>, wanted: &Expression) -> Option<String> {
     let Expression::Capability(dep) = wanted else { return None };
-    let newest = reach.newest_provider(dep);
+    let newest = candidates.newest_provider(dep);
     if matches!(newest, Some((_, true))) {
         return None;
     }
     let mut sentence = format!("nothing provides {dep}, which the recipe asks for");
     if let Some((newest, _)) = newest {
         sentence.push_str(&format!(" (the newest is {})", newest.nevra));
-    } else if let Some((why, package)) = reach.hidden(&dep.name) {
+    } else if let Some((why, package)) = candidates.hidden(&dep.name) {
         sentence.push_str(&format!(" ({} {why})", package.nevra));
-    } else if let Some(near) = nearest_name(&dep.name, reach.names()) {
+    } else if let Some(near) = nearest_name(&dep.name, candidates.names()) {
         sentence.push_str(&format!(" (did you mean {near}?)"));
     }
     Some(sentence)
@@ -42,13 +42,13 @@ pub(super) fn error(mut sentences: Vec<String>) -> Error {
         .hint("correct the names in [packages], add the repository that has what is missing, or exclude the package that needs it")
 }
 
-pub(super) fn sentences(problems: &[Problem], reach: &Candidates<'_>) -> Vec<String> {
+pub(super) fn sentences(problems: &[Problem], candidates: &Candidates<'_>) -> Vec<String> {
     let mut sentences = Vec::new();
     for problem in problems {
-        let mut own = contradictions(problem, reach);
+        let mut own = contradictions(problem, candidates);
         if own.is_empty() {
             // Only chains: the contradiction lies between the requests themselves.
-            own = problem.iter().map(|reason| chain_link(reason, reach)).collect();
+            own = problem.iter().map(|reason| chain_link(reason, candidates)).collect();
         }
         sentences.extend(own);
     }
@@ -58,7 +58,7 @@ pub(super) fn sentences(problems: &[Problem], reach: &Candidates<'_>) -> Vec<Str
 }
 
 /// A sentence for each contradiction. Of the same one in many versions of a package, that of the newest stands for all.
-fn contradictions(problem: &Problem, reach: &Candidates<'_>) -> Vec<String> {
+fn contradictions(problem: &Problem, candidates: &Candidates<'_>) -> Vec<String> {
     let mut newest: BTreeMap<(String, String), (&Reason, &PackageMeta, usize)> = BTreeMap::new();
     let mut sentences = Vec::new();
     for reason in problem {
@@ -66,15 +66,15 @@ fn contradictions(problem: &Problem, reach: &Candidates<'_>) -> Vec<String> {
             Reason::Wanted { .. } | Reason::Requires { .. } => continue,
             Reason::NothingProvides { package, dep } => (dep.clone(), *package),
             Reason::Conflicts { package, other, dep } => {
-                (format!("{dep} {}", other.and_then(|o| reach.package(o)).map_or("", |p| p.nevra.name.as_str())), *package)
+                (format!("{dep} {}", other.and_then(|o| candidates.package(o)).map_or("", |p| p.nevra.name.as_str())), *package)
             }
             Reason::SameName { package, .. } => ("twice".to_owned(), *package),
             _ => {
-                sentences.extend(sentence(reason, problem, reach));
+                sentences.extend(sentence(reason, problem, candidates));
                 continue;
             }
         };
-        let Some(meta) = reach.package(package) else { continue };
+        let Some(meta) = candidates.package(package) else { continue };
         let entry = newest.entry((meta.nevra.name.clone(), key)).or_insert((reason, meta, 0));
         entry.2 += 1;
         if entry.1.nevra.evr.cmp(&meta.nevra.evr).is_lt() {
@@ -86,36 +86,36 @@ fn contradictions(problem: &Problem, reach: &Candidates<'_>) -> Vec<String> {
             (Reason::SameName { .. }, _) | (_, 1) => String::new(),
             _ => format!(" (and so in {} other versions of {})", count - 1, meta.nevra.name),
         };
-        sentences.extend(sentence(reason, problem, reach).map(|sentence| sentence + &others));
+        sentences.extend(sentence(reason, problem, candidates).map(|sentence| sentence + &others));
     }
     sentences
 }
 
 /// The sentence for a reason that is a contradiction in itself; links of a chain have none.
-fn sentence(reason: &Reason, problem: &Problem, reach: &Candidates<'_>) -> Option<String> {
-    let name = |number: usize| reach.package(number).map_or_else(|| format!("package {number}"), |p| p.nevra.to_string());
-    let clause = |number: usize| match because(number, problem, reach) {
+fn sentence(reason: &Reason, problem: &Problem, candidates: &Candidates<'_>) -> Option<String> {
+    let name = |number: usize| candidates.package(number).map_or_else(|| format!("package {number}"), |p| p.nevra.to_string());
+    let clause = |number: usize| match because(number, problem, candidates) {
         empty if empty.is_empty() => name(number),
         because => format!("{}{because},", name(number)),
     };
     let against = |other: &Option<usize>| match other {
-        Some(other) => format!(", which is {}{}", name(*other), because(*other, problem, reach)),
+        Some(other) => format!(", which is {}{}", name(*other), because(*other, problem, candidates)),
         None => String::new(),
     };
     Some(match reason {
         Reason::Wanted { .. } | Reason::Requires { .. } => return None,
         Reason::NothingProvides { package, dep } => {
             let mut text = format!("nothing provides {dep} needed by {}", name(*package));
-            if let Some((why, other)) = names(dep).iter().find_map(|n| reach.hidden(n)) {
+            if let Some((why, other)) = names(dep).iter().find_map(|n| candidates.hidden(n)) {
                 text.push_str(&format!(" ({} {why})", other.nevra));
             }
-            text + &because(*package, problem, reach)
+            text + &because(*package, problem, candidates)
         }
         Reason::Conflicts { package, other, dep } => format!("{} conflicts with {dep}{}", clause(*package), against(other)),
         Reason::Obsoletes { package, other, dep } => format!("{} obsoletes {dep}{}", clause(*package), against(other)),
         Reason::SameName { package, other } => {
-            let same = reach.package(*package).filter(|p| reach.package(*other).is_some_and(|o| o.nevra.name == p.nevra.name));
-            match same.map(|p| (p, demands(&p.nevra.name, problem, reach))) {
+            let same = candidates.package(*package).filter(|p| candidates.package(*other).is_some_and(|o| o.nevra.name == p.nevra.name));
+            match same.map(|p| (p, demands(&p.nevra.name, problem, candidates))) {
                 Some((p, demands)) if demands.len() > 1 => {
                     format!("{} can be installed in one version only: {}", p.nevra.name, demands.join(", "))
                 }
@@ -123,7 +123,7 @@ fn sentence(reason: &Reason, problem: &Problem, reach: &Candidates<'_>) -> Optio
             }
         }
         Reason::NotInstallable { package } => {
-            format!("{} cannot be installed on x86_64{}", name(*package), because(*package, problem, reach))
+            format!("{} cannot be installed on x86_64{}", name(*package), because(*package, problem, candidates))
         }
         Reason::InferiorArch { package } => format!("{} is of a lesser architecture than another of its name", name(*package)),
         Reason::Other(text) => text.clone(),
@@ -131,14 +131,14 @@ fn sentence(reason: &Reason, problem: &Problem, reach: &Candidates<'_>) -> Optio
 }
 
 /// Who asks for which version of a name: the recipe, and of each other package the newest.
-fn demands(name: &str, problem: &Problem, reach: &Candidates<'_>) -> Vec<String> {
+fn demands(name: &str, problem: &Problem, candidates: &Candidates<'_>) -> Vec<String> {
     let mut demands = Vec::new();
     let mut needing: BTreeMap<&str, (&PackageMeta, &str)> = BTreeMap::new();
     for reason in problem {
         match reason {
             Reason::Wanted { dep } if names(dep).iter().any(|n| n == name) => demands.push(format!("the recipe asks for {dep}")),
             Reason::Requires { package, dep } if names(dep).iter().any(|n| n == name) => {
-                let Some(meta) = reach.package(*package) else { continue };
+                let Some(meta) = candidates.package(*package) else { continue };
                 let newest = needing.entry(&meta.nevra.name).or_insert((meta, dep));
                 if newest.0.nevra.evr.cmp(&meta.nevra.evr).is_lt() {
                     *newest = (meta, dep);
@@ -151,22 +151,22 @@ fn demands(name: &str, problem: &Problem, reach: &Candidates<'_>) -> Vec<String>
     demands
 }
 
-fn chain_link(reason: &Reason, reach: &Candidates<'_>) -> String {
+fn chain_link(reason: &Reason, candidates: &Candidates<'_>) -> String {
     match reason {
         Reason::Wanted { dep } => format!("the recipe asks for {dep}"),
         Reason::Requires { package, dep } => {
-            format!("{} needs {dep}", reach.package(*package).map_or_else(String::new, |p| p.nevra.to_string()))
+            format!("{} needs {dep}", candidates.package(*package).map_or_else(String::new, |p| p.nevra.to_string()))
         }
         other => format!("{other:?}"),
     }
 }
 
 /// ", which is needed by B-2-1, which the recipe asks for", as far as this problem's own rules tell.
-fn because(package: usize, problem: &Problem, reach: &Candidates<'_>) -> String {
+fn because(package: usize, problem: &Problem, candidates: &Candidates<'_>) -> String {
     let mut text = String::new();
     let mut seen = vec![package];
     let mut current = package;
-    while let Some(meta) = reach.package(current) {
+    while let Some(meta) = candidates.package(current) {
         if problem.iter().any(|r| matches!(r, Reason::Wanted { dep } if provides(meta, dep))) {
             text.push_str(", which the recipe asks for");
             break;
@@ -176,7 +176,7 @@ fn because(package: usize, problem: &Problem, reach: &Candidates<'_>) -> String 
             _ => None,
         });
         let Some(needing) = needing.filter(|_| seen.len() <= CHAIN) else { break };
-        text.push_str(&format!(", which is needed by {}", reach.package(needing).map_or_else(String::new, |p| p.nevra.to_string())));
+        text.push_str(&format!(", which is needed by {}", candidates.package(needing).map_or_else(String::new, |p| p.nevra.to_string())));
         seen.push(needing);
         current = needing;
     }

@@ -80,44 +80,50 @@ pub enum Attempt {
 /// Resolves as [`resolve`] does, unless [`missing_files`] has something to say.
 pub fn resolve_or_missing_files(repos: &[RepoSnapshot], request: &Request) -> Result<Attempt> {
     let wanted = wanted(request)?;
-    let reach = Candidates::of(repos, request, &wanted)?;
-    let missing = reach.missing_files();
-    if missing.is_empty() { choose(repos, request, &wanted, &reach).map(Attempt::Resolved) } else { Ok(Attempt::MissingFiles(missing)) }
+    let candidates = Candidates::of(repos, request, &wanted)?;
+    let missing = candidates.missing_files();
+    if missing.is_empty() {
+        choose(repos, request, &wanted, &candidates).map(Attempt::Resolved)
+    } else {
+        Ok(Attempt::MissingFiles(missing))
+    }
 }
 
 fn wanted(request: &Request) -> Result<Vec<Expression>> {
     request.install.iter().map(|text| parse_wanted(text)).collect()
 }
 
-fn choose(repos: &[RepoSnapshot], request: &Request, wanted: &[Expression], reach: &Candidates<'_>) -> Result<Vec<Chosen>> {
-    let unknown: Vec<String> = wanted.iter().filter_map(|expression| explain::unknown(reach, expression)).collect();
+fn choose(repos: &[RepoSnapshot], request: &Request, wanted: &[Expression], candidates: &Candidates<'_>) -> Result<Vec<Chosen>> {
+    let unknown: Vec<String> = wanted.iter().filter_map(|expression| explain::unknown(candidates, expression)).collect();
     if !unknown.is_empty() {
         return Err(explain::error(unknown));
     }
     let mut pool = libsolv::Pool::new("x86_64");
     for (repo, snapshot) in repos.iter().enumerate() {
         let handle = pool.add_repo(&snapshot.id, snapshot.priority);
-        for package in reach.packages_of(repo) {
-            pool.add(handle, package, &reach.file_provides(package))?;
+        for package in candidates.packages_of(repo) {
+            pool.add(handle, package, &candidates.file_provides(package))?;
         }
     }
     if request.multilib {
         pool.allow_multilib();
     }
     for glob in &request.installonly {
-        let names = reach.selected_names();
+        let names = candidates.selected_names();
         names.into_iter().filter(|name| model::wildcard_matches(glob, name)).for_each(|name| pool.allow_several(name));
     }
-    let jobs: Vec<Wanted<'_>> =
-        wanted.iter().map(|expression| reach.succession_of(expression).map_or(Wanted::Expression(expression), Wanted::OneOf)).collect();
-    match pool.solve(&jobs, reach.first_alternatives(), request.weak) {
+    let jobs: Vec<Wanted<'_>> = wanted
+        .iter()
+        .map(|expression| candidates.succession_of(expression).map_or(Wanted::Expression(expression), Wanted::OneOf))
+        .collect();
+    match pool.solve(&jobs, candidates.first_alternatives(), request.weak) {
         Ok(ids) => {
-            let chosen = ids.into_iter().map(|id| reach.chosen(id)).collect::<Result<Vec<_>>>()?;
+            let chosen = ids.into_iter().map(|id| candidates.chosen(id)).collect::<Result<Vec<_>>>()?;
             kernels::at_most_one(chosen.iter().filter_map(|chosen| Some(chosen.of(repos)?.1)), &request.installonly)?;
             let faults = together(repos, &chosen).faults(&request.installonly);
             if faults.is_empty() { Ok(chosen) } else { Err(Error::internal("the solver's answer does not hold:").problems(faults)) }
         }
-        Err(problems) => Err(explain::error(explain::sentences(&problems, reach))),
+        Err(problems) => Err(explain::error(explain::sentences(&problems, candidates))),
     }
 }
 

@@ -42,25 +42,25 @@ pub enum Invocation<'a> {
 }
 
 pub fn read(text: &str, called: Invocation<'_>) -> Analysis {
-    let mut reading = Analysis::default();
+    let mut analysis = Analysis::default();
     let (sections, rest) = cut_sections(text);
     for (tool, body) in sections {
         let Some((_, mechanism)) = SECTIONS.iter().find(|(name, _)| *name == tool) else { continue };
-        reading.mechanisms.insert(mechanism);
+        analysis.mechanisms.insert(mechanism);
         if *mechanism == "alternatives" {
             // Only the alternatives count; what the generated section does besides serves upgrades.
-            let mut inner = Reader::new(called, &mut reading);
+            let mut inner = Reader::new(called, &mut analysis);
             match shell::parse(&body) {
                 Some(nodes) => drop(inner.block(&nodes, true)),
-                None => reading.remainder.push(body),
+                None => analysis.remainder.push(body),
             }
         }
     }
     let Some(nodes) = shell::parse(&rest) else {
-        reading.remainder.extend(rest.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned));
-        return reading;
+        analysis.remainder.extend(rest.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned));
+        return analysis;
     };
-    let mut inner = Reader::new(called, &mut reading);
+    let mut inner = Reader::new(called, &mut analysis);
     inner.collect_functions(&nodes);
     let Walk { mut left, .. } = inner.block(&nodes, true);
     if left.iter().all(|s| is_inert(s) || is_assignment(s)) {
@@ -73,8 +73,8 @@ pub fn read(text: &str, called: Invocation<'_>) -> Analysis {
             left.push(format!("{name}() is defined in the script"));
         }
     }
-    reading.remainder.extend(left);
-    reading
+    analysis.remainder.extend(left);
+    analysis
 }
 
 /// The native stage that does what a command line without pipes and redirections asks.
@@ -122,10 +122,10 @@ mod tests {
     #[test]
     fn a_script_of_known_parts_leaves_nothing() {
         let script = "#!/bin/sh\nset -e\ncase \"$1\" in\n configure)\n  if [ -n \"$2\" ] && dpkg --compare-versions \"$2\" lt 3; then rm -rf /x; fi\n ;;\n abort-*) exit 1;;\n *) rm /y;;\nesac\n# Automatically added by dh_installsystemd/13\nif true; then\n rm /z\nfi\n# End automatically added section\nold() {\n rm /w\n}\nupdate-alternatives --install /usr/bin/pager pager /usr/bin/less 77 \\\n  --slave /usr/share/man/man1/pager.1.gz pager.1.gz /usr/share/man/man1/less.1.gz || true\n[ -d /run/systemd/system ] && systemctl daemon-reload\nexit 0\nrm /v\n";
-        let reading = read(script, Invocation::ByDpkg("configure"));
-        assert!(reading.remainder.is_empty(), "{:?}", reading.remainder);
-        assert_eq!((reading.alternatives.len(), reading.alternatives[0].slaves.len()), (1, 1));
-        assert!(reading.mechanisms.contains("presets") && reading.mechanisms.contains("alternatives"));
+        let analysis = read(script, Invocation::ByDpkg("configure"));
+        assert!(analysis.remainder.is_empty(), "{:?}", analysis.remainder);
+        assert_eq!((analysis.alternatives.len(), analysis.alternatives[0].slaves.len()), (1, 1));
+        assert!(analysis.mechanisms.contains("presets") && analysis.mechanisms.contains("alternatives"));
     }
 
     #[test]
@@ -194,15 +194,15 @@ mod tests {
 
     #[test]
     fn accounts_alternatives_and_units_are_read_off() {
-        let reading = by_rpm(
+        let analysis = by_rpm(
             "getent group sshd >/dev/null || groupadd -g 74 -r sshd || :\ngetent passwd sshd >/dev/null || \\\n useradd -c \"P s\" -u 74 -g sshd \\\n -s /sbin/nologin -r -d /var/empty/sshd sshd 2> /dev/null || :\n\
              {\n /usr/sbin/groupadd -g 22 -r -f utmp || :\n}\nsystemctl enable x.socket\nsystemctl start x.socket\n\
              /usr/sbin/update-alternatives --install /usr/lib64/a.so \\\n a.so.x86_64 /usr/lib64/b.so 30\n/usr/sbin/alternatives --remove c /d",
         );
-        assert_eq!(reading.remainder, Vec::<String>::new());
-        assert_eq!(reading.accounts.len(), 3);
-        assert!(matches!(&reading.accounts[1], Line::User { name, uid: Some(uid), .. } if *name == "sshd" && uid.get() == 74));
-        assert_eq!((reading.enable, reading.alternatives.len()), (vec!["x.socket".to_owned()], 1));
+        assert_eq!(analysis.remainder, Vec::<String>::new());
+        assert_eq!(analysis.accounts.len(), 3);
+        assert!(matches!(&analysis.accounts[1], Line::User { name, uid: Some(uid), .. } if *name == "sshd" && uid.get() == 74));
+        assert_eq!((analysis.enable, analysis.alternatives.len()), (vec!["x.socket".to_owned()], 1));
         // The same words in a maintainer script of dpkg's are somebody's to decide.
         assert!(!read("useradd -r x", Invocation::ByDpkg("configure")).remainder.is_empty());
     }

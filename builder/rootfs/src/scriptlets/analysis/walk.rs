@@ -20,17 +20,17 @@ pub(super) struct Reader<'a> {
     pub arguments: [String; 2],
     pub functions: BTreeMap<String, Vec<Node>>,
     pub by_rpm: bool,
-    reading: &'a mut Analysis,
+    analysis: &'a mut Analysis,
     inlined: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(called: Invocation<'_>, reading: &'a mut Analysis) -> Self {
+    pub fn new(called: Invocation<'_>, analysis: &'a mut Analysis) -> Self {
         let (first, by_rpm) = match called {
             Invocation::ByDpkg(first) => (first, false),
             Invocation::ByRpm(first) => (first, true),
         };
-        Reader { arguments: [first.to_owned(), String::new()], functions: BTreeMap::new(), by_rpm, reading, inlined: 0 }
+        Reader { arguments: [first.to_owned(), String::new()], functions: BTreeMap::new(), by_rpm, analysis, inlined: 0 }
     }
 
     pub fn collect_functions(&mut self, nodes: &[Node]) {
@@ -162,8 +162,8 @@ impl<'a> Reader<'a> {
                 ["--remove", _, _] if self.by_rpm => Walk::default(),
                 _ => match Alternative::parse(rest).filter(|_| certain) {
                     Some(alternative) => {
-                        self.reading.alternatives.push(alternative);
-                        self.reading.mechanisms.insert("alternatives");
+                        self.analysis.alternatives.push(alternative);
+                        self.analysis.mechanisms.insert("alternatives");
                         Walk::default()
                     }
                     None => left(text),
@@ -175,16 +175,16 @@ impl<'a> Reader<'a> {
             ["touch", "--no-create" | "-c", ..] if self.by_rpm => Walk::default(),
             ["systemctl" | "/bin/systemctl" | "/usr/bin/systemctl", rest @ ..] if self.by_rpm => match systemctl(rest) {
                 Some(units) if units.is_empty() || certain => {
-                    self.reading.enable.extend(units);
-                    self.reading.mechanisms.insert("presets");
+                    self.analysis.enable.extend(units);
+                    self.analysis.mechanisms.insert("presets");
                     Walk::default()
                 }
                 _ => left(text),
             },
             command if self.by_rpm && makes_account(&plain) => match accounts::lines(command).filter(|_| certain) {
                 Some(lines) => {
-                    self.reading.accounts.extend(lines);
-                    self.reading.mechanisms.insert("sysusers");
+                    self.analysis.accounts.extend(lines);
+                    self.analysis.mechanisms.insert("sysusers");
                     Walk::default()
                 }
                 None => left(text),
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
             }
             [first, ..] => match COMMANDS.iter().find(|(name, _)| name == first || *name == base(first)) {
                 Some((_, mechanism)) => {
-                    self.reading.mechanisms.insert(mechanism);
+                    self.analysis.mechanisms.insert(mechanism);
                     Walk::default()
                 }
                 None => left(text),
