@@ -25,6 +25,7 @@ mod scratch;
 mod seed;
 mod segments;
 pub mod tree;
+mod turn;
 mod units;
 mod usr_merge;
 
@@ -47,5 +48,6 @@ pub use progress::{Progress, Silent};
 pub use scratch::{ScratchDirectory, sweep_scratch};
 pub use seed::ImageSeed;
 pub use segments::{Segment, Segments};
+pub use turn::Turn;
 pub use units::{ByteSize, Lba};
 pub use usr_merge::{before_usr_merge, usr_merged};

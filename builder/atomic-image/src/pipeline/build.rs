@@ -23,7 +23,9 @@ use supply::packs;
 
 /// Locks, fetches, composes, commits, lays out the disk and writes it in every format asked for.
 pub fn build(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Report> {
-    in_pool(settings, || undisturbed(settings, progress, || build_all(recipe, settings, progress)))
+    let out = settings.out.join(&recipe.name);
+    let written: &[&Path] = if settings.images_only { &[&out] } else { &[&settings.repo, &out] };
+    in_pool(settings, written, progress, || undisturbed(settings, progress, || build_all(recipe, settings, progress)))
 }
 
 /// Does it once more if a file of the cache turned out to be damaged behind a stamp that said otherwise: then every file is verified whole.
@@ -41,12 +43,12 @@ fn undisturbed<T>(settings: &Settings, progress: &dyn Progress, work: impl Fn() 
 
 /// Resolves anew and writes the lockfile.
 pub fn lock(recipe: &Recipe, update: &Update, settings: &Settings, progress: &dyn Progress) -> Result<LockReport> {
-    in_pool(settings, || Ok(lock_report(recipe, &locking::lock(recipe, update, &settings.supply, progress)?)))
+    in_pool(settings, &[], progress, || Ok(lock_report(recipe, &locking::lock(recipe, update, &settings.supply, progress)?)))
 }
 
 /// Locks if need be, and brings every package into the cache.
 pub fn fetch(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<LockReport> {
-    in_pool(settings, || {
+    in_pool(settings, &[], progress, || {
         let lock = locking::ensure(recipe, &settings.supply, progress)?;
         packs::bring(recipe, &lock.packages, &lock.repositories, &settings.supply, progress)?;
         packs::bring(recipe, &lock.tools, &lock.repositories, &settings.supply, progress)?;
@@ -165,7 +167,7 @@ fn compose(
 
 /// The disk that `build` would write; every content is hashed anew.
 pub fn plan(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Segments> {
-    in_pool(settings, || {
+    in_pool(settings, &[], progress, || {
         undisturbed(settings, progress, || {
             let store = || match recipe.deployments.rollback {
                 Rollback::Same => Ok(None),
@@ -348,12 +350,15 @@ fn version_of(epoch: SourceDateEpoch) -> String {
     format!("{year:04}{month:02}{day:02}.0")
 }
 
-fn in_pool<T: Send>(settings: &Settings, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+/// Runs `work` on the settings' number of threads, in a cache that is ready. `written` are the folders besides the cache that it writes to.
+fn in_pool<T: Send>(settings: &Settings, written: &[&Path], progress: &dyn Progress, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(settings.jobs.max(1))
         .build()
         .map_err(|e| Error::internal("start the worker threads").source(e))?;
     cache::prepare(&settings.supply.cache)?;
+    // Everybody takes them in this order.
+    let _turns = cache::take_turns(&[&[settings.supply.cache.as_path()], written].concat(), progress)?;
     pool.install(work)
 }
 

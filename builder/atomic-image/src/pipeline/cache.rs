@@ -1,6 +1,6 @@
 //! The cache's folder: made only where nothing else is, and recognised by its tag.
 
-use model::{AtomicFile, Entry, Error, Result, ResultExt};
+use model::{AtomicFile, Entry, Error, Progress, Result, ResultExt, Turn};
 use std::path::Path;
 
 /// Tells backup programs what the folder is (Cache Directory Tagging Specification), and us whose it is.
@@ -27,7 +27,9 @@ pub(super) fn prepare(cache: &Path) -> Result<()> {
     for entry in std::fs::read_dir(cache).context(|| format!("list the cache {}", cache.display()))? {
         let name = entry.context(|| format!("list the cache {}", cache.display()))?.file_name();
         // The tag may be under way, made by a build that started together with this one.
-        let known = name.to_str().is_some_and(|name| KNOWN.contains(&name) || name.starts_with(".CACHEDIR.TAG.") || name == TAG_NAME);
+        let known = name.to_str().is_some_and(|name| {
+            KNOWN.contains(&name) || [".CACHEDIR.TAG.", ".turn"].iter().any(|start| name.starts_with(start)) || name == TAG_NAME
+        });
         if !known {
             return Err(Error::recipe(format!(
                 "{} is no cache of atomic-image: it has no {TAG_NAME} and is not empty ({} is in it)",
@@ -38,6 +40,19 @@ pub(super) fn prepare(cache: &Path) -> Result<()> {
         }
     }
     AtomicFile::write_unsynced(&tag, TAG.as_bytes())
+}
+
+/// Waits for the turn in each of `folders` that machines share without sharing locks; where they share them, builds run at once.
+pub(super) fn take_turns(folders: &[&Path], progress: &dyn Progress) -> Result<Vec<Turn>> {
+    let mut turns = Vec::new();
+    for folder in folders {
+        let waiting = || {
+            let folder = folder.display();
+            progress.note(&format!("waiting for another build that uses {folder}; one that was killed is waited for a minute"));
+        };
+        turns.extend(Turn::where_locks_end(folder, waiting)?);
+    }
+    Ok(turns)
 }
 
 #[cfg(test)]

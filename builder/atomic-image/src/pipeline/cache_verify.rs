@@ -33,6 +33,7 @@ enum Verdict {
 /// Reads all of the cache, and sets aside what is damaged.
 pub fn verify_cache(cache: &Path, facts: &Facts, progress: &dyn Progress) -> Result<CacheReport> {
     super::cache::prepare(cache)?;
+    let _turns = super::cache::take_turns(&[cache], progress)?;
     // Every byte is to be read, whatever the stamps say.
     facts.distrust();
     let mut report = CacheReport::new();
