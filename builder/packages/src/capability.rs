@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use std::cmp::Ordering;
 use std::fmt;
 
-/// How a range lies to the version that it names. A capability without one has the range of all versions.
+/// How a range relates to the version that it names. A capability without a comparison has the range of all versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Comparison {
     Less,

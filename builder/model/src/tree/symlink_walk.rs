@@ -29,7 +29,7 @@ pub enum Found<N> {
 /// The error of a path with more symlinks than [`SYMLINKS_MAX`], most often a loop, where it is one for the user (ELOOP).
 pub fn too_many_symlinks(path: &ImagePath) -> Error {
     Error::integrity(format!("{path}: more than {SYMLINKS_MAX} links on the way to it"))
-        .hint("the symlinks may lead in a circle: correct one of them")
+        .hint("the symlinks may form a loop: correct one of them")
 }
 
 /// Where a walk ended: the names below the root, each with what the function that looked it up made of it.
