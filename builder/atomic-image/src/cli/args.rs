@@ -92,12 +92,8 @@ pub(super) struct BuildArguments {
     /// Threads [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
-    /// Use the lockfile as it is; refuse to resolve
-    #[arg(long)]
-    pub locked: bool,
-    /// Accept repository metadata that is older than what the lockfile was made from
-    #[arg(long, conflicts_with = "locked")]
-    pub allow_older: bool,
+    #[command(flatten)]
+    pub lock: LockfileArguments,
     /// Do not wait until the artifacts are on the device: faster, but a loss of power right after may damage them
     #[arg(long)]
     pub no_sync: bool,
@@ -123,26 +119,40 @@ pub(super) struct LockArguments {
 #[derive(Debug, Args)]
 pub(super) struct FetchArguments {
     pub recipe: PathBuf,
-    /// Use the lockfile as it is; refuse to resolve
-    #[arg(long)]
-    pub locked: bool,
-    /// Accept repository metadata that is older than what the lockfile was made from
-    #[arg(long, conflicts_with = "locked")]
-    pub allow_older: bool,
+    #[command(flatten)]
+    pub lock: LockfileArguments,
     #[command(flatten)]
     pub sources: SourceArguments,
     #[command(flatten)]
     pub output: OutputArguments,
 }
 
+/// How the lockfile is used.
 #[derive(Debug, Args)]
-pub(super) struct SourceArguments {
+pub(super) struct LockfileArguments {
+    /// Use the lockfile as it is; refuse to resolve
+    #[arg(long)]
+    pub locked: bool,
+    /// Accept repository metadata that is older than what the lockfile was made from
+    #[arg(long, conflicts_with = "locked")]
+    pub allow_older: bool,
+}
+
+/// Where earlier runs left what this one can use.
+#[derive(Debug, Args)]
+pub(super) struct PlaceArguments {
     /// Downloads and packs [default: atomic-image in XDG_CACHE_HOME or ~/.cache]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
     /// What was verified and made before; not to be shared with others [default: atomic-image in XDG_STATE_HOME or ~/.local/state]
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SourceArguments {
+    #[command(flatten)]
+    pub places: PlaceArguments,
     /// The Debian mirror [default: the machine's apt sources]
     #[arg(long, value_name = "URL")]
     pub mirror: Option<String>,
@@ -162,12 +172,8 @@ pub(super) enum CacheCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct CacheVerifyArguments {
-    /// Downloads and packs [default: atomic-image in XDG_CACHE_HOME or ~/.cache]
-    #[arg(long, value_name = "DIR")]
-    pub cache: Option<PathBuf>,
-    /// What was verified and made before [default: atomic-image in XDG_STATE_HOME or ~/.local/state]
-    #[arg(long, value_name = "DIR")]
-    pub state: Option<PathBuf>,
+    #[command(flatten)]
+    pub places: PlaceArguments,
     #[command(flatten)]
     pub output: OutputArguments,
 }

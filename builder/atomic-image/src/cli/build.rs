@@ -24,8 +24,7 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<()> {
         durable: !arguments.no_sync,
         ..shared
     };
-    settings.supply.locked = arguments.locked;
-    settings.supply.allow_older = arguments.allow_older;
+    environment::use_lockfile(&mut settings, &arguments.lock);
     let report = pipeline::build(&recipe, &settings, &console)?;
     console.finish();
     report.warnings.iter().for_each(|warning| console.warn(warning));

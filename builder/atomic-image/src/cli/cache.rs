@@ -13,9 +13,9 @@ pub(super) fn run(command: &CacheCommand) -> Result<()> {
 }
 
 fn verify(arguments: &CacheVerifyArguments) -> Result<()> {
-    let cache = environment::cache(&arguments.cache)?;
+    let cache = environment::cache(&arguments.places.cache)?;
     let console = ConsoleProgress::new(&arguments.output);
-    let report = pipeline::verify_cache(&cache, &environment::facts(&arguments.state, &console), &console)?;
+    let report = pipeline::verify_cache(&cache, &environment::facts(&arguments.places.state, &console), &console)?;
     console.finish();
     if arguments.output.json {
         render::json(&report)?

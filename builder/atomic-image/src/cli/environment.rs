@@ -1,7 +1,7 @@
 //! What the machine says: the cache's place, the time, the processors.
 
 use super::apt_sources;
-use super::args::SourceArguments;
+use super::args::{LockfileArguments, SourceArguments};
 use crate::pipeline::Settings;
 use model::{Error, Facts, InputExt, Progress, Result, SourceDateEpoch, open_regular};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use supply::net::ProxyEnvironment;
 
 /// The settings that every command which reads repositories shares; the rest is as for `lock`.
 pub(super) fn settings(sources: &SourceArguments, progress: &dyn Progress) -> Result<Settings> {
-    let cache = cache(&sources.cache)?;
+    let cache = cache(&sources.places.cache)?;
     // A cache that is complete may be read-only.
     if !cache.join("CACHEDIR.TAG").exists() {
         require_writable(&cache, "--cache")?;
@@ -31,7 +31,7 @@ pub(super) fn settings(sources: &SourceArguments, progress: &dyn Progress) -> Re
         supply: SupplySettings {
             locked: false,
             cache,
-            facts: facts(&sources.state, progress),
+            facts: facts(&sources.places.state, progress),
             mirror: sources.mirror.clone().or_else(apt_sources::machine_mirror),
             offline: sources.offline,
             ca: sources.ca.clone(),
@@ -40,6 +40,11 @@ pub(super) fn settings(sources: &SourceArguments, progress: &dyn Progress) -> Re
             now: now(),
         },
     })
+}
+
+pub(super) fn use_lockfile(settings: &mut Settings, arguments: &LockfileArguments) {
+    settings.supply.locked = arguments.locked;
+    settings.supply.allow_older = arguments.allow_older;
 }
 
 /// Refuses a folder that cannot be written to, before hours of work end there. `option` is what names it.

@@ -25,8 +25,7 @@ pub(super) fn fetch(arguments: &FetchArguments) -> Result<()> {
     let recipe = recipe::load(&arguments.recipe)?;
     let console = ConsoleProgress::new(&arguments.output);
     let mut settings = environment::settings(&arguments.sources, &console)?;
-    settings.supply.locked = arguments.locked;
-    settings.supply.allow_older = arguments.allow_older;
+    environment::use_lockfile(&mut settings, &arguments.lock);
     let report = pipeline::fetch(&recipe, &settings, &console)?;
     console.finish();
     show(&report, &arguments.output)
