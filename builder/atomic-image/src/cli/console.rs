@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The shortest time between two events of a stage's progress.
-const EVENTS: Duration = Duration::from_millis(200);
+const EVENT_INTERVAL: Duration = Duration::from_millis(200);
 
 pub(super) struct ConsoleProgress {
     drawing: Drawing,
@@ -138,7 +138,7 @@ impl Progress for ConsoleProgress {
         if let Some(bar) = &stage.bar {
             bar.inc(amount);
         }
-        if self.drawing == Drawing::Json && stage.told.elapsed() >= EVENTS {
+        if self.drawing == Drawing::Json && stage.told.elapsed() >= EVENT_INTERVAL {
             stage.told = Instant::now();
             Event::Progress { stage: stage.name, done: stage.done, total: known(stage.total), unit: stage.unit }.say();
         }

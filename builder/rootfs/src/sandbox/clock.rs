@@ -17,10 +17,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
-/// Kinds of entries of the auxiliary vector (`linux/auxvec.h`).
-const AT_NULL: u64 = 0;
-const AT_IGNORE: u64 = 1;
-const AT_SYSINFO_EHDR: u64 = 33;
+/// Entries of an auxiliary vector that are looked through: more than the kernel's AT_VECTOR_SIZE, which is below 60 on every machine.
+const ENTRIES_MAX: usize = 256;
 /// Words of a new program's stack that are looked through: more than the kernel takes arguments and variables for.
 const STACK_WORDS_MAX: u64 = 1 << 20;
 /// Bytes of the stack that are read at a time.
@@ -78,6 +76,7 @@ fn trace(pid: libc::pid_t, ready: &Sender<io::Result<()>>) -> io::Result<i32> {
     let seized = check(unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0 as libc::c_long, libc::c_long::from(options)) });
     let failed = seized.is_err();
     if ready.send(seized).is_err() || failed {
+        // Nobody asks for a status: the start has failed.
         return Ok(0);
     }
     let mut code = None;
@@ -104,8 +103,14 @@ fn trace(pid: libc::pid_t, ready: &Sender<io::Result<()>>) -> io::Result<i32> {
             // A signal on its way to the program.
             0 => go_on(libc::PTRACE_CONT, thread, signal)?,
             libc::PTRACE_EVENT_EXEC => {
-                // A program that cannot be read keeps its vDSO; it is the kernel's to say why it does not run.
-                let _ = strike_out_vdso(thread);
+                match strike_out_vdso(thread) {
+                    // Killed meanwhile.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(libc::ESRCH) => {}
+                    // No stack of a 64-bit program: the filter ends it at its first call.
+                    Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {}
+                    // With this thread all of the sandbox ends.
+                    result => result?,
+                }
                 go_on(libc::PTRACE_CONT, thread, 0)?;
             }
             // Stopped by a signal, as a shell stops a job: it stays so until SIGCONT.
@@ -132,11 +137,11 @@ fn strike_out_vdso(pid: libc::pid_t) -> io::Result<()> {
             break;
         }
     }
-    for _ in 0..256 {
+    for _ in 0..ENTRIES_MAX {
         let at = words.at;
         match (words.next()?, words.next()?) {
-            (AT_NULL, _) => break,
-            (AT_SYSINFO_EHDR, _) => return memory.write_all_at(&AT_IGNORE.to_ne_bytes(), at),
+            (libc::AT_NULL, _) => break,
+            (libc::AT_SYSINFO_EHDR, _) => return memory.write_all_at(&libc::AT_IGNORE.to_ne_bytes(), at),
             _ => {}
         }
     }
@@ -168,21 +173,20 @@ impl Words<'_> {
 }
 
 fn stack_pointer(pid: libc::pid_t) -> io::Result<u64> {
-    /// The general registers in `elf.h`.
-    const NT_PRSTATUS: libc::c_long = 1;
     // SAFETY: registers are integers only.
     let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
     let mut part = libc::iovec { iov_base: (&raw mut registers).cast(), iov_len: size_of_val(&registers) };
     // SAFETY: the kernel writes at most `iov_len` bytes of registers.
-    check(unsafe { libc::ptrace(libc::PTRACE_GETREGSET, pid, NT_PRSTATUS, &raw mut part) })?;
+    check(unsafe { libc::ptrace(libc::PTRACE_GETREGSET, pid, libc::c_long::from(libc::NT_PRSTATUS), &raw mut part) })?;
     #[cfg(target_arch = "x86_64")]
     return Ok(registers.rsp);
     #[cfg(target_arch = "aarch64")]
     return Ok(registers.sp);
 }
 
-/// Clocks that tell the time of day: CLOCK_REALTIME, CLOCK_REALTIME_COARSE, CLOCK_REALTIME_ALARM, CLOCK_TAI.
-pub(super) const TIMES_OF_DAY: &[u32] = &[0, 5, 8, 11];
+/// Clocks that tell the time of day.
+pub(super) const TIMES_OF_DAY: &[u32] =
+    &[libc::CLOCK_REALTIME as u32, libc::CLOCK_REALTIME_COARSE as u32, libc::CLOCK_REALTIME_ALARM as u32, libc::CLOCK_TAI as u32];
 
 /// The answer to a call that asks for the time of day.
 pub(super) struct Time {
