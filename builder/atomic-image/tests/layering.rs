@@ -6,14 +6,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each crate and what it may depend on of this workspace and of what is to stay in one place. A line names none that stands below it.
-const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("compression", &["model"]),
     ("filesystems", &["model"]),
     ("disks", &["model", "compression", "filesystems"]),
     ("packages", &["model", "compression", "filesystems"]),
     ("conf", &["model"]),
-    ("ostree", &["model", "disks"]),
+    ("signing", &["model", "pgp"]),
+    ("ostree", &["model", "disks", "signing"]),
     ("recipe", &["model", "disks", "packages", "conf"]),
     ("supply", &["model", "packages", "recipe", "ureq", "pgp", "rattler_libsolv_c", "rpm"]),
     ("rootfs", &["model", "packages", "conf", "recipe", "supply", "mlua"]),
@@ -39,8 +40,8 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
     ),
 ];
 
-/// Crates of other people that belong to one of ours: network, OpenPGP, solver, interpreter, command line.
-const ONLY_ONE_HAS: [&str; 7] = ["ureq", "pgp", "rattler_libsolv_c", "rpm", "mlua", "clap", "indicatif"];
+/// Crates of other people that only those of ours have which name them above: network, OpenPGP, solver, interpreter, command line.
+const RESERVED: [&str; 7] = ["ureq", "pgp", "rattler_libsolv_c", "rpm", "mlua", "clap", "indicatif"];
 
 /// A word, and the only places (folders or files) below builder/ that may have it.
 const ONLY_IN: [(&str, &[&str]); 14] = [
@@ -125,7 +126,7 @@ fn wrong_arrows(name: &str, manifest: &str) -> Vec<String> {
     let Some((_, allowed)) = MAY_DEPEND_ON.iter().find(|(known, _)| *known == name) else {
         return vec![format!("crate {name} is not in the table")];
     };
-    let is_ours = |target: &str| ONLY_ONE_HAS.contains(&target) || MAY_DEPEND_ON.iter().any(|(known, _)| *known == target);
+    let is_ours = |target: &str| RESERVED.contains(&target) || MAY_DEPEND_ON.iter().any(|(known, _)| *known == target);
     let wrong = |target: &String| is_ours(target) && !allowed.contains(&target.as_str());
     dependencies(manifest).into_iter().filter(wrong).map(|target| format!("{name} may not depend on {target}")).collect()
 }

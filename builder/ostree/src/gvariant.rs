@@ -111,6 +111,16 @@ impl Value {
         Value { shape: Shape::variable(element.align), bytes }
     }
 
+    /// A value that is serialised already.
+    pub fn raw(shape: Shape, bytes: Vec<u8>) -> Value {
+        Value { shape, bytes }
+    }
+
+    /// `b`.
+    pub fn boolean(value: bool) -> Value {
+        Value { shape: Shape { align: 1, size: Some(1) }, bytes: vec![u8::from(value)] }
+    }
+
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -210,6 +220,10 @@ pub fn u32_be(bytes: &[u8]) -> Result<u32> {
 
 pub fn u64_be(bytes: &[u8]) -> Result<u64> {
     bytes.try_into().map(u64::from_be_bytes).map_err(|_| broken("u64", bytes))
+}
+
+pub fn u64_le(bytes: &[u8]) -> Result<u64> {
+    bytes.try_into().map(u64::from_le_bytes).map_err(|_| broken("u64", bytes))
 }
 
 /// A variant's value and its type string.

@@ -9,6 +9,7 @@ mod bare;
 mod bootcsum;
 mod commit;
 mod deploy;
+mod detached;
 mod format;
 mod gvariant;
 mod known;
@@ -16,13 +17,15 @@ mod object_stamps;
 mod objects;
 mod store;
 mod store_read;
+mod summary;
 
 pub use bootcsum::Kernel;
 pub use commit::{Commit, CommitMeta, ContentIds, commit, commit_of, content_ids};
 pub use deploy::{Deployment, Remote, Sysroot, SysrootRequest, sysroot};
+pub use detached::Detached;
 pub use known::KnownContents;
 pub use objects::{CommitId, ContentId, DirmetaId, DirtreeId, ObjectKind};
 pub use store::Store;
 pub use store_read::{Listed, LogEntry};
 
-pub use format::{CommitObject, MetadataValue};
+pub use format::{CommitObject, MetadataValue, Summary, SummaryRef};

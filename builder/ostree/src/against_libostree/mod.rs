@@ -2,6 +2,7 @@
 
 mod commits;
 mod on_disk;
+mod signatures;
 mod stores;
 mod sysroots;
 

@@ -1,8 +1,8 @@
 //! A commit, `(a{sv}aya(say)sstayay)`: metadata, parent, related (unused), subject, body, timestamp, root dirtree, root dirmeta.
 
 use super::decode_digest;
-use crate::gvariant::{Shape, Value, split_array, split_tuple, split_variant, text, u64_be};
-use model::{Digest, Result, ResultJudged};
+use crate::gvariant::{Shape, Value, split_array, split_tuple, split_variant, text, u64_be, u64_le};
+use model::{Digest, Result};
 use std::collections::BTreeMap;
 
 /// The types of commit metadata that we write.
@@ -14,6 +14,9 @@ pub enum MetadataValue {
     /// A `t` in little-endian.
     Number(u64),
     Bytes(Vec<u8>),
+    Flag(bool),
+    /// `a{st}`, numbers in little-endian.
+    Numbers(BTreeMap<String, u64>),
 }
 
 impl From<&str> for MetadataValue {
@@ -31,6 +34,12 @@ impl MetadataValue {
             }
             MetadataValue::Number(number) => Value::variant(Value::u64_le(*number), "t"),
             MetadataValue::Bytes(bytes) => Value::variant(Value::bytes(bytes), "ay"),
+            MetadataValue::Flag(flag) => Value::variant(Value::boolean(*flag), "b"),
+            MetadataValue::Numbers(numbers) => {
+                let pairs: Vec<Value> =
+                    numbers.iter().map(|(name, number)| Value::tuple(&[Value::string(name), Value::u64_le(*number)])).collect();
+                Value::variant(Value::array(Shape::variable(8), &pairs), "a{st}")
+            }
         }
     }
 
@@ -43,10 +52,17 @@ impl MetadataValue {
                 let list = split_array(value, Shape::BYTES)?;
                 Some(MetadataValue::TextList(list.into_iter().map(|t| text(t).map(str::to_owned)).collect::<Result<_>>()?))
             }
-            "t" => {
-                value.try_into().none_because("the slice has that length").map(|number| MetadataValue::Number(u64::from_le_bytes(number)))
-            }
+            "t" => Some(MetadataValue::Number(u64_le(value)?)),
             "ay" => Some(MetadataValue::Bytes(value.into())),
+            "b" => Some(MetadataValue::Flag(value != [0])),
+            "a{st}" => {
+                let mut numbers = BTreeMap::new();
+                for pair in split_array(value, Shape::variable(8))? {
+                    let [name, number] = split_tuple(pair, [Shape::BYTES, Shape::U64])?;
+                    numbers.insert(text(name)?.to_owned(), u64_le(number)?);
+                }
+                Some(MetadataValue::Numbers(numbers))
+            }
             _ => None,
         })
     }

@@ -5,11 +5,13 @@ mod commit;
 mod dirmeta;
 mod dirtree;
 mod file;
+mod summary;
 
 pub use commit::{CommitObject, MetadataValue};
 pub use dirmeta::DirMeta;
 pub use dirtree::DirTree;
 pub use file::{ArchiveHeader, FileHeader};
+pub use summary::{Summary, SummaryRef};
 
 use crate::gvariant::{self, Shape, Value};
 use model::{Digest, Error, Result};
