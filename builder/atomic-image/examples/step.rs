@@ -63,7 +63,7 @@ fn run(recipe: &Path, cache: &Path, out: &Path, step: &str) -> Result<()> {
             let meta = CommitMeta { subject: "bench".into(), body: String::new(), parent: None, epoch, metadata: Default::default() };
             let began = Instant::now();
             let store = Store::create(out)?;
-            let commit = ostree::commit_of(tree.tree(), ostree::content_ids(tree.tree(), &KnownContents::none())?, &meta)?;
+            let commit = ostree::tree_objects(tree.tree(), ostree::content_ids(tree.tree(), &KnownContents::none())?)?.commit(&meta)?;
             store.write(&commit, tree.tree(), "bench", Store::LEVEL, &Silent)?;
             began
         }

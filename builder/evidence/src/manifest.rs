@@ -18,6 +18,9 @@ struct Manifest<'a> {
     reference: &'a str,
     version: &'a str,
     commit: String,
+    /// The commit that it follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<CommitId>,
     /// Seconds since 1970 UTC.
     epoch: u32,
     recipe: Digest,
@@ -61,6 +64,7 @@ pub struct Build<'a> {
     pub tools: &'a [Pack],
     pub seed: &'a ImageSeed,
     pub commit: CommitId,
+    pub parent: Option<CommitId>,
     pub version: &'a str,
     pub ledger: &'a Ledger,
     pub artifacts: &'a [Artifact],
@@ -68,7 +72,7 @@ pub struct Build<'a> {
 
 /// Writes the manifest of `build` to `path`, on the device when this returns.
 pub fn write(path: &Path, build: &Build) -> Result<()> {
-    let Build { recipe, lock, packages: packs, tools, seed, commit, version, ledger, artifacts } = *build;
+    let Build { recipe, lock, packages: packs, tools, seed, commit, parent, version, ledger, artifacts } = *build;
     let unsigned: Vec<&str> = recipe.repos.iter().filter(|repo| repo.trust == Trust::Unsigned).map(|repo| repo.id.as_str()).collect();
     let archives: Vec<&str> =
         recipe.repos.iter().filter(|repo| matches!(repo.kind, RepoKind::Deb { .. })).map(|repo| repo.id.as_str()).collect();
@@ -97,6 +101,7 @@ pub fn write(path: &Path, build: &Build) -> Result<()> {
         reference: &recipe.reference,
         version,
         commit: commit.to_string(),
+        parent,
         epoch: lock.epoch.0,
         recipe: recipe.digest(),
         lockfile: lock.digest_of_packages()?,
@@ -127,6 +132,9 @@ pub struct ManifestInputs {
     /// Digests in hex: of the recipe's meaning, and of the lockfile's packages.
     pub recipe: String,
     pub lockfile: String,
+    /// The commit that the image's one follows.
+    #[serde(default)]
+    pub parent: Option<CommitId>,
 }
 
 /// Of a manifest, in bytes; one of 700 packages has 400 KB.

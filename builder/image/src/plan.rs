@@ -5,7 +5,7 @@ use disks::{grub, mbr};
 use filesystems::ext4;
 use model::tree::{Attributes, Edit, FileTree, Inode};
 use model::{Blob, ImagePath, ImageSeed, Result, ResultExt, Segment, Segments, SourceDateEpoch};
-use ostree::{Commit, Deployment, Remote, SysrootRequest, sysroot};
+use ostree::{Commit, Deployment, SysrootRequest, sysroot};
 use recipe::{Firmware, Recipe};
 use rootfs::{BootImages, Labels};
 
@@ -47,7 +47,7 @@ pub fn plan(request: &DiskRequest) -> Result<DiskPlan> {
     let mut sysroot = sysroot(&SysrootRequest {
         os: recipe.deployments.os.clone(),
         ref_name: recipe.reference.clone(),
-        remote: Remote { name: recipe.deployments.os.clone(), url: "http://localhost/repo".into(), gpg_verify: false },
+        remote: recipe.deployments.os.clone(),
         deployments: vec![deployment(recipe, current, 0), deployment(recipe, rollback, u32::from(same))],
         epoch,
     })?;

@@ -1,7 +1,7 @@
 //! The repository inside the image, /ostree/repo: bare, so that a content object is the very inode that the deployments link to.
 
 use crate::commit::stored_xattrs;
-use crate::{Commit, CommitId, ContentId, ObjectKind, Remote};
+use crate::{Commit, CommitId, ContentId, ObjectKind};
 use model::tree::{Attributes, Edit, FileTree, Inode, InodeId};
 use model::{Error, ImagePath, Result};
 use std::collections::BTreeMap;
@@ -17,16 +17,13 @@ pub(crate) struct BareRepo {
 
 impl BareRepo {
     /// Makes the empty repository, as `ostree init --mode=bare` and the sysroot's settings leave it.
-    pub(crate) fn create(root: &mut FileTree, remote: &Remote, mtime: i64) -> Result<BareRepo> {
+    pub(crate) fn create(root: &mut FileTree, mtime: i64) -> Result<BareRepo> {
         let repo = BareRepo { objects: BTreeMap::new(), mtime };
         for name in ["extensions", "objects", "refs/heads", "refs/mirrors", "refs/remotes", "state", "tmp/cache"] {
             root.ensure_directory(&path(name)?, repo.attributes(0o755))?;
         }
-        let config = format!(
-            "[core]\nrepo_version=1\nmode=bare\n\n[sysroot]\nbootloader=none\nreadonly=true\n\n[remote \"{}\"]\nurl={}\ngpg-verify={}\n",
-            remote.name, remote.url, remote.gpg_verify
-        );
-        root.insert(&path("config")?, Inode::file(config.into_bytes(), repo.attributes(0o644)), Edit::Create)?;
+        let config = "[core]\nrepo_version=1\nmode=bare\n\n[sysroot]\nbootloader=none\nreadonly=true\n";
+        root.insert(&path("config")?, Inode::file(config.as_bytes(), repo.attributes(0o644)), Edit::Create)?;
         Ok(repo)
     }
 

@@ -7,6 +7,9 @@ use model::{Digest, Error, Hasher, Result, ResultExt, ResultJudged, SourceDateEp
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
+/// What a filesystem gives out, in bytes.
+const BLOCK: u64 = 4096;
+
 #[derive(Debug, Clone)]
 pub struct CommitMeta {
     pub subject: String,
@@ -21,6 +24,7 @@ pub struct CommitMeta {
 #[derive(Debug, Clone)]
 pub struct Commit {
     pub id: CommitId,
+    pub parent: Option<CommitId>,
     /// The commit object's bytes.
     pub bytes: Vec<u8>,
     pub root_tree: DirtreeId,
@@ -63,12 +67,22 @@ pub fn content_ids(tree: &FileTree, known: &KnownContents) -> Result<ContentIds>
 
 /// Computes what `ostree commit` would name this tree. Devices, fifos and sockets, and names and targets that are not UTF-8 are errors that name the path.
 pub fn commit(tree: &FileTree, meta: &CommitMeta) -> Result<Commit> {
-    commit_of(tree, content_ids(tree, &KnownContents::none())?, meta)
+    tree_objects(tree, content_ids(tree, &KnownContents::none())?)?.commit(meta)
 }
 
-/// The same, for a tree whose contents are hashed already.
-pub fn commit_of(tree: &FileTree, contents: ContentIds, meta: &CommitMeta) -> Result<Commit> {
-    let _span = tracing::info_span!("commit").entered();
+/// The objects of a tree without a commit that names them.
+#[derive(Debug, Clone)]
+pub struct TreeObjects {
+    root_tree: DirtreeId,
+    root_meta: DirmetaId,
+    dirtrees: BTreeMap<DirtreeId, Vec<u8>>,
+    dirmetas: BTreeMap<DirmetaId, Vec<u8>>,
+    contents: Vec<Option<ContentId>>,
+}
+
+/// Makes the objects of a tree whose contents are hashed already.
+pub fn tree_objects(tree: &FileTree, contents: ContentIds) -> Result<TreeObjects> {
+    let _span = tracing::info_span!("tree objects").entered();
     let ContentIds(contents) = contents;
     let reached = reach(tree);
     let (mut dirtrees, mut dirmetas) = (BTreeMap::new(), BTreeMap::new());
@@ -83,22 +97,40 @@ pub fn commit_of(tree: &FileTree, contents: ContentIds, meta: &CommitMeta) -> Re
         dirmetas.entry(meta_id).or_insert(own);
     }
     let (root_tree, root_meta) = named[FileTree::ROOT.index()].ok_or_else(|| Error::internal("the tree's root is not a directory"))?;
+    Ok(TreeObjects { root_tree, root_meta, dirtrees, dirmetas, contents })
+}
 
-    let object = CommitObject {
-        metadata: meta.metadata.clone(),
-        parent: meta.parent.map(CommitId::digest),
-        subject: meta.subject.clone(),
-        body: meta.body.clone(),
-        timestamp: u64::from(meta.epoch.0),
-        root_tree: root_tree.digest(),
-        root_meta: root_meta.digest(),
-    };
-    let texts = [&object.subject, &object.body].into_iter().chain(object.metadata.keys());
-    if let Some(bad) = texts.into_iter().find(|t| t.contains('\0')) {
-        return Err(Error::recipe(format!("a commit's text cannot hold a NUL byte: {bad:?}")));
+impl TreeObjects {
+    /// Names the tree by a commit with what `meta` says.
+    pub fn commit(self, meta: &CommitMeta) -> Result<Commit> {
+        let TreeObjects { root_tree, root_meta, dirtrees, dirmetas, contents } = self;
+        let object = CommitObject {
+            metadata: meta.metadata.clone(),
+            parent: meta.parent.map(CommitId::digest),
+            subject: meta.subject.clone(),
+            body: meta.body.clone(),
+            timestamp: u64::from(meta.epoch.0),
+            root_tree: root_tree.digest(),
+            root_meta: root_meta.digest(),
+        };
+        let texts = [&object.subject, &object.body].into_iter().chain(object.metadata.keys());
+        if let Some(bad) = texts.into_iter().find(|t| t.contains('\0')) {
+            return Err(Error::recipe(format!("a commit's text cannot hold a NUL byte: {bad:?}")));
+        }
+        let bytes = object.encode();
+        Ok(Commit { id: CommitId::new(Digest::of(&bytes)), parent: meta.parent, bytes, root_tree, root_meta, dirtrees, dirmetas, contents })
     }
-    let bytes = object.encode();
-    Ok(Commit { id: CommitId::new(Digest::of(&bytes)), bytes, root_tree, root_meta, dirtrees, dirmetas, contents })
+
+    /// Every object with the bytes that it takes in a bare repository, in whole blocks of 4 KiB. Symlinks and empty files take none.
+    pub fn sizes(&self, tree: &FileTree) -> BTreeMap<Digest, u64> {
+        let dirtrees = self.dirtrees.iter().map(|(id, bytes)| (id.digest(), bytes.len() as u64));
+        let dirmetas = self.dirmetas.iter().map(|(id, bytes)| (id.digest(), bytes.len() as u64));
+        let contents = reach(tree).files.into_iter().filter_map(|id| {
+            let content = self.contents.get(id.index()).copied().flatten()?;
+            Some((content.digest(), content_size(tree.inode(id))))
+        });
+        dirtrees.chain(dirmetas).chain(contents).map(|(object, size)| (object, size.next_multiple_of(BLOCK))).collect()
+    }
 }
 
 /// The header that a content object of this file or symlink carries.

@@ -22,14 +22,6 @@ const BOOT_VERSION: u32 = 0;
 /// Counts swaps of the links alone; libostree starts at 1.
 const SUB_BOOT_VERSION: u32 = 1;
 
-/// Where upgrades come from.
-#[derive(Debug, Clone)]
-pub struct Remote {
-    pub name: String,
-    pub url: String,
-    pub gpg_verify: bool,
-}
-
 #[derive(Debug, Clone)]
 pub struct Deployment<'a> {
     pub commit: &'a Commit,
@@ -49,7 +41,8 @@ pub struct SysrootRequest<'a> {
     /// The stateroot's name.
     pub os: String,
     pub ref_name: String,
-    pub remote: Remote,
+    /// The remote that upgrades come from, which a file of the tree below /etc/ostree/remotes.d describes.
+    pub remote: String,
     /// The default first, then the rollback.
     pub deployments: Vec<Deployment<'a>>,
     pub epoch: SourceDateEpoch,
@@ -71,7 +64,7 @@ pub fn sysroot(request: &SysrootRequest) -> Result<Sysroot> {
     link(&mut boot, "/boot", ".", mtime)?;
     link(&mut boot, "/loader", &format!("loader.{BOOT_VERSION}"), mtime)?;
 
-    let mut repo = BareRepo::create(&mut root, &request.remote, mtime)?;
+    let mut repo = BareRepo::create(&mut root, mtime)?;
     let mut added = BTreeSet::new();
     for (index, deployment) in request.deployments.iter().enumerate() {
         if added.insert(deployment.commit.id) {
@@ -79,7 +72,7 @@ pub fn sysroot(request: &SysrootRequest) -> Result<Sysroot> {
         }
         repo.set_ref(&mut root, &format!("heads/ostree/{BOOT_VERSION}/{SUB_BOOT_VERSION}/{index}"), deployment.commit.id)?;
         if index == 0 {
-            repo.set_ref(&mut root, &format!("remotes/{}/{}", request.remote.name, request.ref_name), deployment.commit.id)?;
+            repo.set_ref(&mut root, &format!("remotes/{}/{}", request.remote, request.ref_name), deployment.commit.id)?;
         }
     }
     repo.finish(&mut root)?;
@@ -93,7 +86,7 @@ pub fn sysroot(request: &SysrootRequest) -> Result<Sysroot> {
         let name = format!("{}.{}", deployment.commit.id, deployment.serial);
         check_out(&mut root, &repo, deployment, &format!("/ostree/deploy/{os}/deploy/{name}"), mtime)
             .context(|| format!("deploy {name}"))?;
-        let origin = format!("[origin]\nrefspec={}:{}\n", request.remote.name, request.ref_name);
+        let origin = format!("[origin]\nrefspec={}:{}\n", request.remote, request.ref_name);
         file(&mut root, &format!("/ostree/deploy/{os}/deploy/{name}.origin"), origin, mtime)?;
 
         // Two deployments of one commit have one kernel, whose checksum takes reading all of it.
@@ -145,16 +138,13 @@ fn validate(request: &SysrootRequest) -> Result<()> {
     let word = |text: &str| {
         !text.is_empty() && !text.starts_with(['-', '.']) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
-    for (what, text) in [("stateroot", &request.os), ("remote", &request.remote.name)] {
+    for (what, text) in [("stateroot", &request.os), ("remote", &request.remote)] {
         if !word(text) {
             return Err(Error::recipe(format!("expected a {what} name of letters, digits, '-', '_' and '.', found {text:?}")));
         }
     }
     if !request.ref_name.split('/').all(word) {
         return Err(Error::recipe(format!("expected a ref of words joined by '/', found {:?}", request.ref_name)));
-    }
-    if request.remote.url.chars().any(|c| c.is_control() || c == ' ') {
-        return Err(Error::recipe(format!("expected a URL for remote {:?}, found {:?}", request.remote.name, request.remote.url)));
     }
     if request.deployments.is_empty() {
         return Err(Error::recipe("a sysroot needs a deployment, found none"));

@@ -6,8 +6,8 @@ use crate::{CommitId, ObjectKind};
 use model::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
 use model::{Blob, Digest, Entry, Error, Hasher, ImagePath, Kind, Result, ResultExt, create_locked};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as MapEntry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -154,6 +154,25 @@ impl Store {
         // Byte order of whole paths puts a parent before its children.
         out.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(out)
+    }
+
+    /// Every object of a commit but the commit itself.
+    pub fn objects_of(&self, id: CommitId) -> Result<BTreeSet<Digest>> {
+        let commit = self.read_commit(id)?;
+        let mut objects = BTreeSet::from([commit.root_meta]);
+        let mut pending = vec![commit.root_tree];
+        while let Some(tree) = pending.pop() {
+            if !objects.insert(tree) {
+                continue;
+            }
+            let tree = DirTree::decode(&self.read_metadata(ObjectKind::DirTree, tree)?).context(|| format!("read commit {id}"))?;
+            objects.extend(tree.files.iter().map(|(_, content)| *content));
+            for (_, tree, meta) in tree.directories {
+                objects.insert(meta);
+                pending.push(tree);
+            }
+        }
+        Ok(objects)
     }
 
     /// The open object, its header read.

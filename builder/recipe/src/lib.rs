@@ -13,11 +13,13 @@ mod reader;
 mod recipe;
 #[cfg(test)]
 mod tests;
+mod update;
 mod validate;
 mod weakness;
 
 pub use crate::recipe::*;
 pub use disks::{Compression, Firmware, OutputFormat};
+pub use update::{Budget, Update};
 pub use weakness::Weakness;
 
 use model::{Error, Result};

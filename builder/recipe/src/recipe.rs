@@ -1,6 +1,6 @@
 //! What a recipe means once it is valid: plain values, every default filled in, every path resolved.
 
-use super::{Compression, Firmware, OutputFormat, Weakness};
+use super::{Budget, Compression, Firmware, OutputFormat, Update, Weakness};
 use conf::account::{AccountField, AccountId, AccountName};
 use model::{ByteSize, Digest, ImagePath, SourceDateEpoch};
 pub use packages::rpm::Phase;
@@ -54,6 +54,10 @@ pub struct Recipe {
     pub disk: Disk,
     pub deployments: Deployments,
     pub output: Output,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update: Option<Update>,
+    #[serde(skip)]
+    pub budget: Budget,
 }
 
 impl Recipe {
@@ -80,6 +84,14 @@ impl Recipe {
             }
         }
         args
+    }
+
+    /// The recipe's version, or else the date of `epoch`, such as `20251115.0`.
+    pub fn version_at(&self, epoch: SourceDateEpoch) -> String {
+        self.version.clone().unwrap_or_else(|| {
+            let (year, month, day, ..) = epoch.civil();
+            format!("{year:04}{month:02}{day:02}.0")
+        })
     }
 
     /// `NAME.lock` beside the recipe.

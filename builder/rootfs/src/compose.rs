@@ -8,6 +8,7 @@ use crate::programs::{self, ProgramCache};
 use crate::text_file::text_file;
 use crate::{
     ca_certificates, initramfs, normalize, order, overlay, payloads, presets, rpm_database, shape, standard_programs, sysusers, tmpfiles,
+    update_source,
 };
 use model::tree::{Edit, FileTree, Inode};
 use model::{Error, Progress, Result, SourceDateEpoch};
@@ -87,6 +88,7 @@ pub fn compose(
     links(&mut tree, recipe, epoch)?;
     tuning(&mut tree, recipe, epoch)?;
     package_list(&mut tree, packs, epoch)?;
+    ledger.push(LedgerRow::stage("update source", update_source::apply(&mut tree, recipe, epoch)?));
     if let Some(folder) = &recipe.rpmdb {
         rpm_database::write(&mut tree, folder, packs, epoch)?;
         ledger.push(LedgerRow::stage("rpmdb", vec![folder.join("rpmdb.sqlite")?]));
@@ -131,6 +133,7 @@ pub fn compose(
         };
         initramfs::generate(&mut tree, version, &config, cache, epoch)?;
     }
+    update_source::brand(&mut tree, recipe, epoch)?;
     tmpfiles::empty_var(&mut tree, &accounts)?;
     shape::apply(&mut tree, epoch)?;
     normalize::clamp(&mut tree, epoch);

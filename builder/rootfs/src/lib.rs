@@ -41,3 +41,4 @@ mod rpm_database;
 pub mod scriptlets;
 pub mod sysusers;
 pub mod tmpfiles;
+mod update_source;

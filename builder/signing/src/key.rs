@@ -53,6 +53,13 @@ impl SigningKey {
     }
 }
 
+/// Shows whose key it is, and nothing of the secret.
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SigningKey").field(&self.public()).finish()
+    }
+}
+
 impl PublicKey {
     pub(crate) fn new(bytes: [u8; 32]) -> PublicKey {
         PublicKey(bytes)

@@ -2,7 +2,7 @@
 
 use super::apt_sources;
 use super::args::{LockfileArguments, SourceArguments};
-use crate::pipeline::Settings;
+use crate::pipeline::{Parent, Settings};
 use model::{Error, Facts, InputExt, Progress, Result, SourceDateEpoch, open_regular};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub(super) fn settings(sources: &SourceArguments, progress: &dyn Progress) -> Re
         formats: Vec::new(),
         jobs: std::thread::available_parallelism().map_or(1, |n| n.get()),
         durable: true,
+        signing_keys: Arc::default(),
+        parent: Parent::OfStore,
         supply: SupplySettings {
             locked: false,
             cache,

@@ -4,7 +4,7 @@ use super::args::VerifyArguments;
 use super::console::ConsoleProgress;
 use super::{environment, render};
 use crate::inspect::{self, Difference};
-use crate::pipeline::{self, Settings};
+use crate::pipeline::{self, Parent, Settings};
 use model::{Error, Kind, Result};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -30,7 +30,8 @@ pub(super) fn run(arguments: &VerifyArguments) -> Result<()> {
         }
     }
     let console = ConsoleProgress::new(&arguments.output);
-    let mut settings = Settings { repo: arguments.repo.clone(), ..environment::settings(&arguments.sources, &console)? };
+    let parent = Parent::Given(inputs.parent);
+    let mut settings = Settings { repo: arguments.repo.clone(), parent, ..environment::settings(&arguments.sources, &console)? };
     settings.supply.locked = true;
     let planned = pipeline::plan(&recipe, &settings, &console)?;
     console.finish();

@@ -1,21 +1,20 @@
 //! THE function: a recipe to disk images, one paragraph per stage.
 
 use super::deferred_progress::DeferredProgress;
+use super::history::{self, Parent, Previous};
 use super::stages::Stages;
 use super::{LockReport, LockedRow, Report, Settings, cache};
 use disks::export::{self, Artifact, ExportOptions, Finished};
 use image::{BOOT_DATA, DeploymentSource, DiskImage, DiskPlan, DiskRequest};
-use model::tree::FileTree;
 use model::{
     ByteSize, Digest, Error, FolderLock, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch, sweep, sweep_scratch,
     sync_folder,
 };
-use ostree::{Commit, CommitId, CommitMeta, ContentIds, KnownContents, MetadataValue, Store};
+use ostree::{Commit, KnownContents, Store};
 use rayon::prelude::*;
 use recipe::lock::{KeptIds, Lockfile};
 use recipe::{Firmware, Recipe, Rollback, RootModel};
 use rootfs::{BootImages, ProgramCache, Rootfs};
-use std::collections::BTreeMap;
 use std::path::Path;
 use supply::fetch::Pack;
 use supply::locking::{self, Update};
@@ -82,7 +81,7 @@ impl Composed {
     fn plan(&self, recipe: &Recipe) -> Result<DiskPlan> {
         let current = DeploymentSource { commit: &self.commit, tree: self.rootfs.tree(), version: Some(self.version.clone()) };
         let rollback = match &self.previous {
-            Some((commit, tree, version)) => DeploymentSource { commit, tree, version: version.clone() },
+            Some(Previous { commit, tree, version }) => DeploymentSource { commit, tree, version: version.clone() },
             None => DeploymentSource { commit: &self.commit, tree: self.rootfs.tree(), version: Some(self.version.clone()) },
         };
         image::plan(&DiskRequest {
@@ -104,6 +103,7 @@ impl Composed {
             tools: &self.tools,
             seed: &self.seed,
             commit: self.commit.id,
+            parent: self.commit.parent,
             version: &self.version,
             ledger: self.rootfs.ledger(),
             artifacts,
@@ -155,10 +155,11 @@ fn compose(
     stages.done("rootfs");
 
     progress.begin("commit", 0, "");
-    let version = recipe.version.clone().unwrap_or_else(|| version_of(epoch));
+    let version = recipe.version_at(epoch);
     let store = store()?;
-    let contents = ostree::content_ids(rootfs.tree(), known)?;
-    let (commit, previous) = commit_of(recipe, rootfs.tree(), contents, &version, store.as_ref(), epoch, progress)?;
+    let objects = ostree::tree_objects(rootfs.tree(), ostree::content_ids(rootfs.tree(), known)?)?;
+    let tree = history::Tree { recipe, tree: rootfs.tree(), objects, version: &version, epoch };
+    let (commit, previous) = tree.commit(store.as_ref(), settings, progress)?;
     stages.done("commit");
 
     let seed = ImageSeed::new(Digest::of(format!("{} {}", recipe.digest(), lock.digest_of_packages()?).as_bytes()));
@@ -169,9 +170,9 @@ fn compose(
 pub fn plan(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Segments> {
     in_pool(settings, &[], progress, || {
         undisturbed(settings, progress, || {
-            let store = || match recipe.deployments.rollback {
-                Rollback::Same => Ok(None),
-                Rollback::Previous => Store::open(&settings.repo).map(Some),
+            let store = || match history::has_history(recipe) && settings.parent != Parent::Given(None) {
+                true => Store::open(&settings.repo).map(Some),
+                false => Ok(None),
             };
             let (composed, _) = compose(recipe, settings, store, &KnownContents::none(), &mut Stages::start(), progress)?;
             progress.begin("disk", 0, "");
@@ -181,6 +182,7 @@ pub fn plan(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Re
 }
 
 fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<Report> {
+    check_signing_keys(recipe, settings, progress)?;
     let folder = settings.out.join(&recipe.name);
     let mut stages = Stages::start();
     let known = match settings.supply.facts.folder() {
@@ -205,6 +207,7 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
             let mut stages = Stages::start();
             if let Some(store) = &store {
                 store.write(&composed.commit, composed.rootfs.tree(), &recipe.reference, Store::LEVEL, &deferred)?;
+                release(settings, store, &composed.commit)?;
                 stages.done("store");
             }
             Ok::<_, Error>(stages)
@@ -244,6 +247,26 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
     })
 }
 
+/// Signs the commit and writes the summary, so that hosts find the new version.
+fn release(settings: &Settings, store: &Store, commit: &Commit) -> Result<()> {
+    store.sign_commit(commit.id, &settings.signing_keys)?;
+    store.write_summary(&settings.signing_keys).map(drop)
+}
+
+/// A host refuses what none of its keys has signed.
+fn check_signing_keys(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> Result<()> {
+    let Some(update) = &recipe.update else { return Ok(()) };
+    let trusted = |key: &signing::SigningKey| update.keys.iter().any(|known| known.public() == key.public());
+    if let Some(stranger) = settings.signing_keys.iter().find(|key| !trusted(key)) {
+        return Err(Error::recipe(format!("the signing key {} is none of the recipe's [update] keys", stranger.public()))
+            .hint("add its NAME.pub to [update] keys, or sign with another key"));
+    }
+    if settings.signing_keys.is_empty() && !settings.images_only {
+        progress.warn("the commit is not signed, so that hosts will refuse it: give --sign-key FILE, or sign it later with `tree sign`");
+    }
+    Ok(())
+}
+
 /// Gives the artifacts their names. The manifest of an earlier build goes first, so that whatever interrupts this, a manifest that is there tells the truth.
 fn publish(finished: Vec<Finished>, folder: &Path, durable: bool) -> Result<Vec<Artifact>> {
     let manifest = folder.join("manifest.json");
@@ -275,79 +298,6 @@ fn export(recipe: &Recipe, settings: &Settings, disk: &DiskImage, composed: &Com
         checkpoints: checkpoints.as_deref(),
     };
     export::export(&disk.segments, formats, &options, &settings.out.join(&recipe.name), progress)
-}
-
-type Previous = (Commit, FileTree, Option<String>);
-
-/// With `rollback = "same"` a commit has no parent, so that its checksum depends on the recipe and the lockfile alone. With "previous" the
-/// parent is what the ref named before, and that commit becomes the second deployment.
-fn commit_of(
-    recipe: &Recipe,
-    tree: &FileTree,
-    contents: ContentIds,
-    version: &str,
-    store: Option<&Store>,
-    epoch: SourceDateEpoch,
-    progress: &dyn Progress,
-) -> Result<(Commit, Option<Previous>)> {
-    let meta = |parent: Option<CommitId>| CommitMeta {
-        subject: format!("{} {version}", recipe.title),
-        body: String::new(),
-        parent,
-        epoch,
-        metadata: BTreeMap::from([
-            ("version".to_string(), MetadataValue::Text(version.to_string())),
-            ("ostree.ref-binding".to_string(), MetadataValue::TextList(vec![recipe.reference.clone()])),
-        ]),
-    };
-    let before = match recipe.deployments.rollback {
-        Rollback::Same => None,
-        Rollback::Previous => store.map_or(Ok(None), |store| store.resolve_ref(&recipe.reference))?,
-    };
-    let (Some(mut before), Some(store)) = (before, store) else {
-        if recipe.deployments.rollback == Rollback::Previous {
-            progress.note("rollback = \"previous\", but the store has no earlier commit of this ref: both deployments are of this one");
-        }
-        return Ok((ostree::commit_of(tree, contents, &meta(None))?, None));
-    };
-    // An unchanged tree is no new version: the commit that is there stays, and its parent is the rollback.
-    let grandparent = store.parent_of(before)?;
-    let again = ostree::commit_of(tree, contents.clone(), &meta(grandparent))?;
-    let commit = if again.id == before {
-        match grandparent {
-            None => return Ok((again, None)),
-            Some(parent) => before = parent,
-        }
-        again
-    } else {
-        ostree::commit_of(tree, contents, &meta(Some(before)))?
-    };
-    let object = store.read_commit(before)?;
-    let old_tree = store.load_tree(before).context(|| format!("read the rollback commit {before}"))?;
-    let old_version = match object.metadata.get("version") {
-        Some(MetadataValue::Text(text)) => Some(text.clone()),
-        _ => None,
-    };
-    let old_meta = CommitMeta {
-        subject: object.subject.clone(),
-        body: object.body.clone(),
-        parent: object.parent.map(CommitId::new),
-        epoch: SourceDateEpoch(u32::try_from(object.timestamp).unwrap_or(u32::MAX)),
-        metadata: object.metadata.clone(),
-    };
-    let old = ostree::commit(&old_tree, &old_meta)?;
-    if old.id != before {
-        return Err(
-            Error::integrity(format!("the store's commit {before} reads back as {}", old.id)).hint("check the store with `ostree fsck`")
-        );
-    }
-    Ok((commit, Some((old, old_tree, old_version))))
-}
-
-/// `20251115.0`: the epoch's date.
-fn version_of(epoch: SourceDateEpoch) -> String {
-    let (year, month, day, ..) = epoch.civil();
-    format!("{year:04}{month:02}{day:02}.0")
 }
 
 /// Runs `work` on the settings' number of threads, in a cache that is ready. `written` are the folders besides the cache that it writes to.

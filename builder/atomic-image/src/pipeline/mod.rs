@@ -4,11 +4,13 @@ mod build;
 mod cache;
 mod cache_verify;
 mod deferred_progress;
+mod history;
 mod report;
 mod settings;
 mod stages;
 
 pub use build::{build, fetch, lock, plan};
 pub use cache_verify::{CacheReport, VerifiedEntries, verify_cache};
+pub use history::Parent;
 pub use report::{LockReport, LockedRow, Report, StageReport};
 pub use settings::Settings;

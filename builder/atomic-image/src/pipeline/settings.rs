@@ -1,10 +1,13 @@
 //! What the command line decides about a build, apart from the recipe.
 
+use super::history::Parent;
 use recipe::OutputFormat;
+use signing::SigningKey;
 use std::path::PathBuf;
+use std::sync::Arc;
 use supply::SupplySettings;
 
-/// None of these may change a byte of an artifact, but `formats`, which chooses among them.
+/// None of these may change a byte of an artifact, but `formats`, which chooses among them, and `parent`, which a commit names.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub supply: SupplySettings,
@@ -18,6 +21,10 @@ pub struct Settings {
     pub images_only: bool,
     /// Empty: the recipe's.
     pub formats: Vec<OutputFormat>,
+    /// What the commit and the summary are signed with.
+    pub signing_keys: Arc<[SigningKey]>,
+    /// Which commit the new one follows, if the recipe's commits follow each other.
+    pub parent: Parent,
     /// Threads, at least 1.
     pub jobs: usize,
 }

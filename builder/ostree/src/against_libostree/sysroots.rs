@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Commit, Deployment, Remote, Sysroot, SysrootRequest, commit, sysroot};
+use crate::{Commit, Deployment, Sysroot, SysrootRequest, commit, sysroot};
 
 fn build(trees: &[(&Commit, &FileTree, u32)]) -> Sysroot {
     let deployments = trees
@@ -13,8 +13,8 @@ fn build(trees: &[(&Commit, &FileTree, u32)]) -> Sysroot {
             version: Some("1".into()),
         })
         .collect();
-    let remote = Remote { name: "atomic-host".into(), url: "http://updates.example/repo".into(), gpg_verify: false };
-    sysroot(&SysrootRequest { os: "atomic".into(), ref_name: REF.into(), remote, deployments, epoch: meta().epoch }).unwrap()
+    sysroot(&SysrootRequest { os: "atomic".into(), ref_name: REF.into(), remote: "atomic-host".into(), deployments, epoch: meta().epoch })
+        .unwrap()
 }
 
 fn write(made: &Sysroot, to: &Path) {
@@ -38,7 +38,6 @@ fn a_sysroot_is_file_for_file_what_ostree_admin_makes() {
         mkdir theirs && ostree admin init-fs --modern theirs && ostree admin os-init --sysroot=theirs atomic
         S='ostree --repo=theirs/ostree/repo'
         $S config set sysroot.bootloader none && $S config set sysroot.readonly true
-        $S remote add --no-gpg-verify atomic-host http://updates.example/repo
         $S pull-local --remote=atomic-host repo test/x86_64/stable
         for i in 1 2; do ostree admin deploy --sysroot=theirs --os=atomic atomic-host:test/x86_64/stable --karg=root=LABEL=root --karg=rw; done",
     );

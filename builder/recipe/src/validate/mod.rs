@@ -6,6 +6,7 @@ mod kernel_arguments;
 mod machine;
 mod names;
 mod repositories;
+mod update;
 
 use super::include::Merged;
 use super::raw::{Faults, Place};
@@ -51,6 +52,8 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
     let (disk, places) = machine::disk(top.section("disk"));
     let deployments = machine::deployments(top.section("deployments"));
     let output = machine::output(top.section("output"));
+    let update = update::update(&mut top, &folder);
+    let budget = update::budget(top.section("budget"));
     machine::check_formats(&output, &disk, &places, faults);
     top.finish();
 
@@ -81,6 +84,8 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
         disk,
         deployments: Deployments { os: deployments.0.unwrap_or_else(|| name.clone()), rollback: deployments.1 },
         output,
+        update,
+        budget,
         name,
         sources: merged.files.iter().map(|file| absolute(file)).collect(),
         path,

@@ -6,7 +6,7 @@ use super::super::reader::{At, Reader};
 use super::{absolute, names, siblings};
 use crate::recipe::*;
 use model::{Digest, OptionJudged, read_regular};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// With the id of every row, also of those that have faults.
 pub(super) fn repos(top: &mut Reader<'_>, folder: &Path, faults: &Faults) -> (Vec<Repo>, Vec<String>) {
@@ -167,7 +167,13 @@ fn metadata_trust(row: &mut Reader<'_>, source: Option<&RepoSource>, trust: Opti
     }
 }
 
-/// Key files are looked for beside the file that names them, then beside the recipe, so that includes can share recipes/keys.
+/// Where a key file is: beside the file that names it, else beside the recipe, so that includes can share recipes/keys.
+pub(super) fn key_path(name: &At<String>, folder: &Path) -> PathBuf {
+    let beside = absolute(&name.at.file).parent().unwrap_or(Path::new("/")).join(&name.value);
+    let shared = folder.join(&name.value);
+    if shared.exists() && !beside.exists() { shared } else { beside }
+}
+
 fn trust(row: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Option<Trust> {
     let hint = "name the key files, or write `keys = \"unsigned\"`";
     if let Some(at) = row.place_of("keys", None) {
@@ -195,9 +201,7 @@ fn trust(row: &mut Reader<'_>, folder: &Path, faults: &Faults) -> Option<Trust> 
     }
     let mut keys = Vec::new();
     for name in &names {
-        let beside = absolute(&name.at.file).parent().unwrap_or(Path::new("/")).join(&name.value);
-        let shared = folder.join(&name.value);
-        let path = if shared.exists() && !beside.exists() { shared } else { beside };
+        let path = key_path(name, folder);
         match read_regular(&path, KeyFile::MAX) {
             Ok(bytes) => keys.push(KeyFile { path, digest: Digest::of(&bytes) }),
             Err(e) => {
