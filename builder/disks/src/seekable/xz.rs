@@ -7,8 +7,7 @@
 //!
 //! Numbers in headers and index have 7 bits a byte, the lowest first. We write and read only LZMA2 without other filters.
 
-use super::reader::placed;
-use super::{PIECE, PIECES_MAX, Piece};
+use super::pieces::{PIECE, PIECES_MAX, Piece, placed};
 use liblzma::stream::{Action, Filters, LzmaOptions, Status, Stream};
 use model::{Error, Result};
 

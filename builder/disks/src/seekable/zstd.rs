@@ -7,8 +7,7 @@
 //!
 //! Little-endian, all u32 but the descriptor, a u8, which is 0: the frames carry checksums of their own.
 
-use super::reader::placed;
-use super::{PIECES_MAX, Piece};
+use super::pieces::{PIECES_MAX, Piece, placed};
 use model::{Error, Result, ResultExt};
 use std::io::Read;
 
