@@ -7,17 +7,18 @@ const CHUNK: u64 = 100_000;
 /// Three pieces, the last of them short, as a zstd and as an xz file.
 fn files() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     let content: Vec<u8> = (0..(CHUNK * 2 + 70_000) / 4).flat_map(|n| (n as u32 / 9).to_le_bytes()).collect();
-    let (mut zst, mut xz, mut lengths, mut records) = (Vec::new(), xz::stream_header(), Vec::new(), Vec::new());
+    let (mut zst, mut xz, mut frames, mut records) = (Vec::new(), xz::stream_header(), Vec::new(), Vec::new());
     let mut encoder = zstd::Encoder::new(1).unwrap();
     for piece in content.chunks(CHUNK as usize) {
         let frame = encoder.encode(piece).unwrap();
-        lengths.push((frame.len() as u32, piece.len() as u32));
+        let (compressed_size, decompressed_size) = ((frame.len() as u32).into(), (piece.len() as u32).into());
+        frames.push(zstd::SeekTableEntry { compressed_size, decompressed_size });
         zst.extend(frame);
         let (block, record) = xz::encode_block(piece, 0).unwrap();
         records.push(record);
         xz.extend(block);
     }
-    zst.extend(zstd::seek_table(&lengths));
+    zst.extend(zstd::seek_table(&frames));
     xz.extend(xz::stream_end(&records));
     (content, zst, xz)
 }
