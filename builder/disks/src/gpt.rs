@@ -8,53 +8,25 @@
 //!
 //! Written by hand: the table is 200 bytes of fixed layout, and nothing random may reach it.
 
-use crate::mbr;
-use model::{Error, Lba, Result, Segment};
-use std::fmt;
+mod guid;
+mod records;
 
-const SIGNATURE: &[u8; 8] = b"EFI PART";
-const REVISION: u32 = 0x0001_0000;
-/// Bytes of the header that its checksum covers.
-const HEADER: u32 = 92;
+pub use guid::Guid;
+
+pub(crate) use guid::EfiGuid;
+
+use crate::{mbr, record};
+use model::{Error, Lba, Result, Segment};
+use records::{Entry, HEADER_SIZE, Header, REVISION, SIGNATURE};
+use zerocopy::{FromZeros, IntoBytes};
+
 /// Bytes of a partition entry, and how many entries there are.
-const ENTRY: u32 = 128;
+const ENTRY: u32 = size_of::<Entry>() as u32;
 const ENTRIES: u32 = 128;
 /// Bytes of all entries.
 const ENTRIES_SIZE: u64 = ENTRY as u64 * ENTRIES as u64;
-/// UTF-16 units of a partition's name.
-const NAME_UNITS: usize = 36;
 /// Entries accepted when reading: what other tools make, and some more.
 const ENTRIES_MAX: u32 = 1024;
-
-/// A GUID in network byte order, as it is printed; on disk the first three fields are little-endian.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Guid(pub [u8; 16]);
-
-impl Guid {
-    /// `21686148-6449-6e6f-744e-656564454649` as a number.
-    pub const fn from_u128(value: u128) -> Self {
-        Guid(value.to_be_bytes())
-    }
-
-    /// The form on disk; the same function in both directions: swaps the bytes of the first three fields.
-    pub fn swapped(self) -> [u8; 16] {
-        let g = self.0;
-        [g[3], g[2], g[1], g[0], g[5], g[4], g[7], g[6], g[8], g[9], g[10], g[11], g[12], g[13], g[14], g[15]]
-    }
-}
-
-impl fmt::Display for Guid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let h = hex::encode(self.0);
-        write!(f, "{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
-    }
-}
-
-impl fmt::Debug for Guid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {
@@ -116,21 +88,23 @@ impl Table {
         let backup_entries = last - ENTRIES_SIZE / self.sector;
         let primary = self.header(1, last, 2, &entries);
         let backup = self.header(last, 1, backup_entries, &entries);
-        let mut front = mbr::protective(boot_code, self.size / self.sector).to_vec();
+        let mut front = mbr::protective(boot_code, self.size / self.sector).as_bytes().to_vec();
         front.resize(self.sector as usize, 0);
-        front.extend(primary);
-        front.extend_from_slice(&entries);
-        let back = [entries, backup].concat();
+        front.extend_from_slice(primary.as_bytes());
+        front.resize(2 * self.sector as usize, 0);
+        front.extend_from_slice(entries.as_bytes());
+        let mut back = [entries.as_bytes(), backup.as_bytes()].concat();
+        back.resize(Self::backup_size(self.sector) as usize, 0);
         Ok(vec![Segment { offset: 0, data: front.into() }, Segment { offset: backup_entries * self.sector, data: back.into() }])
     }
 
-    fn entries(&self) -> Result<Vec<u8>> {
+    fn entries(&self) -> Result<[Entry; ENTRIES as usize]> {
         if self.partitions.len() > ENTRIES as usize {
             return Err(Error::internal(format!("{} partitions, the table holds {ENTRIES}", self.partitions.len())));
         }
         let mut end = self.first_usable();
-        let mut out = Vec::with_capacity(ENTRIES_SIZE as usize);
-        for p in &self.partitions {
+        let mut out = [Entry::new_zeroed(); ENTRIES as usize];
+        for (entry, p) in out.iter_mut().zip(&self.partitions) {
             let (first, last) = (p.offset() / self.sector, (p.offset() + p.size()) / self.sector - 1);
             let aligned = p.offset().is_multiple_of(self.sector) && p.size().is_multiple_of(self.sector);
             if !aligned || p.last < p.first || first < end || last > self.last_usable() {
@@ -140,100 +114,90 @@ impl Table {
                 )));
             }
             end = last + 1;
-            let name: Vec<u16> = p.name.encode_utf16().collect();
-            if name.len() > NAME_UNITS {
-                return Err(Error::internal(format!("the partition name {:?} has more than {NAME_UNITS} UTF-16 units", p.name)));
+            entry.partition_type_guid = p.kind.into();
+            entry.unique_partition_guid = p.id.into();
+            entry.starting_lba = first.into();
+            entry.ending_lba = last.into();
+            entry.attributes = p.attributes.into();
+            let units = entry.partition_name.len();
+            if p.name.encode_utf16().count() > units {
+                return Err(Error::internal(format!("the partition name {:?} has more than {units} UTF-16 units", p.name)));
             }
-            let start = out.len();
-            out.extend(p.kind.swapped());
-            out.extend(p.id.swapped());
-            out.extend(first.to_le_bytes());
-            out.extend(last.to_le_bytes());
-            out.extend(p.attributes.to_le_bytes());
-            out.extend(name.iter().flat_map(|u| u.to_le_bytes()));
-            out.resize(start + ENTRY as usize, 0);
+            for (unit, value) in entry.partition_name.iter_mut().zip(p.name.encode_utf16()) {
+                *unit = value.into();
+            }
         }
-        out.resize(ENTRIES_SIZE as usize, 0);
         Ok(out)
     }
 
-    /// One sector.
-    fn header(&self, own: u64, other: u64, entries_at: u64, entries: &[u8]) -> Vec<u8> {
-        let mut h = Vec::with_capacity(self.sector as usize);
-        h.extend(SIGNATURE);
-        h.extend(REVISION.to_le_bytes());
-        h.extend(HEADER.to_le_bytes());
-        h.extend([0; 8]); // the header's checksum, computed with zero in its place, and a reserved field
-        h.extend(own.to_le_bytes());
-        h.extend(other.to_le_bytes());
-        h.extend(self.first_usable().to_le_bytes());
-        h.extend(self.last_usable().to_le_bytes());
-        h.extend(self.disk.swapped());
-        h.extend(entries_at.to_le_bytes());
-        h.extend(ENTRIES.to_le_bytes());
-        h.extend(ENTRY.to_le_bytes());
-        h.extend(crc32fast::hash(entries).to_le_bytes());
-        let sum = crc32fast::hash(&h);
-        h[16..20].copy_from_slice(&sum.to_le_bytes());
-        h.resize(self.sector as usize, 0);
-        h
+    fn header(&self, own: u64, other: u64, entries_at: u64, entries: &[Entry]) -> Header {
+        let header = Header {
+            signature: SIGNATURE,
+            revision: REVISION.into(),
+            header_size: HEADER_SIZE.into(),
+            my_lba: own.into(),
+            alternate_lba: other.into(),
+            first_usable_lba: self.first_usable().into(),
+            last_usable_lba: self.last_usable().into(),
+            disk_guid: self.disk.into(),
+            partition_entry_lba: entries_at.into(),
+            number_of_partition_entries: ENTRIES.into(),
+            size_of_partition_entry: ENTRY.into(),
+            partition_entry_array_crc32: crc32fast::hash(entries.as_bytes()).into(),
+            ..Header::new_zeroed()
+        };
+        Header { header_crc32: header.checksum().into(), ..header }
     }
 
     /// Reads the primary table of a disk of `size` bytes through a function that fills a buffer from a byte offset. Refuses wrong checksums,
     /// partitions that overlap or leave the disk, and a disk without the backup that the primary table names.
     pub fn read(size: u64, source: &dyn Fn(u64, &mut [u8]) -> Result<()>) -> Result<Table> {
         let bad = |what: String| Error::integrity(format!("GPT header at sector 1: {what}"));
-        let mut h = [0; 512];
         if size < 2 * 512 + ENTRIES_SIZE {
             return Err(bad(format!("a disk of {size} bytes is too small to have one")));
         }
         // The signature says how large sectors are.
         let mut sector = 512;
-        source(sector, &mut h)?;
-        if &h[..8] != SIGNATURE {
-            let mut at_4096 = [0; 512];
-            source(4096, &mut at_4096)?;
-            if &at_4096[..8] == SIGNATURE {
-                (sector, h) = (4096, at_4096);
+        let mut header: Header = record::read(&source, sector)?;
+        if header.signature != SIGNATURE {
+            let at_4096: Header = record::read(&source, 4096)?;
+            if at_4096.signature == SIGNATURE {
+                (sector, header) = (4096, at_4096);
             }
         }
-        let u32_at = |b: &[u8], at: usize| u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
-        let u64_at = |b: &[u8], at: usize| u64::from(u32_at(b, at)) | u64::from(u32_at(b, at + 4)) << 32;
-        let guid_at = |b: &[u8], at: usize| Guid(Guid(std::array::from_fn(|i| b[at + i])).swapped());
-        if &h[..8] != SIGNATURE {
-            return Err(bad(format!("expected the signature \"EFI PART\", found {}", hex::encode(&h[..8]))));
+        if header.signature != SIGNATURE {
+            return Err(bad(format!("expected the signature \"EFI PART\", found {}", hex::encode(header.signature))));
         }
-        let (length, sum) = (u32_at(&h, 12), u32_at(&h, 16));
-        if !(HEADER..=512).contains(&length) {
-            return Err(bad(format!("expected a length of {HEADER} to 512, found {length}")));
+        let length = header.header_size.get();
+        if !(HEADER_SIZE..=512).contains(&length) {
+            return Err(bad(format!("expected a length of {HEADER_SIZE} to 512, found {length}")));
         }
-        let mut zeroed = h;
-        zeroed[16..20].fill(0);
-        let found = crc32fast::hash(&zeroed[..length as usize]);
-        if found != sum {
-            return Err(bad(format!("expected the checksum {sum:08x}, found {found:08x}")));
+        let (expected, found) = (header.header_crc32.get(), header.checksum());
+        if found != expected {
+            return Err(bad(format!("expected the checksum {expected:08x}, found {found:08x}")));
         }
-        let (at, count, entry) = (u64_at(&h, 72), u32_at(&h, 80), u32_at(&h, 84));
+        let (count, entry) = (header.number_of_partition_entries.get(), header.size_of_partition_entry.get());
         if !(1..=ENTRIES_MAX).contains(&count) || !(ENTRY..=4096).contains(&entry) || entry % ENTRY != 0 {
             return Err(bad(format!("{count} entries of {entry} bytes are not supported")));
         }
-        let sectors = size / sector;
+        let (at, sectors) = (header.partition_entry_lba.get(), size / sector);
         if at < 2 || at >= sectors {
             return Err(bad(format!("entries at sector {at} of {sectors}")));
         }
-        let mut bytes = vec![0; (count * entry) as usize];
-        source(at * sector, &mut bytes)?;
-        let (expected, found) = (u32_at(&h, 88), crc32fast::hash(&bytes));
+        // An entry may be as long as several of ours: its fields stand in the first.
+        let step = (entry / ENTRY) as usize;
+        let entries: Vec<Entry> = record::read_table(&source, at * sector, count as usize * step)?;
+        let (expected, found) = (header.partition_entry_array_crc32.get(), crc32fast::hash(entries.as_bytes()));
         if found != expected {
             return Err(bad(format!("expected the entries' checksum {expected:08x}, found {found:08x}")));
         }
         // Not always the last sector: a disk may have grown.
-        let backup = u64_at(&h, 32);
+        let backup = header.alternate_lba.get();
         let mut signature = [0; 8];
         if backup < sectors {
             source(backup * sector, &mut signature)?;
         }
-        if &signature != SIGNATURE {
+        if signature != SIGNATURE {
             let message = format!(
                 "expected the backup header at sector {backup}, offset {}, of a disk of {size} bytes",
                 backup.saturating_mul(sector)
@@ -242,18 +206,18 @@ impl Table {
         }
         let scale = sector / Lba::SECTOR;
         let mut partitions = Vec::new();
-        for e in bytes.chunks_exact(entry as usize).filter(|e| e[..16] != [0; 16]) {
-            let units: Vec<u16> = e[56..128].as_chunks::<2>().0.iter().map(|c| u16::from_le_bytes(*c)).take_while(|&u| u != 0).collect();
-            let (first, last) = (u64_at(e, 32), u64_at(e, 40));
+        for e in entries.iter().step_by(step).filter(|e| e.partition_type_guid != EfiGuid::ZERO) {
+            let units: Vec<u16> = e.partition_name.iter().map(|unit| unit.get()).take_while(|&unit| unit != 0).collect();
+            let (first, last) = (e.starting_lba.get(), e.ending_lba.get());
             if first > last || last >= sectors || first < 2 {
                 return Err(Error::integrity(format!("GPT partition {}: sectors {first} to {last} of {sectors}", partitions.len() + 1)));
             }
             partitions.push(Partition {
-                kind: guid_at(e, 0),
-                id: guid_at(e, 16),
+                kind: e.partition_type_guid.get(),
+                id: e.unique_partition_guid.get(),
                 first: Lba(first * scale),
                 last: Lba((last + 1) * scale - 1),
-                attributes: u64_at(e, 48),
+                attributes: e.attributes.get(),
                 name: String::from_utf16_lossy(&units),
             });
         }
@@ -262,7 +226,7 @@ impl Table {
         if let Some(pair) = sorted.windows(2).find(|w| w[1].first <= w[0].last) {
             return Err(Error::integrity(format!("GPT partitions {:?} and {:?} overlap", pair[0].name, pair[1].name)));
         }
-        Ok(Table { disk: guid_at(&h, 56), sector, size, partitions })
+        Ok(Table { disk: header.disk_guid.get(), sector, size, partitions })
     }
 }
 

@@ -14,6 +14,7 @@ pub mod mbr;
 mod output_format;
 pub mod ovf;
 pub mod qcow2;
+mod record;
 pub mod seekable;
 pub mod vdi;
 pub mod vhd;

@@ -9,15 +9,19 @@
 //! Azure takes fixed ones whose size is a multiple of 1 MiB.
 
 mod reader;
+mod records;
 
 pub use reader::{Reader, is_vhd};
 
 use model::{Error, ImageSeed, Result, Segment, Segments, SourceDateEpoch};
+use records::{DYNAMIC_COOKIE, DiskGeometry, DynamicHeader, FOOTER_COOKIE, Footer, NO_DATA, VERSION};
+use zerocopy::big_endian::U32;
+use zerocopy::{FromZeros, IntoBytes};
 
 const SECTOR: u64 = 512;
 /// Bytes of the footer, and of the dynamic header.
-const FOOTER: u64 = 512;
-const DYNAMIC_HEADER: u64 = 1024;
+const FOOTER: u64 = size_of::<Footer>() as u64;
+const DYNAMIC_HEADER: u64 = size_of::<DynamicHeader>() as u64;
 /// Bytes in a block of a dynamic disk: the specification's default.
 const BLOCK: u64 = 2 << 20;
 /// Each block's bitmap stands in the last sector of a page, so that the block itself begins at a page and is copied as pages.
@@ -48,18 +52,18 @@ pub fn plan(disk: &Segments, kind: Kind, seed: &ImageSeed, epoch: SourceDateEpoc
     let footer = footer(disk.size(), kind, seed, epoch);
     if kind == Kind::Fixed {
         let mut list: Vec<Segment> = disk.iter().cloned().collect();
-        list.push(Segment { offset: disk.size(), data: footer.to_vec().into() });
+        list.push(Segment { offset: disk.size(), data: footer.as_bytes().to_vec().into() });
         return Segments::new(disk.size() + FOOTER, list);
     }
     let numbers = disk.touched_pieces(BLOCK);
     let entries = disk.size().div_ceil(BLOCK);
-    let mut table = vec![UNUSED; (entries as usize).next_multiple_of(SECTOR as usize / 4)];
+    let mut table = vec![U32::new(UNUSED); (entries as usize).next_multiple_of(SECTOR as usize / 4)];
     let table_at = FOOTER + DYNAMIC_HEADER;
     let first = (table_at + table.len() as u64 * 4 + SECTOR).next_multiple_of(PAGE);
     let mut list = Vec::new();
     for (n, &number) in (0u64..).zip(&numbers) {
         let data_at = first + n * (BLOCK + PAGE);
-        table[number as usize] = ((data_at - SECTOR) / SECTOR) as u32;
+        table[number as usize] = (((data_at - SECTOR) / SECTOR) as u32).into();
         // A set bit: the sector is in this file, which is all that a disk without parent can say.
         list.push(Segment { offset: data_at - SECTOR, data: vec![0xff; SECTOR as usize].into() });
     }
@@ -73,63 +77,57 @@ pub fn plan(disk: &Segments, kind: Kind, seed: &ImageSeed, epoch: SourceDateEpoc
             done += n;
         }
     }
-    let table: Vec<u8> = table.iter().flat_map(|entry| entry.to_be_bytes()).collect();
-    let front = [&footer[..], &dynamic_header(table_at, entries as u32), &table].concat();
+    let front = [footer.as_bytes(), dynamic_header(table_at, entries as u32).as_bytes(), table.as_bytes()].concat();
     list.push(Segment { offset: 0, data: front.into() });
     let end = first + numbers.len() as u64 * (BLOCK + PAGE);
-    list.push(Segment { offset: end, data: footer.to_vec().into() });
+    list.push(Segment { offset: end, data: footer.as_bytes().to_vec().into() });
     Segments::new(end + FOOTER, list)
 }
 
-fn footer(size: u64, kind: Kind, seed: &ImageSeed, epoch: SourceDateEpoch) -> [u8; 512] {
-    let (cylinders, heads, sectors) = geometry(size / SECTOR);
-    let mut f = Vec::with_capacity(FOOTER as usize);
-    f.extend(b"conectix");
-    f.extend(2u32.to_be_bytes()); // features: the reserved bit, always set
-    f.extend(0x0001_0000u32.to_be_bytes()); // version 1.0
-    f.extend(if kind == Kind::Dynamic { FOOTER } else { u64::MAX }.to_be_bytes());
-    f.extend(epoch.0.saturating_sub(EPOCH_2000).to_be_bytes());
-    f.extend(CREATOR);
-    f.extend(CREATOR_VERSION.to_be_bytes());
-    f.extend(CREATOR_SYSTEM);
-    f.extend(size.to_be_bytes()); // at creation
-    f.extend(size.to_be_bytes()); // now
-    f.extend(cylinders.to_be_bytes());
-    f.extend([heads, sectors]);
-    f.extend((kind as u32).to_be_bytes());
-    f.extend([0; 4]); // the checksum
-    f.extend(seed.uuid("vhd-unique-id"));
-    f.resize(FOOTER as usize, 0); // no saved state, and reserved bytes
-    seal(&mut f, 64);
-    let mut sector = [0; FOOTER as usize];
-    sector.copy_from_slice(&f);
-    sector
+fn footer(size: u64, kind: Kind, seed: &ImageSeed, epoch: SourceDateEpoch) -> Footer {
+    let footer = Footer {
+        cookie: FOOTER_COOKIE,
+        // The reserved bit, which is always set.
+        features: U32::new(2),
+        file_format_version: VERSION.into(),
+        data_offset: if kind == Kind::Dynamic { FOOTER } else { NO_DATA }.into(),
+        time_stamp: epoch.0.saturating_sub(EPOCH_2000).into(),
+        creator_application: CREATOR,
+        creator_version: CREATOR_VERSION.into(),
+        creator_host_os: CREATOR_SYSTEM,
+        original_size: size.into(),
+        current_size: size.into(),
+        disk_geometry: geometry(size / SECTOR),
+        disk_type: (kind as u32).into(),
+        unique_id: seed.uuid("vhd-unique-id"),
+        ..Footer::new_zeroed()
+    };
+    Footer { checksum: footer.checksum().into(), ..footer }
 }
 
-fn dynamic_header(table_at: u64, entries: u32) -> Vec<u8> {
-    let mut h = Vec::with_capacity(DYNAMIC_HEADER as usize);
-    h.extend(b"cxsparse");
-    h.extend(u64::MAX.to_be_bytes()); // no further header
-    h.extend(table_at.to_be_bytes());
-    h.extend(0x0001_0000u32.to_be_bytes()); // version 1.0
-    h.extend(entries.to_be_bytes());
-    h.extend((BLOCK as u32).to_be_bytes());
-    h.resize(DYNAMIC_HEADER as usize, 0); // the checksum; no parent
-    seal(&mut h, 36);
-    h
+fn dynamic_header(table_at: u64, entries: u32) -> DynamicHeader {
+    let header = DynamicHeader {
+        cookie: DYNAMIC_COOKIE,
+        data_offset: NO_DATA.into(),
+        table_offset: table_at.into(),
+        header_version: VERSION.into(),
+        max_table_entries: entries.into(),
+        block_size: (BLOCK as u32).into(),
+        ..DynamicHeader::new_zeroed()
+    };
+    DynamicHeader { checksum: header.checksum().into(), ..header }
 }
 
-/// The one's complement of the sum of all bytes, with zero in its own place.
-fn seal(record: &mut [u8], at: usize) {
-    let sum: u32 = record.iter().map(|&b| u32::from(b)).sum();
-    record[at..at + 4].copy_from_slice(&(!sum).to_be_bytes());
-}
-
-/// Cylinders, heads and sectors per track of a disk of `sectors` sectors: the specification's appendix "CHS Calculation".
-fn geometry(sectors: u64) -> (u16, u8, u8) {
+/// The geometry of a disk of `sectors` sectors: the specification's appendix "CHS Calculation".
+fn geometry(sectors: u64) -> DiskGeometry {
+    let geometry = |cylinders: u64, heads: u64, per_track: u64| DiskGeometry {
+        cylinder: (cylinders as u16).into(),
+        heads: heads as u8,
+        sectors_per_track: per_track as u8,
+    };
     let total = sectors.min(65_535 * 16 * 255);
     if total >= 65_535 * 16 * 63 {
-        return ((total / 255 / 16) as u16, 16, 255);
+        return geometry(total / 255 / 16, 16, 255);
     }
     let mut per_track = 17;
     let mut by_heads = total / per_track;
@@ -142,7 +140,7 @@ fn geometry(sectors: u64) -> (u16, u8, u8) {
         (per_track, heads) = (63, 16);
         by_heads = total / per_track;
     }
-    ((by_heads / heads) as u16, heads as u8, per_track as u8)
+    geometry(by_heads / heads, heads, per_track)
 }
 
 #[cfg(test)]
@@ -159,7 +157,8 @@ mod tests {
             (83_886_080, (20_560, 16, 255)),
             (1 << 33, (65_535, 16, 255)),
         ] {
-            assert_eq!(geometry(sectors), expected, "{sectors}");
+            let found = geometry(sectors);
+            assert_eq!((found.cylinder.get(), found.heads, found.sectors_per_track), expected, "{sectors}");
         }
     }
 }

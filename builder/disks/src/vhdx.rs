@@ -8,27 +8,29 @@
 //! disk's segments, so it is written as fast as a raw one.
 
 mod reader;
+mod records;
 
 pub use reader::Reader;
 
-use crate::gpt::Guid;
+use crate::gpt::{EfiGuid, Guid};
 use model::{Error, ImageSeed, Result, Segment, Segments};
+use records::{
+    BatEntry, FILE_SIGNATURE, FileParameters, FileTypeIdentifier, HEADER_SIGNATURE, Header, METADATA_SIGNATURE, MIB, MetadataTable,
+    REGION_SIGNATURE, RegionTable, checksum,
+};
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromZeros, IntoBytes};
 
 const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
 /// §2.2.1 to §2.2.3: where identifier, headers and region tables are.
 const HEADERS: [u64; 2] = [64 * KIB, 128 * KIB];
-const HEADER: usize = 4096;
 const REGION_TABLES: [u64; 2] = [192 * KIB, 256 * KIB];
-const REGION_TABLE: usize = 64 << 10;
 /// §2.2.2: each 1 MiB long.
 const LOG_AT: u64 = MIB;
 const METADATA_AT: u64 = 2 * MIB;
 const BAT_AT: u64 = 3 * MIB;
 /// §2.6.2.1: a payload block, the smallest that there may be, so that little is stored but content.
 const BLOCK: u64 = MIB;
-/// §2.5.1.1: payload block states.
-const FULLY_PRESENT: u64 = 6;
 /// §2.6.2.2: 64 TiB.
 const MAX: u64 = 64 << 40;
 /// §2.2.3.2: known regions.
@@ -43,8 +45,6 @@ const ITEM_PHYSICAL_SECTOR: Guid = Guid::from_u128(0xcda348c7_445d_4471_9cc9_e98
 /// §2.6.1.2: flags of a metadata item.
 const IS_VIRTUAL_DISK: u32 = 2;
 const IS_REQUIRED: u32 = 4;
-/// Items stand behind the metadata table.
-const ITEMS_AT: u32 = 64 << 10;
 
 /// The file's bytes; `sector` is the disk's, 512 or 4096 bytes.
 pub fn plan(disk: &Segments, sector: u64, seed: &ImageSeed) -> Result<Segments> {
@@ -57,10 +57,10 @@ pub fn plan(disk: &Segments, sector: u64, seed: &ImageSeed) -> Result<Segments> 
     let payload = disk.size().div_ceil(BLOCK);
     let entries = payload + payload.saturating_sub(1) / ratio;
     let blocks_at = BAT_AT + (entries * 8).next_multiple_of(MIB);
-    let mut table = vec![0u64; entries as usize];
+    let mut table = vec![BatEntry::new_zeroed(); entries as usize];
     let mut list = Vec::new();
     for (n, &number) in (0u64..).zip(&numbers) {
-        table[(number + number / ratio) as usize] = (blocks_at / MIB + n * (BLOCK / MIB)) << 20 | FULLY_PRESENT;
+        table[(number + number / ratio) as usize] = BatEntry::present_at(blocks_at + n * BLOCK);
     }
     for s in disk.iter() {
         let mut done = 0;
@@ -68,95 +68,82 @@ pub fn plan(disk: &Segments, sector: u64, seed: &ImageSeed) -> Result<Segments> 
             let at = s.offset + done;
             let n = (BLOCK - at % BLOCK).min(s.data.len() - done);
             let number = at / BLOCK;
-            let block = (table[(number + number / ratio) as usize] >> 20) * MIB;
+            let block = table[(number + number / ratio) as usize].file_offset();
             list.push(Segment { offset: block + at % BLOCK, data: s.data.slice(done, n)? });
             done += n;
         }
     }
-    let mut put = |offset: u64, bytes: Vec<u8>| list.push(Segment { offset, data: bytes.into() });
-    put(0, identifier());
+    let mut put = |offset: u64, bytes: &[u8]| list.push(Segment { offset, data: bytes.to_vec().into() });
+    put(0, identifier().as_bytes());
     for (n, at) in (0..).zip(HEADERS) {
-        put(at, header(n, seed));
+        put(at, header(n, seed).as_bytes());
     }
     for at in REGION_TABLES {
-        put(at, region_table(blocks_at - BAT_AT));
+        put(at, region_table(blocks_at - BAT_AT).as_bytes());
     }
-    put(METADATA_AT, metadata(disk.size(), sector, seed));
-    put(BAT_AT, table.iter().flat_map(|entry| entry.to_le_bytes()).collect());
+    put(METADATA_AT, &metadata(disk.size(), sector, seed));
+    put(BAT_AT, table.as_bytes());
     Segments::new(blocks_at + numbers.len() as u64 * BLOCK, list)
 }
 
-/// §2.2.1: the signature, and who made the file in UTF-16.
-fn identifier() -> Vec<u8> {
-    let mut b = b"vhdxfile".to_vec();
-    b.extend("atomic-image".encode_utf16().flat_map(|unit| unit.to_le_bytes()));
-    b
-}
-
-/// §2.2.2. Of the two, the one with the higher sequence number is current.
-fn header(number: u64, seed: &ImageSeed) -> Vec<u8> {
-    let mut h = b"head".to_vec();
-    h.extend([0; 4]); // the checksum
-    h.extend((number + 1).to_le_bytes());
-    h.extend(Guid(seed.uuid("vhdx-file-write")).swapped());
-    h.extend(Guid(seed.uuid("vhdx-data-write")).swapped());
-    h.extend([0; 16]); // log GUID: the log is empty
-    h.extend(0u16.to_le_bytes()); // log version
-    h.extend(1u16.to_le_bytes()); // version
-    h.extend((MIB as u32).to_le_bytes());
-    h.extend(LOG_AT.to_le_bytes());
-    h.resize(HEADER, 0);
-    sealed(h)
-}
-
-/// §2.2.3.
-fn region_table(bat: u64) -> Vec<u8> {
-    let mut t = b"regi".to_vec();
-    t.extend([0; 4]); // the checksum
-    t.extend(2u32.to_le_bytes()); // entries
-    t.extend([0; 4]); // reserved
-    for (region, at, length) in [(REGION_BAT, BAT_AT, bat), (REGION_METADATA, METADATA_AT, MIB)] {
-        t.extend(region.swapped());
-        t.extend(at.to_le_bytes());
-        t.extend((length as u32).to_le_bytes());
-        t.extend(1u32.to_le_bytes()); // required
+fn identifier() -> FileTypeIdentifier {
+    let mut identifier = FileTypeIdentifier { signature: FILE_SIGNATURE, ..FileTypeIdentifier::new_zeroed() };
+    for (unit, value) in identifier.creator.iter_mut().zip("atomic-image".encode_utf16()) {
+        *unit = value.into();
     }
-    t.resize(REGION_TABLE, 0);
-    sealed(t)
+    identifier
 }
 
-/// CRC-32C of the whole record, with zero in its own place.
-fn sealed(mut record: Vec<u8>) -> Vec<u8> {
-    let sum = crc32c::crc32c(&record);
-    record[4..8].copy_from_slice(&sum.to_le_bytes());
-    record
+fn header(number: u64, seed: &ImageSeed) -> Header {
+    let header = Header {
+        signature: HEADER_SIGNATURE,
+        sequence_number: (number + 1).into(),
+        file_write_guid: Guid(seed.uuid("vhdx-file-write")).into(),
+        data_write_guid: Guid(seed.uuid("vhdx-data-write")).into(),
+        version: U16::new(1),
+        log_length: (MIB as u32).into(),
+        log_offset: LOG_AT.into(),
+        ..Header::new_zeroed()
+    };
+    Header { checksum: checksum(&header).into(), ..header }
 }
 
-/// §2.6: the table of items, and the items.
-fn metadata(size: u64, sector: u64, seed: &ImageSeed) -> Vec<u8> {
-    // File parameters: the block size, and flags: blocks may be freed, no parent.
-    let parameters = [(BLOCK as u32).to_le_bytes(), [0; 4]].concat();
-    let items = [
-        (ITEM_FILE_PARAMETERS, parameters, IS_REQUIRED),
-        (ITEM_DISK_SIZE, size.to_le_bytes().to_vec(), IS_REQUIRED | IS_VIRTUAL_DISK),
-        (ITEM_DISK_ID, Guid(seed.uuid("vhdx-disk-id")).swapped().to_vec(), IS_REQUIRED | IS_VIRTUAL_DISK),
-        (ITEM_LOGICAL_SECTOR, (sector as u32).to_le_bytes().to_vec(), IS_REQUIRED | IS_VIRTUAL_DISK),
-        (ITEM_PHYSICAL_SECTOR, 4096u32.to_le_bytes().to_vec(), IS_REQUIRED | IS_VIRTUAL_DISK),
-    ];
-    let mut table = b"metadata".to_vec();
-    table.extend([0; 2]); // reserved
-    table.extend((items.len() as u16).to_le_bytes());
-    table.extend([0; 20]); // reserved
-    let mut values = Vec::new();
-    for (item, value, flags) in items {
-        table.extend(item.swapped());
-        table.extend((ITEMS_AT + values.len() as u32).to_le_bytes());
-        table.extend((value.len() as u32).to_le_bytes());
-        table.extend(flags.to_le_bytes());
-        table.extend([0; 4]); // reserved
-        values.extend(value);
+fn region_table(bat: u64) -> RegionTable {
+    let regions = [(REGION_BAT, BAT_AT, bat), (REGION_METADATA, METADATA_AT, MIB)];
+    let mut table = RegionTable { signature: REGION_SIGNATURE, ..RegionTable::new_zeroed() };
+    table.entry_count = (regions.len() as u32).into();
+    for (entry, (region, at, length)) in table.entries.iter_mut().zip(regions) {
+        entry.guid = region.into();
+        entry.file_offset = at.into();
+        entry.length = (length as u32).into();
+        entry.required = U32::new(1);
     }
-    table.resize(ITEMS_AT as usize, 0);
-    table.extend(values);
+    table.checksum = checksum(&table).into();
     table
+}
+
+/// §2.6: the table of items, and the items behind it.
+fn metadata(size: u64, sector: u64, seed: &ImageSeed) -> Vec<u8> {
+    // Flags: blocks may be freed, no parent.
+    let parameters = FileParameters { block_size: (BLOCK as u32).into(), flags: U32::ZERO };
+    let (size, id) = (U64::new(size), EfiGuid::from(Guid(seed.uuid("vhdx-disk-id"))));
+    let (logical, physical) = (U32::new(sector as u32), U32::new(4096));
+    let items = [
+        (ITEM_FILE_PARAMETERS, parameters.as_bytes(), IS_REQUIRED),
+        (ITEM_DISK_SIZE, size.as_bytes(), IS_REQUIRED | IS_VIRTUAL_DISK),
+        (ITEM_DISK_ID, id.as_bytes(), IS_REQUIRED | IS_VIRTUAL_DISK),
+        (ITEM_LOGICAL_SECTOR, logical.as_bytes(), IS_REQUIRED | IS_VIRTUAL_DISK),
+        (ITEM_PHYSICAL_SECTOR, physical.as_bytes(), IS_REQUIRED | IS_VIRTUAL_DISK),
+    ];
+    let mut table = MetadataTable { signature: METADATA_SIGNATURE, ..MetadataTable::new_zeroed() };
+    table.entry_count = (items.len() as u16).into();
+    let mut values = Vec::new();
+    for (entry, (item, value, flags)) in table.entries.iter_mut().zip(items) {
+        entry.item_id = item.into();
+        entry.offset = ((size_of::<MetadataTable>() + values.len()) as u32).into();
+        entry.length = (value.len() as u32).into();
+        entry.flags = flags.into();
+        values.extend_from_slice(value);
+    }
+    [table.as_bytes(), &values].concat()
 }

@@ -16,14 +16,17 @@ const XZ_PRESET: u32 = 2;
 
 pub fn write_zstd(disk: &Segments, out: &Path, progress: &dyn Progress) -> Result<Finished> {
     let mut file = HashedFile::create(out)?;
-    let mut lengths = Vec::new();
+    let mut frames = Vec::new();
     let state = || zstd::Encoder::new(ZSTD_LEVEL);
     let encode = |encoder: &mut zstd::Encoder, content: &[u8]| Ok((encoder.encode(content)?, content.len()));
     pieces(disk, progress, state, encode, |(frame, content_length)| {
-        lengths.push((frame.len() as u32, *content_length as u32));
+        frames.push(zstd::SeekTableEntry {
+            compressed_size: (frame.len() as u32).into(),
+            decompressed_size: (*content_length as u32).into(),
+        });
         file.append(frame)
     })?;
-    file.append(&zstd::seek_table(&lengths))?;
+    file.append(&zstd::seek_table(&frames))?;
     file.finish("raw.zst")
 }
 

@@ -5,16 +5,36 @@
 //! there, and the digest's state behind it. A key is a digest of what the plan says of those bytes: for bytes that lie in a pack the
 //! digest of their content, for others the bytes.
 
-use model::{AtomicFile, Blob, Digest, Entry, Hasher, Result, Segments};
+use model::{AtomicFile, Blob, Digest, Entry, Hasher, Result, ResultJudged, Segments};
 use std::collections::BTreeMap;
 use std::path::Path;
+use zerocopy::little_endian::U64;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Raised whenever the same checkpoints would mean other bytes.
-const MAGIC: &[u8] = b"aistates\x00\x02";
+const MAGIC: [u8; 10] = *b"aistates\x00\x02";
 /// In bytes, of the file: checkpoints of a disk of 16 TiB.
 const LARGEST: u64 = 256 << 20;
 /// Bytes between two kept checkpoints: at most so many are hashed too many.
 pub(super) const STEP: u64 = 32 << 20;
+
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct FileHeader {
+    magic: [u8; 10],
+    /// SHA-256 of all that follows.
+    digest: [u8; 32],
+}
+const _: () = assert!(size_of::<FileHeader>() == 42);
+
+/// What stands before each state.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct CheckpointHeader {
+    end: U64,
+    key: [u8; 32],
+}
+const _: () = assert!(size_of::<CheckpointHeader>() == 40);
 
 /// The key of a growing part of one plan.
 #[derive(Default)]
@@ -84,22 +104,25 @@ impl DigestCheckpoints {
     }
 
     pub(super) fn save(&self, path: &Path) -> Result<()> {
-        let rows = self.0.iter().flat_map(|(end, (key, state))| [&end.to_le_bytes()[..], key.as_bytes(), state].concat());
+        let rows = self
+            .0
+            .iter()
+            .flat_map(|(end, (key, state))| [CheckpointHeader { end: (*end).into(), key: *key.as_bytes() }.as_bytes(), state].concat());
         let body: Vec<u8> = rows.collect();
-        AtomicFile::write_unsynced(path, &[MAGIC, Digest::of(&body).as_bytes(), &body[..]].concat())
+        let header = FileHeader { magic: MAGIC, digest: *Digest::of(&body).as_bytes() };
+        AtomicFile::write_unsynced(path, &[header.as_bytes(), &body].concat())
     }
 }
 
 fn decode(bytes: &[u8]) -> Option<BTreeMap<u64, (Digest, Vec<u8>)>> {
-    let (digest, body) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
-    if Digest::of(body).as_bytes() != digest {
+    let (header, body) = FileHeader::read_from_prefix(bytes).none_because("a file that was cut short knows nothing")?;
+    if header.magic != MAGIC || *Digest::of(body).as_bytes() != header.digest {
         return None;
     }
     let mut out = BTreeMap::new();
-    for row in body.chunks(8 + 32 + Hasher::new().state().len()) {
-        let (end, rest) = row.split_first_chunk::<8>()?;
-        let (key, state) = rest.split_first_chunk::<32>()?;
-        out.insert(u64::from_le_bytes(*end), (Digest::from_bytes(*key), state.to_vec()));
+    for row in body.chunks(size_of::<CheckpointHeader>() + Hasher::new().state().len()) {
+        let (row, state) = CheckpointHeader::read_from_prefix(row).none_because("a file that was cut short knows nothing")?;
+        out.insert(row.end.get(), (Digest::from_bytes(row.key), state.to_vec()));
     }
     Some(out)
 }

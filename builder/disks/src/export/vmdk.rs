@@ -3,9 +3,10 @@
 use super::hashed_file::HashedFile;
 use super::in_order::in_order;
 use super::{Finished, is_zero};
-use crate::vmdk::{Description, GRAIN, Header, SECTOR, Tables, content_id};
+use crate::vmdk::{Description, GRAIN, GrainMarker, SECTOR, SparseExtentHeader, Tables, content_id};
 use model::{Error, ImageSeed, Progress, Result, Segments};
 use std::path::Path;
+use zerocopy::IntoBytes;
 
 /// libdeflate's default, as small as zlib's in a third of the time.
 const LEVEL: i32 = 6;
@@ -21,7 +22,7 @@ pub fn write(disk: &Segments, seed: &ImageSeed, out: &Path, progress: &dyn Progr
 /// The whole image, behind what `file` has already.
 pub(super) fn append(disk: &Segments, seed: &ImageSeed, file: &mut HashedFile, progress: &dyn Progress) -> Result<()> {
     let capacity = disk.size() / SECTOR;
-    file.append(&Header::at_start(capacity).encode())?;
+    file.append(SparseExtentHeader::at_start(capacity).as_bytes())?;
     file.append(&Description { content_id: content_id(seed), sectors: capacity }.encode()?)?;
     file.pad(GRAIN)?;
     let mut tables = Tables::new(capacity);
@@ -46,8 +47,8 @@ pub(super) fn append(disk: &Segments, seed: &ImageSeed, file: &mut HashedFile, p
         let Some((number, packed)) = grain else { return Ok(()) };
         file.append(&tables.before(number, file.len())?)?;
         tables.place(number, file.len())?;
-        file.append(&(number * (GRAIN / SECTOR)).to_le_bytes())?;
-        file.append(&(packed.len() as u32).to_le_bytes())?;
+        let marker = GrainMarker { lba: (number * (GRAIN / SECTOR)).into(), size: (packed.len() as u32).into() };
+        file.append(marker.as_bytes())?;
         file.append(&packed)?;
         file.pad(SECTOR)
     })?;

@@ -1,17 +1,40 @@
 //! Installing GRUB 2 for BIOS into a GPT disk: the few bytes of `boot.img` and `diskboot.img` (the first sector of `core.img`) that name positions.
 //! Source: GRUB's manual, "BIOS installation", and the data sections at the end of `grub-core/boot/i386/pc/{boot,diskboot}.S`; both little-endian.
 
-use crate::mbr;
+use crate::mbr::{self, MasterBootRecord};
 use model::{Error, Lba, Result};
+use zerocopy::little_endian::{U16, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute};
 
-/// `kernel_sector` in boot.img: the u64 LBA of core.img.
-const BOOT_KERNEL_SECTOR: usize = 0x5c;
-/// `boot_drive` in boot.img: 0xff means the drive that the BIOS booted.
-const BOOT_DRIVE: usize = 0x64;
-/// A jump in boot.img that skips a workaround for floppies; two NOPs keep the workaround, since a BIOS may pass a wrong drive in DL.
-const BOOT_DRIVE_CHECK: usize = 0x66;
-/// The first block list in diskboot.img: u64 start, u16 sectors, u16 segment to load to.
-const BLOCK_LIST: usize = 0x1f4;
+/// The code of boot.img, which ends where a master boot record has its disk signature.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct BootCode {
+    /// Begins with a jump over the parameters of a floppy.
+    code: [u8; 0x5c],
+    /// LBA of core.img.
+    kernel_sector: U64,
+    /// 0xff means the drive that the BIOS booted.
+    boot_drive: u8,
+    cli: u8,
+    /// A jump that skips a workaround for floppies; two NOPs keep the workaround, since a BIOS may pass a wrong drive in DL.
+    boot_drive_check: [u8; 2],
+    rest: [u8; mbr::CODE - 0x68],
+}
+const _: () = assert!(size_of::<BootCode>() == mbr::CODE);
+
+/// diskboot.img.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct DiskBoot {
+    code: [u8; 0x1f4],
+    /// The first block list: where the rest of core.img is, in sectors, and the real-mode segment to which it is loaded.
+    blocklist_start: U64,
+    blocklist_len: U16,
+    blocklist_seg: U16,
+}
+const _: () = assert!(size_of::<DiskBoot>() == Lba::SECTOR as usize);
+
 /// Where diskboot.img puts the rest of core.img, as a real-mode segment.
 const LOAD_SEGMENT: u16 = 0x820;
 /// Real-mode memory from the load address to the video memory at 0xa0000 bounds core.img.
@@ -19,32 +42,29 @@ const CORE_MAX: usize = 0xa_0000 - 0x8200 + 512;
 
 /// The boot code of LBA 0, which loads the core image from `core_at`.
 pub fn boot_sector(boot_img: &[u8], core_at: Lba) -> Result<[u8; mbr::CODE]> {
-    if boot_img.len() != 512 || boot_img[510..] != [0x55, 0xaa] || boot_img[0] != 0xeb {
-        return Err(Error::integrity(format!(
-            "expected GRUB's boot.img of 512 bytes with a boot signature, found {} bytes",
-            boot_img.len()
-        )));
+    let refused =
+        || Error::integrity(format!("expected GRUB's boot.img of 512 bytes with a boot signature, found {} bytes", boot_img.len()));
+    let sector = MasterBootRecord::read_from_bytes(boot_img).map_err(|_| refused())?;
+    if sector.signature != mbr::SIGNATURE || sector.boot_code[0] != 0xeb {
+        return Err(refused());
     }
-    let mut code = [0; mbr::CODE];
-    code.copy_from_slice(&boot_img[..mbr::CODE]);
-    code[BOOT_KERNEL_SECTOR..BOOT_KERNEL_SECTOR + 8].copy_from_slice(&core_at.0.to_le_bytes());
-    code[BOOT_DRIVE] = 0xff;
-    code[BOOT_DRIVE_CHECK..BOOT_DRIVE_CHECK + 2].copy_from_slice(&[0x90, 0x90]);
-    Ok(code)
+    let code: BootCode = transmute!(sector.boot_code);
+    Ok(transmute!(BootCode { kernel_sector: core_at.0.into(), boot_drive: 0xff, boot_drive_check: [0x90, 0x90], ..code }))
 }
 
 /// The core image as it must stand at `first`: its first sector then knows where the others are.
 pub fn core_image(core_img: &[u8], first: Lba) -> Result<Vec<u8>> {
-    let sectors = core_img.len().div_ceil(Lba::SECTOR as usize);
+    let refused = || Error::integrity(format!("expected a GRUB core.img of 1024 to {CORE_MAX} bytes, found {} bytes", core_img.len()));
+    let (mut diskboot, rest) = DiskBoot::read_from_prefix(core_img).map_err(|_| refused())?;
     if !(1024..=CORE_MAX).contains(&core_img.len()) {
-        return Err(Error::integrity(format!("expected a GRUB core.img of 1024 to {CORE_MAX} bytes, found {} bytes", core_img.len())));
+        return Err(refused());
     }
-    let mut core = core_img.to_vec();
-    core.resize(sectors * Lba::SECTOR as usize, 0);
-    let rest = u16::try_from(sectors - 1).map_err(|_| Error::integrity("GRUB's core.img has more than 65535 sectors"))?;
-    core[BLOCK_LIST..BLOCK_LIST + 8].copy_from_slice(&(first.0 + 1).to_le_bytes());
-    core[BLOCK_LIST + 8..BLOCK_LIST + 10].copy_from_slice(&rest.to_le_bytes());
-    core[BLOCK_LIST + 10..BLOCK_LIST + 12].copy_from_slice(&LOAD_SEGMENT.to_le_bytes());
+    let sectors = rest.len().div_ceil(size_of::<DiskBoot>());
+    diskboot.blocklist_start = (first.0 + 1).into();
+    diskboot.blocklist_len = u16::try_from(sectors).map_err(|_| Error::integrity("GRUB's core.img has more than 65535 sectors"))?.into();
+    diskboot.blocklist_seg = LOAD_SEGMENT.into();
+    let mut core = [diskboot.as_bytes(), rest].concat();
+    core.resize((1 + sectors) * size_of::<DiskBoot>(), 0);
     Ok(core)
 }
 

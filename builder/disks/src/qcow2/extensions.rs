@@ -1,12 +1,24 @@
 //! What follows the header in its cluster: "Header extensions", and the name of the backing file.
 
-use super::header::Layout;
+use super::header::Header;
+use crate::record;
 use model::{Error, Result};
+use zerocopy::big_endian::U32;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Types of extensions: the end, the backing file's format, the external data file's name.
 const END: u32 = 0;
 const BACKING_FORMAT: u32 = 0xe279_2aca;
 const DATA_FILE: u32 = 0x4441_5441;
+/// What stands before an extension's data, which is padded to a multiple of 8. All zero, it ends the extensions.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct ExtensionHeader {
+    kind: U32,
+    length: U32,
+}
+const _: () = assert!(size_of::<ExtensionHeader>() == 8);
+
 /// Bytes of a backing file's name, and of a format's, at most.
 const NAME_MAX: u32 = 1023;
 
@@ -20,19 +32,18 @@ pub struct Backing {
 }
 
 /// Reads them from a file of `length` bytes; an external data file is refused by name.
-pub(super) fn read(layout: &Layout, cluster: u64, length: u64, file: &dyn Fn(u64, &mut [u8]) -> Result<()>) -> Result<Option<Backing>> {
+pub(super) fn read(header: &Header, length: u64, file: &impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Option<Backing>> {
     let bad = |what: String| Error::integrity(format!("qcow2 header: {what}"));
-    let (name_at, name_length) = layout.backing;
+    let cluster = header.cluster();
+    let (name_at, name_length) = (header.backing_file_offset.get(), header.backing_file_size.get());
     let has_backing = name_at != 0 && name_length != 0;
     // Extensions stand between the header and the name, in the first cluster.
     let end = cluster.min(length).min(if has_backing { name_at } else { u64::MAX });
-    let mut at = u64::from(layout.length);
+    let mut at = u64::from(header.header_length);
     let (mut format, mut data_file) = (None, None);
     while at.checked_add(8).is_some_and(|next| next <= end) {
-        let mut head = [0; 8];
-        file(at, &mut head)?;
-        let [a, b, c, d, e, f, g, h] = head;
-        let (kind, size) = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
+        let extension: ExtensionHeader = record::read(file, at)?;
+        let (kind, size) = (extension.kind.get(), extension.length.get());
         if kind == END {
             break;
         }
@@ -46,7 +57,7 @@ pub(super) fn read(layout: &Layout, cluster: u64, length: u64, file: &dyn Fn(u64
         }
         at = next;
     }
-    if layout.has_external_data {
+    if header.has_external_data() {
         let named = data_file.map_or("a file of its own".to_owned(), |name| format!("{name:?}"));
         return Err(Error::recipe(format!("a qcow2 image with its data in {named}, an external data file, which is not read")));
     }
@@ -59,7 +70,7 @@ pub(super) fn read(layout: &Layout, cluster: u64, length: u64, file: &dyn Fn(u64
     Ok(Some(Backing { name: text(name_at, name_length, file)?, format }))
 }
 
-fn text(at: u64, length: u32, file: &dyn Fn(u64, &mut [u8]) -> Result<()>) -> Result<String> {
+fn text(at: u64, length: u32, file: &impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<String> {
     if length > NAME_MAX {
         return Err(Error::integrity(format!("qcow2 header: a name of {length} bytes at offset {at}, expected at most {NAME_MAX}")));
     }

@@ -16,13 +16,21 @@ mod reader;
 mod tables;
 
 pub use extensions::Backing;
-pub use header::{Compression, Header};
 pub use reader::Reader;
 pub use tables::{Placed, Tables};
+
+use zerocopy::big_endian::U64;
+
+/// How compressed clusters are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    Zlib,
+    Zstd,
+}
 
 /// log2 of the cluster size that is written.
 pub const CLUSTER_BITS: u32 = 16;
 /// Bytes in a cluster that is written.
 pub const CLUSTER: u64 = 1 << CLUSTER_BITS;
-/// Entries of 8 bytes in an L2 table of one cluster: a table describes 512 MiB.
-pub const L2_ENTRIES: u64 = CLUSTER / 8;
+/// Entries in an L2 table of one cluster: a table describes 512 MiB.
+pub const L2_ENTRIES: u64 = CLUSTER / size_of::<U64>() as u64;

@@ -1,13 +1,16 @@
 //! Reads the disk inside a qcow2 file, trusting nothing.
 
 use super::extensions;
-use super::header::{LENGTH, LENGTH_2, Layout};
+use super::header::{Header, LENGTH_2};
 use super::tables::{COMPRESSED, SECTOR, sector_shift};
-use super::{Backing, Compression, Header};
+use super::{Backing, Compression};
 use crate::block_table::read_by_blocks;
+use crate::record;
 use model::{Error, Result};
 use std::io::Read;
 use std::sync::{Mutex, PoisonError};
+use zerocopy::big_endian::U64;
+use zerocopy::{FromZeros, IntoBytes};
 
 /// L2: bit 0, the cluster reads as zeros.
 const ZERO: u64 = 1;
@@ -27,17 +30,16 @@ pub struct Reader<F> {
     /// Of the file, in bytes.
     length: u64,
     header: Header,
-    layout: Layout,
     backing: Option<Backing>,
     below: Option<BackingSource>,
-    l1: Vec<u64>,
+    l1: Vec<U64>,
     /// The L2 table and the cluster used last: reads come in small sequential pieces.
     recent: Mutex<Recent>,
 }
 
 #[derive(Default)]
 struct Recent {
-    l2: Option<(u64, Vec<u8>)>,
+    l2: Option<(u64, Vec<U64>)>,
     cluster: Option<(u64, Vec<u8>)>,
 }
 
@@ -46,6 +48,14 @@ struct Recent {
 struct Entry {
     word: u64,
     bitmap: u64,
+}
+
+impl Entry {
+    /// Of one word, or of two with the bitmap.
+    fn new(words: &[U64]) -> Self {
+        let word = |index: usize| words.get(index).map_or(0, |word| word.get());
+        Entry { word: word(0), bitmap: word(1) }
+    }
 }
 
 /// Where bytes of a cluster are.
@@ -63,27 +73,20 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
         if length < u64::from(LENGTH_2) {
             return Err(Error::integrity(format!("qcow2: a file of {length} bytes has no header")));
         }
-        let mut bytes = [0; LENGTH as usize];
-        file(0, &mut bytes[..length.min(LENGTH.into()) as usize])?;
-        let header = Header::decode(&bytes)?;
-        let layout = Layout::decode(&bytes);
-        let backing = extensions::read(&layout, 1 << header.cluster_bits, length, &file)?;
-        let l1_bytes = u64::from(header.l1_entries) * 8;
-        if header.l1_entries > L1_MAX || header.l1_offset.checked_add(l1_bytes).is_none_or(|end| end > length) {
-            return Err(Error::integrity(format!(
-                "qcow2: L1 table of {} entries at offset {} leaves a file of {length} bytes",
-                header.l1_entries, header.l1_offset
-            )));
+        let mut header = Header::new_zeroed();
+        let there = length.min(size_of::<Header>() as u64) as usize;
+        file(0, &mut header.as_mut_bytes()[..there])?;
+        let header = header.checked()?;
+        let backing = extensions::read(&header, length, &file)?;
+        let (entries, at) = (header.l1_size.get(), header.l1_table_offset.get());
+        if entries > L1_MAX || at.checked_add(u64::from(entries) * 8).is_none_or(|end| end > length) {
+            return Err(Error::integrity(format!("qcow2: L1 table of {entries} entries at offset {at} leaves a file of {length} bytes")));
         }
-        let mut reader = Reader { file, length, header, layout, backing, below: None, l1: Vec::new(), recent: Mutex::default() };
-        let (entries, size) = (reader.header.l1_entries, reader.header.size);
-        let per_table = reader.clusters_per_table() << reader.header.cluster_bits;
-        if u64::from(entries) < size.div_ceil(per_table) {
-            return Err(Error::integrity(format!("qcow2 header: {entries} L1 entries do not cover {size} bytes")));
+        let mut reader = Reader { file, length, header, backing, below: None, l1: Vec::new(), recent: Mutex::default() };
+        if u64::from(entries) < reader.size().div_ceil(reader.clusters_per_table() * header.cluster()) {
+            return Err(Error::integrity(format!("qcow2 header: {entries} L1 entries do not cover {} bytes", reader.size())));
         }
-        let mut table = vec![0; l1_bytes as usize];
-        (reader.file)(reader.header.l1_offset, &mut table)?;
-        reader.l1 = table.as_chunks::<8>().0.iter().map(|b| u64::from_be_bytes(*b)).collect();
+        reader.l1 = record::read_table(&reader.file, at, entries as usize)?;
         reader.check_extents()?;
         Ok(reader)
     }
@@ -97,18 +100,23 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
         self.below = Some(below);
     }
 
-    /// Bytes of an L2 entry.
-    fn entry_size(&self) -> usize {
-        if self.layout.has_subclusters { 16 } else { 8 }
+    /// 64-bit words of an L2 entry.
+    fn entry_words(&self) -> usize {
+        if self.header.has_subclusters() { 2 } else { 1 }
     }
 
     fn clusters_per_table(&self) -> u64 {
-        (1 << self.header.cluster_bits) / self.entry_size() as u64
+        self.header.cluster() / (self.entry_words() * size_of::<U64>()) as u64
+    }
+
+    /// The L2 table at a byte offset: one cluster.
+    fn l2_table(&self, at: u64) -> Result<Vec<U64>> {
+        record::read_table(&self.file, at, self.header.cluster() as usize / size_of::<U64>())
     }
 
     /// Every table and cluster that is named is in the file. Our tables come last, so a file that was cut short is found out here, whatever is read of it.
     fn check_extents(&self) -> Result<()> {
-        let cluster = 1u64 << self.header.cluster_bits;
+        let cluster = self.header.cluster();
         let inside = |what: &str, at: u64, bytes: u64| {
             if at.checked_add(bytes).is_some_and(|end| end <= self.length) {
                 return Ok(());
@@ -116,19 +124,17 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
             let message = format!("qcow2: {what} of {bytes} bytes at offset {at} leaves a file of {} bytes", self.length);
             Err(Error::integrity(message).hint("the file was cut short: copy or download it again"))
         };
-        let refcounts = u64::from(self.header.refcount_clusters).saturating_mul(cluster);
-        inside("the refcount table", self.header.refcount_offset, refcounts)?;
-        let tables = self.l1.iter().filter(|&entry| entry & OFFSET != 0).count();
+        let refcounts = u64::from(self.header.refcount_table_clusters).saturating_mul(cluster);
+        inside("the refcount table", self.header.refcount_table_offset.get(), refcounts)?;
+        let tables = self.l1.iter().filter(|entry| entry.get() & OFFSET != 0).count();
         // Each has a cluster of its own, so their number is bounded by the file.
         if tables as u64 > self.length / cluster {
             return Err(Error::integrity(format!("qcow2: {tables} L2 tables in a file of {} bytes", self.length)));
         }
-        let mut table = vec![0; cluster as usize];
-        for (number, at) in self.l1.iter().map(|entry| entry & OFFSET).enumerate().filter(|&(_, at)| at != 0) {
+        for (number, at) in self.l1.iter().map(|entry| entry.get() & OFFSET).enumerate().filter(|&(_, at)| at != 0) {
             inside("an L2 table", at, cluster)?;
-            (self.file)(at, &mut table)?;
-            for (index, bytes) in table.chunks_exact(self.entry_size()).enumerate() {
-                let entry = decode_entry(bytes);
+            for (index, words) in self.l2_table(at)?.chunks_exact(self.entry_words()).enumerate() {
+                let entry = Entry::new(words);
                 if entry.word & COMPRESSED != 0 {
                     // At least the first byte of the last sector is there.
                     let (at, sectors) = self.compressed_extent(entry.word);
@@ -136,7 +142,7 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
                 } else if entry.word & OFFSET != 0 && !self.is_zero(entry) {
                     // Of the last cluster only what is on the disk need be there.
                     let guest = (number as u64 * self.clusters_per_table() + index as u64).saturating_mul(cluster);
-                    let on_disk = self.header.size.saturating_sub(guest).min(cluster);
+                    let on_disk = self.size().saturating_sub(guest).min(cluster);
                     inside("a cluster", entry.word & OFFSET, self.used(entry).min(on_disk))?;
                 }
             }
@@ -146,8 +152,8 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
 
     /// Bytes of a cluster up to the end of what the entry says is stored.
     fn used(&self, entry: Entry) -> u64 {
-        let cluster = 1u64 << self.header.cluster_bits;
-        if !self.layout.has_subclusters {
+        let cluster = self.header.cluster();
+        if !self.header.has_subclusters() {
             return cluster;
         }
         let subclusters = u64::from(u32::BITS - (entry.bitmap as u32).leading_zeros());
@@ -156,25 +162,25 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
 
     /// The entry's bit says that the whole cluster reads as zeros.
     fn is_zero(&self, entry: Entry) -> bool {
-        self.layout.has_zero_flag && !self.layout.has_subclusters && entry.word & ZERO != 0
+        self.header.has_zero_flag() && !self.header.has_subclusters() && entry.word & ZERO != 0
     }
 
     /// Byte offset, and how many sectors follow the one that it is in.
     fn compressed_extent(&self, entry: u64) -> (u64, u64) {
-        let shift = sector_shift(self.header.cluster_bits);
+        let shift = sector_shift(self.header.cluster_bits.get());
         (entry & ((1 << shift) - 1), (entry & (COMPRESSED - 1)) >> shift)
     }
 
     /// Of the disk, in bytes.
     pub fn size(&self) -> u64 {
-        self.header.size
+        self.header.size.get()
     }
 
     /// Fills `buffer` from a byte offset of the disk; an error past its end.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let cluster = 1u64 << self.header.cluster_bits;
+        let cluster = self.header.cluster();
         // What has one answer: a cluster, or one of its 32 subclusters.
-        let unit = if self.layout.has_subclusters { cluster / SUBCLUSTERS } else { cluster };
+        let unit = if self.header.has_subclusters() { cluster / SUBCLUSTERS } else { cluster };
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         read_by_blocks(self.size(), unit, offset, buffer, |number, within, piece| {
             self.read_unit(&mut recent, number * unit + within, piece)
@@ -182,7 +188,7 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
     }
 
     fn read_unit(&self, recent: &mut Recent, at: u64, out: &mut [u8]) -> Result<()> {
-        let cluster = 1u64 << self.header.cluster_bits;
+        let cluster = self.header.cluster();
         let (guest, within) = (at / cluster, at % cluster);
         let entry = self.entry(recent, guest)?;
         match self.stored(entry, guest, within)? {
@@ -217,8 +223,8 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
         if entry.word & COMPRESSED != 0 {
             return Ok(Stored::Compressed);
         }
-        if self.layout.has_subclusters {
-            let bit = within / ((1 << self.header.cluster_bits) / SUBCLUSTERS);
+        if self.header.has_subclusters() {
+            let bit = within / (self.header.cluster() / SUBCLUSTERS);
             let (is_allocated, is_zero) = (entry.bitmap >> bit & 1 != 0, entry.bitmap >> (SUBCLUSTERS + bit) & 1 != 0);
             return match (is_allocated, is_zero) {
                 (true, false) if host != 0 => Ok(Stored::At(host + within)),
@@ -236,19 +242,16 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
 
     fn entry(&self, recent: &mut Recent, guest: u64) -> Result<Entry> {
         let per_table = self.clusters_per_table();
-        let at = self.l1.get((guest / per_table) as usize).copied().unwrap_or(0) & OFFSET;
+        let at = self.l1.get((guest / per_table) as usize).map_or(0, |entry| entry.get() & OFFSET);
         if at == 0 {
             return Ok(Entry::default());
         }
         if recent.l2.as_ref().is_none_or(|(have, _)| *have != at) {
-            let mut table = vec![0; 1 << self.header.cluster_bits];
-            self.fill(at, &mut table)?;
-            recent.l2 = Some((at, table));
+            recent.l2 = Some((at, self.l2_table(at)?));
         }
-        let index = (guest % per_table) as usize;
-        let size = self.entry_size();
-        let bytes = recent.l2.as_ref().and_then(|(_, table)| table.get(index * size..(index + 1) * size));
-        Ok(bytes.map_or(Entry::default(), decode_entry))
+        let entries = recent.l2.as_ref().map(|(_, table)| table.chunks_exact(self.entry_words()));
+        let entry = entries.and_then(|mut entries| entries.nth((guest % per_table) as usize));
+        Ok(entry.map_or(Entry::default(), Entry::new))
     }
 
     fn fill(&self, offset: u64, out: &mut [u8]) -> Result<()> {
@@ -264,8 +267,8 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
         let end = ((at / SECTOR + sectors + 1) * SECTOR).min(self.length);
         let mut bytes = vec![0; end.saturating_sub(at) as usize];
         self.fill(at, &mut bytes)?;
-        let mut out = vec![0; 1 << self.header.cluster_bits];
-        match self.header.compression {
+        let mut out = vec![0; self.header.cluster() as usize];
+        match self.header.compression() {
             Compression::Zlib => flate2::read::DeflateDecoder::new(bytes.as_slice()).read_exact(&mut out),
             Compression::Zstd => {
                 zstd::stream::read::Decoder::with_buffer(bytes.as_slice()).and_then(|d| d.single_frame().read_exact(&mut out))
@@ -274,10 +277,4 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
         .map_err(|e| Error::integrity(format!("qcow2: compressed cluster {guest} at offset {at} does not decompress")).source(e))?;
         Ok(out)
     }
-}
-
-/// Of 8 bytes, or of 16 with the bitmap.
-fn decode_entry(bytes: &[u8]) -> Entry {
-    let word = |at: usize| bytes.get(at..).and_then(|b| b.first_chunk::<8>()).map_or(0, |b| u64::from_be_bytes(*b));
-    Entry { word: word(0), bitmap: word(8) }
 }

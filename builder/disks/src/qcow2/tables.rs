@@ -1,8 +1,12 @@
 //! Where each cluster stands in the file, and the tables that say so.
 
-use super::{CLUSTER, CLUSTER_BITS, Compression, Header, L2_ENTRIES};
+use super::extensions::ExtensionHeader;
+use super::header::Header;
+use super::{CLUSTER, CLUSTER_BITS, Compression, L2_ENTRIES};
 use model::{Error, Result, Segment};
 use std::collections::BTreeMap;
+use zerocopy::big_endian::U64;
+use zerocopy::{FromZeros, IntoBytes};
 
 /// L1, L2: bit 63, the cluster has exactly one reference.
 const COPIED: u64 = 1 << 63;
@@ -35,7 +39,7 @@ pub struct Tables {
     /// Where the next compressed data may go: the rest of an open host cluster. Equal to the file's end when there is none.
     open: u64,
     /// L2 tables by their index in L1.
-    l2: BTreeMap<u64, Vec<u64>>,
+    l2: BTreeMap<u64, Vec<U64>>,
 }
 
 impl Tables {
@@ -86,25 +90,24 @@ impl Tables {
         if guest >= self.size.div_ceil(CLUSTER) {
             return Err(Error::internal(format!("qcow2: cluster {guest} is past the end of a disk of {} bytes", self.size)));
         }
-        let table = self.l2.entry(guest / L2_ENTRIES).or_insert_with(|| vec![0; L2_ENTRIES as usize]);
-        table[(guest % L2_ENTRIES) as usize] = entry;
+        let table = self.l2.entry(guest / L2_ENTRIES).or_insert_with(|| vec![U64::ZERO; L2_ENTRIES as usize]);
+        table[(guest % L2_ENTRIES) as usize] = entry.into();
         Ok(())
     }
 
     /// The header and all tables with their places, and the length of the finished file.
     pub fn finish(mut self) -> (Vec<Segment>, u64) {
         let mut list = Vec::new();
-        let mut l1 = vec![0u64; self.size.div_ceil(L2_ENTRIES * CLUSTER).max(1) as usize];
+        let mut l1 = vec![U64::ZERO; self.size.div_ceil(L2_ENTRIES * CLUSTER).max(1) as usize];
         for (index, table) in std::mem::take(&mut self.l2) {
             let at = self.end();
             self.counts.push(1);
-            l1[index as usize] = at | COPIED;
-            list.push(Segment { offset: at, data: big_endian(&table).into() });
+            l1[index as usize] = (at | COPIED).into();
+            list.push(Segment { offset: at, data: table.as_bytes().to_vec().into() });
         }
         let l1_offset = self.end();
-        let l1_bytes = big_endian(&l1);
-        self.counts.resize(self.counts.len() + l1_bytes.len().div_ceil(CLUSTER as usize), 1);
-        list.push(Segment { offset: l1_offset, data: l1_bytes.into() });
+        self.counts.resize(self.counts.len() + l1.as_bytes().len().div_ceil(CLUSTER as usize), 1);
+        list.push(Segment { offset: l1_offset, data: l1.as_bytes().to_vec().into() });
 
         // Blocks and table count themselves too: grow until they cover all.
         let used = self.counts.len() as u64;
@@ -118,23 +121,16 @@ impl Tables {
         let counts: Vec<u8> = self.counts.iter().flat_map(|c| c.to_be_bytes()).collect();
         list.push(Segment { offset: blocks_offset, data: counts.into() });
         let refcount_offset = blocks_offset + blocks * CLUSTER;
-        let entries: Vec<u64> = (0..blocks).map(|n| blocks_offset + n * CLUSTER).collect();
-        list.push(Segment { offset: refcount_offset, data: big_endian(&entries).into() });
+        let entries: Vec<U64> = (0..blocks).map(|n| U64::new(blocks_offset + n * CLUSTER)).collect();
+        list.push(Segment { offset: refcount_offset, data: entries.as_bytes().to_vec().into() });
 
-        let header = Header {
-            size: self.size,
-            cluster_bits: CLUSTER_BITS,
-            compression: self.compression,
-            l1_offset,
-            l1_entries: l1.len() as u32,
-            refcount_offset,
-            refcount_clusters: table as u32,
-        };
-        list.push(Segment { offset: 0, data: header.encode().into() });
+        let mut header = Header::new(self.size, self.compression);
+        header.l1_size = (l1.len() as u32).into();
+        header.l1_table_offset = l1_offset.into();
+        header.refcount_table_offset = refcount_offset.into();
+        header.refcount_table_clusters = (table as u32).into();
+        let front = [header.as_bytes(), ExtensionHeader::new_zeroed().as_bytes()].concat();
+        list.push(Segment { offset: 0, data: front.into() });
         (list, self.end())
     }
-}
-
-fn big_endian(entries: &[u64]) -> Vec<u8> {
-    entries.iter().flat_map(|e| e.to_be_bytes()).collect()
 }

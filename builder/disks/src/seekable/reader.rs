@@ -1,6 +1,7 @@
 //! Random access to the content of a stream of pieces, trusting nothing.
 
-use super::{PIECE_MAX, PIECES_MAX, Piece, xz, zstd};
+use super::pieces::{PIECE_MAX, Piece};
+use super::{xz, zstd};
 use model::{Error, Result};
 use std::sync::Mutex;
 
@@ -67,28 +68,4 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
         }
         Ok(())
     }
-}
-
-/// Positions from lengths: (bytes in the file, bytes of content) of each piece, the first at `at`. Empty pieces are passed over.
-pub(super) fn placed(at: u64, end: u64, lengths: impl Iterator<Item = (u64, u64)>) -> Result<Vec<Piece>> {
-    let (mut at, mut content_at) = (at, 0u64);
-    let mut pieces = Vec::new();
-    for (length, content_length) in lengths {
-        if pieces.len() as u64 >= PIECES_MAX {
-            return Err(Error::integrity(format!("more than {PIECES_MAX} pieces")));
-        }
-        let next = at.checked_add(length).filter(|&next| next <= end);
-        let content_next = content_at.checked_add(content_length);
-        let (Some(next), Some(content_next)) = (next, content_next) else {
-            return Err(Error::integrity(format!("a piece of {length} bytes at offset {at} leaves the pieces, which end at {end}")));
-        };
-        if content_length > 0 {
-            pieces.push(Piece { at, length, content_at, content_length });
-        }
-        (at, content_at) = (next, content_next);
-    }
-    if at != end {
-        return Err(Error::integrity(format!("the pieces end at offset {at}, expected {end}")));
-    }
-    Ok(pieces)
 }

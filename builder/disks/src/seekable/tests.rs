@@ -7,17 +7,18 @@ const CHUNK: u64 = 100_000;
 /// Three pieces, the last of them short, as a zstd and as an xz file.
 fn files() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     let content: Vec<u8> = (0..(CHUNK * 2 + 70_000) / 4).flat_map(|n| (n as u32 / 9).to_le_bytes()).collect();
-    let (mut zst, mut xz, mut lengths, mut records) = (Vec::new(), xz::stream_header(), Vec::new(), Vec::new());
+    let (mut zst, mut xz, mut frames, mut records) = (Vec::new(), xz::stream_header(), Vec::new(), Vec::new());
     let mut encoder = zstd::Encoder::new(1).unwrap();
     for piece in content.chunks(CHUNK as usize) {
         let frame = encoder.encode(piece).unwrap();
-        lengths.push((frame.len() as u32, piece.len() as u32));
+        let (compressed_size, decompressed_size) = ((frame.len() as u32).into(), (piece.len() as u32).into());
+        frames.push(zstd::SeekTableEntry { compressed_size, decompressed_size });
         zst.extend(frame);
         let (block, record) = xz::encode_block(piece, 0).unwrap();
         records.push(record);
         xz.extend(block);
     }
-    zst.extend(zstd::seek_table(&lengths));
+    zst.extend(zstd::seek_table(&frames));
     xz.extend(xz::stream_end(&records));
     (content, zst, xz)
 }
@@ -75,4 +76,23 @@ fn any_flipped_byte_and_any_cut_is_an_error() {
             assert!(read_all(&file[..length]).is_err(), "{name}: cut at {length} of {}", file.len());
         }
     }
+}
+
+#[test]
+fn a_seek_table_with_checksums_is_read_as_one_without() {
+    let (content, zst, _) = files();
+    // The end of the file: the frame's length, three entries of 8 bytes, the footer of 9 bytes.
+    let table = zst.len() - 9 - 3 * 8;
+    let mut twin = zst[..table - 4].to_vec();
+    twin.extend((3 * 12 + 9u32).to_le_bytes());
+    for entry in zst[table..].chunks_exact(8).take(3) {
+        twin.extend(entry);
+        twin.extend([0xaa; 4]);
+    }
+    twin.extend([3, 0, 0, 0, 0x80]);
+    twin.extend(&zst[zst.len() - 4..]);
+    let reader = Reader::zstd(twin.len() as u64, source(&twin)).unwrap();
+    let mut found = vec![0; content.len()];
+    reader.read_at(0, &mut found).unwrap();
+    assert!(found == content);
 }

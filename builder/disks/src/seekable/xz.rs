@@ -7,17 +7,17 @@
 //!
 //! Numbers in headers and index have 7 bits a byte, the lowest first. We write and read only LZMA2 without other filters.
 
-use super::reader::placed;
-use super::{PIECE, PIECES_MAX, Piece};
+use super::pieces::{PIECE, PIECES_MAX, Piece, placed};
+use crate::record;
 use liblzma::stream::{Action, Filters, LzmaOptions, Status, Stream};
 use model::{Error, Result};
+use zerocopy::little_endian::U32;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Stream flags: check type 1, CRC-32.
 const FLAGS: [u8; 2] = [0, 1];
 const MAGIC: [u8; 6] = *b"\xfd7zXZ\0";
 const FOOTER_MAGIC: [u8; 2] = *b"YZ";
-/// Bytes of the stream's header, and of its footer.
-const ENDS: u64 = 12;
 /// Block flags: one filter, both lengths present.
 const BLOCK_FLAGS: u8 = 0xc0;
 const FILTER_LZMA2: u8 = 0x21;
@@ -28,6 +28,39 @@ const INDEX_MAX: u64 = PIECES_MAX * 18;
 /// A dictionary as large as a piece: more would never be used.
 const DICTIONARY: u32 = PIECE as u32;
 
+/// §2.1.1.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct StreamHeader {
+    magic: [u8; 6],
+    stream_flags: [u8; 2],
+    /// Of the flags.
+    crc32: U32,
+}
+const _: () = assert!(size_of::<StreamHeader>() == 12);
+
+/// §2.1.2.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct StreamFooter {
+    /// Of the next two fields.
+    crc32: U32,
+    /// Of the index, in units of 4 bytes, less one.
+    backward_size: U32,
+    stream_flags: [u8; 2],
+    magic: [u8; 2],
+}
+const _: () = assert!(size_of::<StreamFooter>() == 12);
+
+impl StreamFooter {
+    fn checksum(&self) -> u32 {
+        crc32fast::hash(&[self.backward_size.as_bytes(), &self.stream_flags].concat())
+    }
+}
+
+const HEADER: u64 = size_of::<StreamHeader>() as u64;
+const FOOTER: u64 = size_of::<StreamFooter>() as u64;
+
 /// Lengths of a block for the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
@@ -37,7 +70,7 @@ pub struct Record {
 }
 
 pub fn stream_header() -> Vec<u8> {
-    [&MAGIC[..], &FLAGS, &crc32fast::hash(&FLAGS).to_le_bytes()].concat()
+    StreamHeader { magic: MAGIC, stream_flags: FLAGS, crc32: crc32fast::hash(&FLAGS).into() }.as_bytes().to_vec()
 }
 
 /// One block of `content` compressed with `preset` (0 to 9).
@@ -76,11 +109,9 @@ pub fn stream_end(records: &[Record]) -> Vec<u8> {
     }
     out.resize(out.len().next_multiple_of(4), 0);
     out.extend(crc32fast::hash(&out).to_le_bytes());
-    let backward = (out.len() / 4 - 1) as u32;
-    let told = [&backward.to_le_bytes()[..], &FLAGS].concat();
-    out.extend(crc32fast::hash(&told).to_le_bytes());
-    out.extend(told);
-    out.extend(FOOTER_MAGIC);
+    let backward_size = U32::new((out.len() / 4 - 1) as u32);
+    let footer = StreamFooter { crc32: U32::ZERO, backward_size, stream_flags: FLAGS, magic: FOOTER_MAGIC };
+    out.extend_from_slice(StreamFooter { crc32: footer.checksum().into(), ..footer }.as_bytes());
     out
 }
 
@@ -110,22 +141,20 @@ fn take_number(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-pub(super) fn read_index(length: u64, file: &dyn Fn(u64, &mut [u8]) -> Result<()>) -> Result<Vec<Piece>> {
+pub(super) fn read_index(length: u64, file: &impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Vec<Piece>> {
     let bad = |at: u64, what: &str| Error::integrity(format!("xz file: {what} at offset {at}"));
-    let u32_at = |b: &[u8], at: usize| u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
-    let footer_at = length.checked_sub(ENDS).filter(|&at| at >= ENDS).ok_or_else(|| bad(length, "no stream footer"))?;
-    let mut footer = [0; ENDS as usize];
-    file(footer_at, &mut footer)?;
-    if footer[10..] != FOOTER_MAGIC || crc32fast::hash(&footer[4..10]) != u32_at(&footer, 0) {
+    let footer_at = length.checked_sub(FOOTER).filter(|&at| at >= HEADER).ok_or_else(|| bad(length, "no stream footer"))?;
+    let footer: StreamFooter = record::read(file, footer_at)?;
+    if footer.magic != FOOTER_MAGIC || footer.crc32 != footer.checksum() {
         return Err(bad(footer_at, "no stream footer").hint("the file was cut short: copy or download it again"));
     }
-    let index_length = (u64::from(u32_at(&footer, 4)) + 1) * 4;
-    let index_at = footer_at.checked_sub(index_length).filter(|&at| at >= ENDS && index_length <= INDEX_MAX);
+    let index_length = (u64::from(footer.backward_size) + 1) * 4;
+    let index_at = footer_at.checked_sub(index_length).filter(|&at| at >= HEADER && index_length <= INDEX_MAX);
     let index_at = index_at.ok_or_else(|| bad(footer_at, "an index longer than the file"))?;
     let mut index = vec![0; index_length as usize];
     file(index_at, &mut index)?;
     let (told, sum) = index.split_at(index.len() - 4);
-    if told.first() != Some(&0) || crc32fast::hash(told) != u32_at(sum, 0) {
+    if told.first() != Some(&0) || crc32fast::hash(told).to_le_bytes() != *sum {
         return Err(bad(index_at, "a damaged index"));
     }
     let mut rest = &told[1..];
@@ -136,7 +165,7 @@ pub(super) fn read_index(length: u64, file: &dyn Fn(u64, &mut [u8]) -> Result<()
         let (unpadded, content) = (take_number(&mut rest).ok_or_else(damaged)?, take_number(&mut rest).ok_or_else(damaged)?);
         lengths.push((unpadded.checked_next_multiple_of(4).ok_or_else(damaged)?, content));
     }
-    placed(ENDS, index_at, lengths.into_iter()).map_err(|e| e.context("xz index").hint("a file of several streams: decompress it first"))
+    placed(HEADER, index_at, lengths.into_iter()).map_err(|e| e.context("xz index").hint("a file of several streams: decompress it first"))
 }
 
 /// A whole block with its padding; the check stands in the last 4 bytes, which only our own check type allows.

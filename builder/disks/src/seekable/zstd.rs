@@ -7,17 +7,48 @@
 //!
 //! Little-endian, all u32 but the descriptor, a u8, which is 0: the frames carry checksums of their own.
 
-use super::reader::placed;
-use super::{PIECES_MAX, Piece};
+use super::pieces::{PIECES_MAX, Piece, placed};
+use crate::record;
 use model::{Error, Result, ResultExt};
 use std::io::Read;
+use zerocopy::little_endian::U32;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 const SKIPPABLE: u32 = 0x184d_2a5e;
 const SEEKABLE: u32 = 0x8f92_eab1;
-/// Bytes of the number, the descriptor and the magic at the end.
-const FOOTER: u64 = 9;
+const FRAME_HEADER: u64 = size_of::<SkippableHeader>() as u64;
+const FOOTER: u64 = size_of::<SeekTableFooter>() as u64;
 /// Descriptor bit: entries have a third field, a checksum.
 const CHECKSUMS: u8 = 0x80;
+
+/// RFC 8878, §3.1.2.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct SkippableHeader {
+    magic_number: U32,
+    /// Bytes that follow.
+    frame_size: U32,
+}
+const _: () = assert!(size_of::<SkippableHeader>() == 8);
+
+/// Seek_Table_Entry without a checksum: bytes of a frame and of its content.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct SeekTableEntry {
+    pub compressed_size: U32,
+    pub decompressed_size: U32,
+}
+const _: () = assert!(size_of::<SeekTableEntry>() == 8);
+
+/// Seek_Table_Footer.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct SeekTableFooter {
+    number_of_frames: U32,
+    seek_table_descriptor: u8,
+    seekable_magic_number: U32,
+}
+const _: () = assert!(size_of::<SeekTableFooter>() == 9);
 
 /// Compresses pieces, each to a frame with its length and checksum.
 pub struct Encoder(zstd::bulk::Compressor<'static>);
@@ -45,45 +76,45 @@ pub(super) fn decode(frame: &[u8], content_length: usize) -> Result<Vec<u8>> {
     }
 }
 
-/// `lengths` are (bytes in the file, bytes of content) of each frame.
-pub fn seek_table(lengths: &[(u32, u32)]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(8 * lengths.len() + 17);
-    out.extend(SKIPPABLE.to_le_bytes());
-    out.extend((8 * lengths.len() as u32 + FOOTER as u32).to_le_bytes());
-    for (length, content_length) in lengths {
-        out.extend(length.to_le_bytes());
-        out.extend(content_length.to_le_bytes());
-    }
-    out.extend((lengths.len() as u32).to_le_bytes());
-    out.push(0);
-    out.extend(SEEKABLE.to_le_bytes());
-    out
+/// The seek table, from the size of each frame.
+pub fn seek_table(frames: &[SeekTableEntry]) -> Vec<u8> {
+    let frame = SkippableHeader {
+        magic_number: SKIPPABLE.into(),
+        frame_size: ((size_of_val(frames) + size_of::<SeekTableFooter>()) as u32).into(),
+    };
+    let footer = SeekTableFooter {
+        number_of_frames: (frames.len() as u32).into(),
+        // No checksums.
+        seek_table_descriptor: 0,
+        seekable_magic_number: SEEKABLE.into(),
+    };
+    [frame.as_bytes(), frames.as_bytes(), footer.as_bytes()].concat()
 }
 
-pub(super) fn read_seek_table(length: u64, file: &dyn Fn(u64, &mut [u8]) -> Result<()>) -> Result<Vec<Piece>> {
-    let u32_at = |b: &[u8], at: usize| u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
+pub(super) fn read_seek_table(length: u64, file: &impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Vec<Piece>> {
     let absent = || {
         Error::integrity(format!("no zstd seek table at the end, offset {length}"))
             .hint("the file was cut short, or another program made it: decompress it first")
     };
     let footer_at = length.checked_sub(FOOTER).ok_or_else(absent)?;
-    let mut footer = [0; FOOTER as usize];
-    file(footer_at, &mut footer)?;
-    if u32_at(&footer, 5) != SEEKABLE {
+    let footer: SeekTableFooter = record::read(file, footer_at)?;
+    if footer.seekable_magic_number != SEEKABLE {
         return Err(absent());
     }
-    let (count, entry) = (u64::from(u32_at(&footer, 0)), if footer[4] & CHECKSUMS != 0 { 12 } else { 8 });
-    let table_length = count * entry;
-    let start = footer_at.checked_sub(table_length + 8).filter(|_| count <= PIECES_MAX);
+    let count = u64::from(footer.number_of_frames);
+    // With a checksum an entry has a third word.
+    let words = if footer.seek_table_descriptor & CHECKSUMS != 0 { 3 } else { 2 };
+    let table_length = count * words as u64 * 4;
+    let start = footer_at.checked_sub(table_length + FRAME_HEADER).filter(|_| count <= PIECES_MAX);
     let start = start.ok_or_else(|| Error::integrity(format!("zstd seek table: {count} frames do not fit before offset {footer_at}")))?;
-    let mut table = vec![0; (table_length + 8) as usize];
-    file(start, &mut table)?;
-    if u32_at(&table, 0) != SKIPPABLE || u64::from(u32_at(&table, 4)) != table_length + FOOTER {
+    let frame: SkippableHeader = record::read(file, start)?;
+    if frame.magic_number != SKIPPABLE || u64::from(frame.frame_size) != table_length + FOOTER {
         return Err(Error::integrity(format!(
             "zstd seek table at offset {start}: expected a skippable frame of {}",
             table_length + FOOTER
         )));
     }
-    let entries = table[8..].chunks_exact(entry as usize).map(|e| (u64::from(u32_at(e, 0)), u64::from(u32_at(e, 4))));
+    let table: Vec<U32> = record::read_table(file, start + FRAME_HEADER, count as usize * words)?;
+    let entries = table.chunks_exact(words).map(|entry| (u64::from(entry[0]), u64::from(entry[1])));
     placed(0, start, entries).map_err(|e| e.context("zstd seek table"))
 }

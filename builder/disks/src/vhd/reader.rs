@@ -1,8 +1,11 @@
 //! Reads the disk inside a fixed or dynamic VHD, trusting nothing.
 
+use super::records::{DYNAMIC_COOKIE, DynamicHeader, FOOTER_COOKIE, Footer};
 use super::{DYNAMIC_HEADER, FOOTER, MAX, PAGE, SECTOR, UNUSED};
 use crate::block_table::{Shape, read_by_blocks};
+use crate::record;
 use model::{Error, Result};
+use zerocopy::big_endian::U32;
 
 /// Over a function that fills a buffer from a byte offset of the file.
 pub struct Reader<F> {
@@ -24,7 +27,7 @@ struct Blocks {
 
 /// What [`Reader::open`] can tell by a file's first and last 512 bytes.
 pub fn is_vhd(start: &[u8], end: &[u8]) -> bool {
-    start.starts_with(b"conectix") || end.starts_with(b"conectix")
+    start.starts_with(&FOOTER_COOKIE) || end.starts_with(&FOOTER_COOKIE)
 }
 
 impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
@@ -35,40 +38,35 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
             Error::integrity(format!("VHD footer at offset {at}: {what}"))
                 .hint("the file was cut short or damaged: copy or download it again")
         };
-        let mut footer = [0; FOOTER as usize];
-        file(at, &mut footer)?;
-        let u32_at = |b: &[u8], at: usize| u32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
-        let u64_at = |b: &[u8], at: usize| u64::from(u32_at(b, at)) << 32 | u64::from(u32_at(b, at + 4));
-        if &footer[..8] != b"conectix" {
-            return Err(bad(format!("expected \"conectix\", found {}", hex::encode(&footer[..8]))));
+        let footer: Footer = record::read(&file, at)?;
+        if footer.cookie != FOOTER_COOKIE {
+            return Err(bad(format!("expected \"conectix\", found {}", hex::encode(footer.cookie))));
         }
-        if checksum(&footer, 64) != u32_at(&footer, 64) {
-            return Err(bad(format!("expected the checksum {:08x}, found {:08x}", u32_at(&footer, 64), checksum(&footer, 64))));
+        if footer.checksum != footer.checksum() {
+            return Err(bad(format!("expected the checksum {:08x}, found {:08x}", footer.checksum.get(), footer.checksum())));
         }
-        let size = u64_at(&footer, 48);
+        let size = footer.current_size.get();
         if !size.is_multiple_of(SECTOR) || size > MAX {
             return Err(bad(format!("a disk of {size} bytes")));
         }
-        match u32_at(&footer, 60) {
+        match footer.disk_type.get() {
             2 if size <= at => Ok(Reader { file, size, blocks: None }),
             2 => Err(bad(format!("a disk of {size} bytes in a file of {length}"))),
             3 => {
-                let header_at = u64_at(&footer, 16);
-                let mut h = [0; DYNAMIC_HEADER as usize];
+                let header_at = footer.data_offset.get();
                 if header_at > length.saturating_sub(DYNAMIC_HEADER) {
                     return Err(bad(format!("the dynamic header at offset {header_at} leaves the file")));
                 }
-                file(header_at, &mut h)?;
-                if &h[..8] != b"cxsparse" || checksum(&h, 36) != u32_at(&h, 36) {
+                let header: DynamicHeader = record::read(&file, header_at)?;
+                if header.cookie != DYNAMIC_COOKIE || header.checksum != header.checksum() {
                     return Err(Error::integrity(format!("VHD dynamic header at offset {header_at}: no magic or a wrong checksum")));
                 }
-                let block = u64::from(u32_at(&h, 32));
-                let entries = u64::from(u32_at(&h, 28));
+                let (block, entries) = (u64::from(header.block_size), u64::from(header.max_table_entries));
                 if !block.is_power_of_two() || !(PAGE..=256 << 20).contains(&block) || entries < size.div_ceil(block) {
                     return Err(Error::integrity(format!("VHD dynamic header at offset {header_at}: {entries} blocks of {block} bytes")));
                 }
                 let bitmap = (block / SECTOR / 8).next_multiple_of(SECTOR);
-                let reader = Reader { file, size, blocks: Some(Blocks { table: u64_at(&h, 16), block, bitmap }) };
+                let reader = Reader { file, size, blocks: Some(Blocks { table: header.table_offset.get(), block, bitmap }) };
                 reader.check_blocks(length)?;
                 Ok(reader)
             }
@@ -91,9 +89,7 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
 
     /// Byte offset of a block's content; `None`: it reads as zeros.
     fn block_at(&self, blocks: &Blocks, number: u64) -> Result<Option<u64>> {
-        let mut entry = [0; 4];
-        (self.file)(blocks.table.saturating_add(number * 4), &mut entry)?;
-        let sector = u32::from_be_bytes(entry);
+        let sector: U32 = record::read(&self.file, blocks.table.saturating_add(number * 4))?;
         Ok((sector != UNUSED).then(|| u64::from(sector) * SECTOR + blocks.bitmap))
     }
 
@@ -118,10 +114,4 @@ impl<F: Fn(u64, &mut [u8]) -> Result<()>> Reader<F> {
             Ok(())
         })
     }
-}
-
-/// The one's complement of the sum of all bytes but those of the checksum itself.
-fn checksum(record: &[u8], at: usize) -> u32 {
-    let sum: u32 = record.iter().map(|&b| u32::from(b)).sum();
-    !(sum - record[at..at + 4].iter().map(|&b| u32::from(b)).sum::<u32>())
 }

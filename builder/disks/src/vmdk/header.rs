@@ -1,13 +1,14 @@
-//! The sparse extent's header, `SparseExtentHeader`, and the markers between its parts.
+//! The sparse extent's header, and the markers between its parts.
 
 use super::{GRAIN, OVERHEAD, SECTOR, TABLE_ENTRIES};
 use model::{Error, Result};
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-pub(super) const MAGIC: [u8; 4] = *b"KDMV";
+const MAGIC: [u8; 4] = *b"KDMV";
 /// 3: compressed grains and markers.
 const VERSION: u32 = 3;
 /// Bit 0: the line-end check is valid; 16: grains are compressed; 17: markers are there.
-const FLAGS: u32 = 0x3_0001;
 const LINE_ENDS_VALID: u32 = 1 << 0;
 const COMPRESSED: u32 = 1 << 16;
 const MARKERS: u32 = 1 << 17;
@@ -21,111 +22,129 @@ const DEFLATE: u16 = 1;
 const LINE_ENDS: [u8; 4] = *b"\n \r\n";
 /// gdOffset in the header: see the footer.
 pub(super) const AT_END: u64 = u64::MAX;
-pub(super) const DESCRIPTOR_AT: u64 = 1;
+const DESCRIPTOR_AT: u64 = 1;
 pub(super) const DESCRIPTOR_SECTORS: u64 = 20;
+
+/// Positions and lengths are in sectors.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct SparseExtentHeader {
+    magic_number: [u8; 4],
+    version: U32,
+    flags: U32,
+    /// Of the extent's part of the disk.
+    pub(super) capacity: U64,
+    pub(super) grain_size: U64,
+    /// Position and length of the embedded descriptor, 0 without one.
+    pub(super) descriptor_offset: U64,
+    pub(super) descriptor_size: U64,
+    /// Entries of a grain table.
+    pub(super) num_gtes_per_gt: U32,
+    /// The redundant grain directory, 0 without one.
+    rgd_offset: U64,
+    /// The grain directory, or [`AT_END`].
+    pub(super) gd_offset: U64,
+    over_head: U64,
+    unclean_shutdown: u8,
+    /// singleEndLineChar, nonEndLineChar, doubleEndLineChar1 and 2.
+    end_line_chars: [u8; 4],
+    compress_algorithm: U16,
+    pad: [u8; 433],
+}
+const _: () = assert!(size_of::<SparseExtentHeader>() == SECTOR as usize);
+
+impl SparseExtentHeader {
+    /// Returns the header for the start of a streamOptimized image of `capacity` sectors.
+    pub fn at_start(capacity: u64) -> Self {
+        SparseExtentHeader {
+            magic_number: MAGIC,
+            version: VERSION.into(),
+            flags: (LINE_ENDS_VALID | COMPRESSED | MARKERS).into(),
+            capacity: capacity.into(),
+            grain_size: (GRAIN / SECTOR).into(),
+            descriptor_offset: DESCRIPTOR_AT.into(),
+            descriptor_size: DESCRIPTOR_SECTORS.into(),
+            num_gtes_per_gt: (TABLE_ENTRIES as u32).into(),
+            gd_offset: AT_END.into(),
+            over_head: OVERHEAD.into(),
+            end_line_chars: LINE_ENDS,
+            compress_algorithm: DEFLATE.into(),
+            ..Self::new_zeroed()
+        }
+    }
+
+    /// Grains are compressed, each behind a marker.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.flags.get() & COMPRESSED != 0
+    }
+
+    /// Refuses what the reader does not implement; `at` is the header's place in the file, in bytes.
+    pub(super) fn checked(self, at: u64) -> Result<Self> {
+        let bad = |what: String| Error::integrity(format!("vmdk header at offset {at}: {what}"));
+        if self.magic_number != MAGIC {
+            return Err(bad(format!("expected the magic \"KDMV\", found {}", hex::encode(self.magic_number))));
+        }
+        if !(1..=3).contains(&self.version.get()) {
+            return Err(Error::recipe(format!("a VMDK image of version {}, which is not read", self.version)));
+        }
+        let flags = self.flags.get();
+        if self.is_compressed() && (flags & MARKERS == 0 || self.compress_algorithm != DEFLATE) {
+            return Err(bad(format!("flags {flags:#x} with the compression {} are not supported", self.compress_algorithm)));
+        }
+        if flags & LINE_ENDS_VALID != 0 && self.end_line_chars != LINE_ENDS {
+            return Err(bad("its line ends were changed, as a transfer in text mode does".into()));
+        }
+        let (grain, table_entries) = (self.grain_size.get(), self.num_gtes_per_gt.get());
+        if !grain.is_power_of_two() || grain > GRAIN_MAX || !(1..=TABLE_ENTRIES_MAX).contains(&table_entries) {
+            return Err(bad(format!("grains of {grain} sectors in tables of {table_entries} are not supported")));
+        }
+        if self.descriptor_offset != 0 && self.descriptor_size.get() > DESCRIPTOR_MAX {
+            return Err(bad(format!("a descriptor of {} sectors, expected at most {DESCRIPTOR_MAX}", self.descriptor_size)));
+        }
+        // Grain tables name sectors in 32 bits.
+        if self.capacity.get() > 1 << 40 {
+            return Err(bad(format!("a disk of {} sectors is not supported", self.capacity)));
+        }
+        Ok(self)
+    }
+}
+
+/// What stands before a compressed grain.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct GrainMarker {
+    /// The grain's first sector on the disk.
+    pub lba: U64,
+    /// Bytes of the compressed grain, which follow.
+    pub size: U32,
+}
+const _: () = assert!(size_of::<GrainMarker>() == 12);
 
 /// What a metadata marker announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Marker {
+pub(super) enum MarkerKind {
     EndOfStream = 0,
     GrainTable = 1,
     GrainDirectory = 2,
     Footer = 3,
 }
 
-impl Marker {
-    /// One sector: how many sectors follow that belong to it, 0 for "no grain", the type.
-    pub fn encode(self, sectors: u64) -> [u8; SECTOR as usize] {
-        let mut m = [0; SECTOR as usize];
-        m[..8].copy_from_slice(&sectors.to_le_bytes());
-        m[12..16].copy_from_slice(&(self as u32).to_le_bytes());
-        m
-    }
+/// What stands before a table, the directory, the footer and the end of the stream.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct MetadataMarker {
+    /// How many follow that belong to it.
+    num_sectors: U64,
+    /// 0: no grain.
+    size: U32,
+    /// A [`MarkerKind`].
+    kind: U32,
+    pad: [u8; 496],
 }
+const _: () = assert!(size_of::<MetadataMarker>() == SECTOR as usize);
 
-/// What is not the same in every image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Header {
-    /// Of the extent's part of the disk, in sectors.
-    pub capacity: u64,
-    /// In sectors, or [`AT_END`].
-    pub(super) directory: u64,
-    /// Of a grain, in sectors.
-    pub(super) grain: u64,
-    /// Entries of a grain table.
-    pub(super) table_entries: u32,
-    /// Grains are compressed, each behind a marker.
-    pub(super) is_compressed: bool,
-    /// Of the embedded descriptor, in sectors: position and length, 0 without one.
-    pub(super) descriptor: (u64, u64),
-}
-
-impl Header {
-    /// Of an image of `capacity` sectors, for its start.
-    pub fn at_start(capacity: u64) -> Self {
-        Header {
-            capacity,
-            directory: AT_END,
-            grain: GRAIN / SECTOR,
-            table_entries: TABLE_ENTRIES as u32,
-            is_compressed: true,
-            descriptor: (DESCRIPTOR_AT, DESCRIPTOR_SECTORS),
-        }
-    }
-
-    pub fn encode(&self) -> [u8; SECTOR as usize] {
-        let mut h = Vec::with_capacity(SECTOR as usize);
-        h.extend(MAGIC);
-        h.extend(VERSION.to_le_bytes());
-        h.extend(FLAGS.to_le_bytes());
-        h.extend(self.capacity.to_le_bytes());
-        h.extend((GRAIN / SECTOR).to_le_bytes());
-        h.extend(DESCRIPTOR_AT.to_le_bytes());
-        h.extend(DESCRIPTOR_SECTORS.to_le_bytes());
-        h.extend((TABLE_ENTRIES as u32).to_le_bytes());
-        h.extend(0u64.to_le_bytes()); // no redundant grain directory
-        h.extend(self.directory.to_le_bytes());
-        h.extend(OVERHEAD.to_le_bytes());
-        h.push(0); // clean shutdown
-        h.extend(LINE_ENDS);
-        h.extend(DEFLATE.to_le_bytes());
-        let mut sector = [0; SECTOR as usize];
-        sector[..h.len()].copy_from_slice(&h);
-        sector
-    }
-
-    /// Refuses what the reader does not implement; `at` is the header's place in the file.
-    pub(super) fn decode(h: &[u8; SECTOR as usize], at: u64) -> Result<Self> {
-        let bad = |what: String| Error::integrity(format!("vmdk header at offset {at}: {what}"));
-        let u32_at = |at: usize| u32::from_le_bytes([h[at], h[at + 1], h[at + 2], h[at + 3]]);
-        let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
-        if h[..4] != MAGIC {
-            return Err(bad(format!("expected the magic \"KDMV\", found {}", hex::encode(&h[..4]))));
-        }
-        let (version, flags, algorithm) = (u32_at(4), u32_at(8), u16::from_le_bytes([h[77], h[78]]));
-        if !(1..=3).contains(&version) {
-            return Err(Error::recipe(format!("a VMDK image of version {version}, which is not read")));
-        }
-        let is_compressed = flags & COMPRESSED != 0;
-        if is_compressed && (flags & MARKERS == 0 || algorithm != DEFLATE) {
-            return Err(bad(format!("flags {flags:#x} with the compression {algorithm} are not supported")));
-        }
-        if flags & LINE_ENDS_VALID != 0 && h[73..77] != LINE_ENDS {
-            return Err(bad("its line ends were changed, as a transfer in text mode does".into()));
-        }
-        let (grain, table_entries) = (u64_at(20), u32_at(44));
-        if !grain.is_power_of_two() || grain > GRAIN_MAX || !(1..=TABLE_ENTRIES_MAX).contains(&table_entries) {
-            return Err(bad(format!("grains of {grain} sectors in tables of {table_entries} are not supported")));
-        }
-        let descriptor = (u64_at(28), u64_at(36));
-        if descriptor.0 != 0 && descriptor.1 > DESCRIPTOR_MAX {
-            return Err(bad(format!("a descriptor of {} sectors, expected at most {DESCRIPTOR_MAX}", descriptor.1)));
-        }
-        let capacity = u64_at(12);
-        // Grain tables name sectors in 32 bits.
-        if capacity > 1 << 40 {
-            return Err(bad(format!("a disk of {capacity} sectors is not supported")));
-        }
-        Ok(Header { capacity, directory: u64_at(56), grain, table_entries, is_compressed, descriptor })
+impl MetadataMarker {
+    pub fn new(kind: MarkerKind, sectors: u64) -> Self {
+        MetadataMarker { num_sectors: sectors.into(), kind: (kind as u32).into(), ..Self::new_zeroed() }
     }
 }

@@ -20,7 +20,7 @@ mod tables;
 
 pub use descriptor::{Description, content_id};
 pub use extents::{DESCRIPTOR_MAX, Descriptor, Extent, ExtentKind, is_descriptor};
-pub use header::Header;
+pub use header::{GrainMarker, SparseExtentHeader};
 pub use reader::Reader;
 pub use tables::Tables;
 
