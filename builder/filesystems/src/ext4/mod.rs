@@ -61,7 +61,7 @@ mod writer;
 mod xattr;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use owner::{Owner, Part};
 pub use plan::plan;
