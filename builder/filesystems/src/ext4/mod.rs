@@ -46,7 +46,6 @@ mod htree;
 mod inode;
 mod journal;
 mod large_value;
-mod little_endian;
 mod numbering;
 mod owner;
 mod packed;
