@@ -9,6 +9,30 @@
 
 use model::{Error, Result, ResultExt};
 use std::io::Read;
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
+
+/// A number in hexadecimal digits.
+type Hex = [u8; 8];
+
+/// The fields of a newc header, behind its magic.
+#[derive(FromBytes, IntoBytes)]
+#[repr(C)]
+struct NewcFields {
+    c_ino: Hex,
+    c_mode: Hex,
+    c_uid: Hex,
+    c_gid: Hex,
+    c_nlink: Hex,
+    c_mtime: Hex,
+    c_filesize: Hex,
+    c_devmajor: Hex,
+    c_devminor: Hex,
+    c_rdevmajor: Hex,
+    c_rdevminor: Hex,
+    c_namesize: Hex,
+    c_check: Hex,
+}
+const _: () = assert!(MAGIC_SIZE + size_of::<NewcFields>() == 110);
 
 /// What stands before an entry's data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +69,8 @@ pub struct CpioReader<R> {
     finished: bool,
 }
 
+/// Bytes of c_magic, which says what follows it.
+const MAGIC_SIZE: usize = 6;
 const TRAILER: &[u8] = b"TRAILER!!!";
 /// PATH_MAX with its NUL.
 const NAME_MAX: u32 = 4096;
@@ -67,11 +93,11 @@ impl<R: Read> CpioReader<R> {
         self.skip_data()?;
         self.pad()?;
         let start = self.position;
-        let mut magic = [0; 6];
+        let mut magic = [0; MAGIC_SIZE];
         self.fill(&mut magic, "an entry's magic")?;
         match &magic {
             b"07070X" => {
-                let mut field = [0; 8];
+                let mut field = Hex::default();
                 self.fill(&mut field, "a stripped entry's index")?;
                 let file_index = hex_field(&field, start)?;
                 self.pad()?;
@@ -86,13 +112,23 @@ impl<R: Read> CpioReader<R> {
     }
 
     fn newc(&mut self, start: u64) -> Result<Option<CpioEntry>> {
-        let mut raw = [0; 13 * 8];
-        self.fill(&mut raw, "a newc header")?;
-        let mut fields = [0; 13];
-        for (value, digits) in fields.iter_mut().zip(raw.as_chunks::<8>().0) {
-            *value = hex_field(digits, start)?;
-        }
-        let [ino, mode, uid, gid, nlink, mtime, size, dev_major, dev_minor, rdev_major, rdev_minor, name_size, _check] = fields;
+        let mut raw = NewcFields::new_zeroed();
+        self.fill(raw.as_mut_bytes(), "a newc header")?;
+        let number = |field: &Hex| hex_field(field, start);
+        let header = NewcHeader {
+            ino: number(&raw.c_ino)?,
+            mode: number(&raw.c_mode)?,
+            uid: number(&raw.c_uid)?,
+            gid: number(&raw.c_gid)?,
+            nlink: number(&raw.c_nlink)?,
+            mtime: number(&raw.c_mtime)?,
+            size: number(&raw.c_filesize)?,
+            dev: (number(&raw.c_devmajor)?, number(&raw.c_devminor)?),
+            rdev: (number(&raw.c_rdevmajor)?, number(&raw.c_rdevminor)?),
+            name: Vec::new(),
+        };
+        let name_size = number(&raw.c_namesize)?;
+        number(&raw.c_check)?;
         if name_size == 0 || name_size > NAME_MAX {
             return Err(Error::integrity(format!(
                 "expected a name of 1 to {NAME_MAX} bytes in the cpio entry at offset {start}, found {name_size}"
@@ -108,19 +144,8 @@ impl<R: Read> CpioReader<R> {
             self.finished = true;
             return Ok(None);
         }
-        self.remaining = u64::from(size);
-        Ok(Some(CpioEntry::Named(NewcHeader {
-            ino,
-            mode,
-            uid,
-            gid,
-            nlink,
-            mtime,
-            size,
-            dev: (dev_major, dev_minor),
-            rdev: (rdev_major, rdev_minor),
-            name,
-        })))
+        self.remaining = u64::from(header.size);
+        Ok(Some(CpioEntry::Named(NewcHeader { name, ..header })))
     }
 
     /// Says how much data the stripped entry just returned has.
@@ -162,7 +187,7 @@ fn as_integrity(error: Error) -> Error {
     Error::integrity(format!("{error:#}"))
 }
 
-fn hex_field(digits: &[u8; 8], start: u64) -> Result<u32> {
+fn hex_field(digits: &Hex, start: u64) -> Result<u32> {
     digits.iter().try_fold(0, |value: u32, &digit| Some(value << 4 | char::from(digit).to_digit(16)?)).ok_or_else(|| {
         Error::integrity(format!("expected 8 hex digits in the cpio header at offset {start}, found {:?}", String::from_utf8_lossy(digits)))
     })

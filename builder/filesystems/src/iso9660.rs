@@ -11,7 +11,12 @@
 //!         … files, each from a sector's start
 //! ```
 
+mod records;
+
 use model::{Error, Result};
+use records::{DirectoryRecord, PathTableRecord, PosixAttributes, PrimaryVolumeDescriptor};
+use zerocopy::byteorder::{BE, ByteOrder, LE};
+use zerocopy::{FromZeros, IntoBytes};
 
 /// Bytes in a logical sector and block.
 const SECTOR: usize = 2048;
@@ -19,8 +24,6 @@ const PRIMARY: u32 = 16;
 const TABLE_LITTLE: u32 = 18;
 const TABLE_BIG: u32 = 19;
 const ROOT: u32 = 20;
-/// A path table with the root alone: §9.4, 8 bytes, the one-byte name and its padding.
-const TABLE_SIZE: u32 = 10;
 /// §9.1.5, years since 1900 first: 1970-01-01 00:00:00 UTC. Nobody reads a seed's dates, so they are constant.
 const DATE: [u8; 7] = [70, 1, 1, 0, 0, 0, 0];
 /// §9.1.6: the record is a directory.
@@ -63,10 +66,10 @@ pub fn write(label: &str, files: &[(&str, &[u8])]) -> Result<Vec<u8>> {
     let total = sector(next)?;
 
     let mut image = vec![0; PRIMARY as usize * SECTOR];
-    image.extend(primary(label, total, root_size)?);
+    image.extend(primary(label, total, sector(root_size)?).as_bytes());
     image.extend(padded(b"\xffCD001\x01".to_vec()));
-    image.extend(padded(path_table(ROOT.to_le_bytes(), 1u16.to_le_bytes())));
-    image.extend(padded(path_table(ROOT.to_be_bytes(), 1u16.to_be_bytes())));
+    image.extend(padded(path_table::<LE>().as_bytes().to_vec()));
+    image.extend(padded(path_table::<BE>().as_bytes().to_vec()));
     image.extend(directory(&planned, root_size)?);
     for file in &planned {
         image.extend(padded(file.bytes.to_vec()));
@@ -91,47 +94,44 @@ fn identifier(name: &str) -> Vec<u8> {
     [clean(stem), b".".to_vec(), clean(extension), b";1".to_vec()].concat()
 }
 
-/// §7.3.3: little-endian, then big-endian.
-fn both32(value: u32) -> [u8; 8] {
-    let (little, big) = (value.to_le_bytes(), value.to_be_bytes());
-    std::array::from_fn(|i| if i < 4 { little[i] } else { big[i - 4] })
+/// The root is its own parent, by the number 1.
+fn path_table<O: ByteOrder>() -> PathTableRecord<O> {
+    let (extent, parent) = (ROOT.into(), 1.into());
+    PathTableRecord { identifier_length: 1, extended_attribute_length: 0, extent, parent, identifier: 0, padding: 0 }
 }
 
-/// §7.2.3.
-fn both16(value: u16) -> [u8; 4] {
-    let (little, big) = (value.to_le_bytes(), value.to_be_bytes());
-    [little[0], little[1], big[0], big[1]]
-}
-
-/// §9.4 for the root: its own parent, by the number 1.
-fn path_table(location: [u8; 4], parent: [u8; 2]) -> Vec<u8> {
-    [&[1, 0][..], &location, &parent, &[0, 0]].concat()
+/// A directory record of `length` bytes, whatever follows its fields.
+fn directory_record(length: usize, identifier_length: usize, extent: u32, size: u32, flags: u8) -> DirectoryRecord {
+    DirectoryRecord {
+        length: length as u8,
+        extended_attribute_length: 0,
+        extent: extent.into(),
+        data_length: size.into(),
+        recording_date: DATE,
+        flags,
+        file_unit_size: 0,
+        interleave_gap: 0,
+        volume_sequence_number: 1.into(),
+        identifier_length: identifier_length as u8,
+    }
 }
 
 /// §9.1, with the system use area at the end.
-fn record(identifier: &[u8], location: u32, size: u32, flags: u8, system_use: &[u8]) -> Vec<u8> {
-    let mut record = vec![0, 0];
-    record.extend(both32(location));
-    record.extend(both32(size));
-    record.extend(DATE);
-    record.extend([flags, 0, 0]);
-    record.extend(both16(1));
-    record.push(identifier.len() as u8);
+fn record(identifier: &[u8], extent: u32, size: u32, flags: u8, system_use: &[u8]) -> Vec<u8> {
+    let fields = (size_of::<DirectoryRecord>() + identifier.len()).next_multiple_of(2);
+    let length = (fields + system_use.len()).next_multiple_of(2);
+    let mut record = directory_record(length, identifier.len(), extent, size, flags).as_bytes().to_vec();
     record.extend(identifier);
-    if record.len() % 2 == 1 {
-        record.push(0);
-    }
+    record.resize(fields, 0);
     record.extend(system_use);
-    if record.len() % 2 == 1 {
-        record.push(0);
-    }
-    record[0] = record.len() as u8;
+    record.resize(length, 0);
     record
 }
 
-/// RRIP §4.1.1: mode, links, user, group; owned by root.
-fn posix(mode: u32, links: u32) -> Vec<u8> {
-    [b"PX\x24\x01".as_slice(), &both32(mode), &both32(links), &both32(0), &both32(0)].concat()
+/// Owned by root.
+fn posix(mode: u32, links: u32) -> PosixAttributes {
+    let (mode, links, root) = (mode.into(), links.into(), 0.into());
+    PosixAttributes { signature: *b"PX", length: size_of::<PosixAttributes>() as u8, version: 1, mode, links, user: root, group: root }
 }
 
 /// RRIP §4.1.4.
@@ -144,11 +144,12 @@ fn directory(files: &[File<'_>], own_size: usize) -> Result<Vec<u8>> {
     // SUSP §5.3 and §5.5: the first record says that system use fields follow and which; the descriptive texts may be empty.
     let announce = b"SP\x07\x01\xbe\xef\x00";
     let extension = b"ER\x12\x01\x0a\x00\x00\x01RRIP_1991A";
-    let own = [announce.as_slice(), &posix(0o040_555, 2), extension].concat();
-    let mut records = vec![record(&[0], ROOT, size, DIRECTORY, &own), record(&[1], ROOT, size, DIRECTORY, &posix(0o040_555, 2))];
+    let posix_directory = posix(0o040_555, 2);
+    let own = [announce.as_slice(), posix_directory.as_bytes(), extension].concat();
+    let mut records = vec![record(&[0], ROOT, size, DIRECTORY, &own), record(&[1], ROOT, size, DIRECTORY, posix_directory.as_bytes())];
     for file in files {
         let length = u32::try_from(file.bytes.len()).map_err(|_| Error::recipe(format!("iso 9660: {} has 4 GiB or more", file.name)))?;
-        let system_use = [posix(0o100_444, 1), alternate_name(file.name)].concat();
+        let system_use = [posix(0o100_444, 1).as_bytes(), &alternate_name(file.name)].concat();
         records.push(record(&file.identifier, file.sector, length, 0, &system_use));
     }
     let mut bytes: Vec<u8> = Vec::new();
@@ -162,39 +163,41 @@ fn directory(files: &[File<'_>], own_size: usize) -> Result<Vec<u8>> {
     Ok(padded(bytes))
 }
 
-/// §8.4.
-fn primary(label: &str, total: u32, root_size: usize) -> Result<Vec<u8>> {
-    let spaces = |count: usize| vec![b' '; count];
+/// `label` has at most 32 bytes.
+fn primary(label: &str, total: u32, root_size: u32) -> PrimaryVolumeDescriptor {
     // §8.4.26.1: digits zero and offset zero mean "not given".
-    let no_date = [[b'0'; 16].as_slice(), &[0]].concat();
-    let mut label = label.as_bytes().to_vec();
-    label.resize(32, b' ');
-    let descriptor = [
-        b"\x01CD001\x01\x00".to_vec(),
-        spaces(32),
-        label,
-        vec![0; 8],
-        both32(total).to_vec(),
-        vec![0; 32],
-        both16(1).to_vec(),
-        both16(1).to_vec(),
-        both16(SECTOR as u16).to_vec(),
-        both32(TABLE_SIZE).to_vec(),
-        TABLE_LITTLE.to_le_bytes().to_vec(),
-        vec![0; 4],
-        TABLE_BIG.to_be_bytes().to_vec(),
-        vec![0; 4],
-        record(&[0], ROOT, sector(root_size)?, DIRECTORY, &[]),
-        // Volume set, publisher, preparer, application: 128 each; copyright, abstract, bibliography: 37 each.
-        spaces(4 * 128 + 3 * 37),
-        no_date.clone(),
-        no_date.clone(),
-        no_date.clone(),
-        no_date,
-        vec![1],
-    ]
-    .concat();
-    Ok(padded(descriptor))
+    let no_date = std::array::from_fn(|i| if i < 16 { b'0' } else { 0 });
+    let label = label.as_bytes();
+    // What is not named is 0.
+    PrimaryVolumeDescriptor {
+        descriptor_type: 1,
+        standard_identifier: *b"CD001",
+        version: 1,
+        system_identifier: [b' '; 32],
+        volume_identifier: std::array::from_fn(|i| label.get(i).copied().unwrap_or(b' ')),
+        volume_space_size: total.into(),
+        volume_set_size: 1.into(),
+        volume_sequence_number: 1.into(),
+        logical_block_size: (SECTOR as u16).into(),
+        path_table_size: (size_of::<PathTableRecord<LE>>() as u32).into(),
+        little_path_table: TABLE_LITTLE.into(),
+        big_path_table: TABLE_BIG.into(),
+        root: directory_record(size_of::<DirectoryRecord>() + 1, 1, ROOT, root_size, DIRECTORY),
+        root_identifier: 0,
+        volume_set_identifier: [b' '; 128],
+        publisher_identifier: [b' '; 128],
+        data_preparer_identifier: [b' '; 128],
+        application_identifier: [b' '; 128],
+        copyright_file: [b' '; 37],
+        abstract_file: [b' '; 37],
+        bibliographic_file: [b' '; 37],
+        creation: no_date,
+        modification: no_date,
+        expiration: no_date,
+        effective: no_date,
+        file_structure_version: 1,
+        ..PrimaryVolumeDescriptor::new_zeroed()
+    }
 }
 
 #[cfg(test)]

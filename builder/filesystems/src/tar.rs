@@ -10,15 +10,70 @@ mod reader;
 pub use reader::Member;
 
 use model::{Error, Result, Segment, Segments, SourceDateEpoch};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned, transmute};
 
 /// Bytes; everything is a multiple of it.
 pub const BLOCK: u64 = 512;
 /// Two zero blocks end an archive.
 pub const END: [u8; 1024] = [0; 1024];
 
-/// Parts of a sparse file that the header describes, and that each block behind it does.
-const IN_HEADER: usize = 4;
-const IN_EXTENSION: usize = 21;
+/// A number in octal digits.
+type Octal<const SIZE: usize> = [u8; SIZE];
+
+/// A member's header: POSIX's up to `devminor`, then GNU's `struct oldgnu_header`. In ustar, `prefix` and padding are in the place of the latter; we write
+/// them as zeros and do not read them.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Header {
+    name: [u8; 100],
+    mode: Octal<8>,
+    uid: Octal<8>,
+    gid: Octal<8>,
+    size: Octal<12>,
+    mtime: Octal<12>,
+    chksum: Octal<8>,
+    typeflag: u8,
+    linkname: [u8; 100],
+    /// Magic and version.
+    magic: [u8; 8],
+    uname: [u8; 32],
+    gname: [u8; 32],
+    devmajor: Octal<8>,
+    devminor: Octal<8>,
+    atime: Octal<12>,
+    ctime: Octal<12>,
+    offset: Octal<12>,
+    longnames: [u8; 4],
+    unused: u8,
+    sp: [Sparse; 4],
+    isextended: u8,
+    realsize: Octal<12>,
+    padding: [u8; 17],
+}
+const _: () = assert!(size_of::<Header>() == BLOCK as usize);
+
+/// A part of a sparse file that is not a hole (`struct sparse`).
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Sparse {
+    offset: Octal<12>,
+    numbytes: Octal<12>,
+}
+const _: () = assert!(size_of::<Sparse>() == 24);
+
+/// Further parts, behind the header or behind another of these.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct SparseHeader {
+    sp: [Sparse; 21],
+    isextended: u8,
+    padding: [u8; 7],
+}
+const _: () = assert!(size_of::<SparseHeader>() == BLOCK as usize);
+
+/// typeflag of a regular file, and of a sparse one in the old GNU dialect.
+const REGULAR: u8 = b'0';
+const SPARSE: u8 = b'S';
 /// Parts begin and end at multiples of it, and holes shorter than this many times as long are not worth an entry.
 const PART_UNIT: u64 = 4096;
 const HOLE_MIN: u64 = 16 * PART_UNIT;
@@ -31,32 +86,46 @@ pub enum Dialect {
 
 /// The header of a regular file of root, mode 0644.
 pub fn header(dialect: Dialect, name: &str, size: u64, mtime: SourceDateEpoch) -> Result<[u8; 512]> {
-    let mut h = [0; 512];
-    if name.len() > 99 || !name.is_ascii() {
-        return Err(Error::internal(format!("tar: the name {name:?} does not fit into 99 ASCII bytes")));
-    }
-    h[..name.len()].copy_from_slice(name.as_bytes());
-    h[100..108].copy_from_slice(b"0000644\0");
-    h[108..116].copy_from_slice(b"0000000\0");
-    h[116..124].copy_from_slice(b"0000000\0");
-    number(&mut h[124..136], dialect, size)?;
-    number(&mut h[136..148], dialect, u64::from(mtime.0))?;
-    h[156] = b'0';
-    h[257..265].copy_from_slice(match dialect {
-        Dialect::Ustar => b"ustar\x0000",
-        Dialect::OldGnu => b"ustar  \0",
-    });
-    h[265..269].copy_from_slice(b"root");
-    h[297..301].copy_from_slice(b"root");
-    seal(&mut h);
-    Ok(h)
+    Ok(transmute!(Header::new(dialect, name, size, mtime)?.sealed()))
 }
 
-/// The checksum is the sum of all bytes with blanks in its own place.
-fn seal(h: &mut [u8; 512]) {
-    h[148..156].fill(b' ');
-    let sum: u32 = h.iter().map(|&b| u32::from(b)).sum();
-    h[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+impl Header {
+    fn new(dialect: Dialect, name: &str, size: u64, mtime: SourceDateEpoch) -> Result<Self> {
+        if name.len() > 99 || !name.is_ascii() {
+            return Err(Error::internal(format!("tar: the name {name:?} does not fit into 99 ASCII bytes")));
+        }
+        let mut header = Header {
+            mode: *b"0000644\0",
+            uid: *b"0000000\0",
+            gid: *b"0000000\0",
+            typeflag: REGULAR,
+            magic: match dialect {
+                Dialect::Ustar => *b"ustar\x0000",
+                Dialect::OldGnu => *b"ustar  \0",
+            },
+            ..Header::new_zeroed()
+        };
+        header.name[..name.len()].copy_from_slice(name.as_bytes());
+        header.uname[..4].copy_from_slice(b"root");
+        header.gname[..4].copy_from_slice(b"root");
+        number(&mut header.size, dialect, size)?;
+        number(&mut header.mtime, dialect, u64::from(mtime.0))?;
+        Ok(header)
+    }
+
+    /// The sum of all bytes with blanks in the sum's own place.
+    fn sum(&self) -> u32 {
+        let all: u32 = self.as_bytes().iter().map(|&b| u32::from(b)).sum();
+        let own: u32 = self.chksum.iter().map(|&b| u32::from(b)).sum();
+        all - own + 8 * u32::from(b' ')
+    }
+
+    fn sealed(mut self) -> Self {
+        let digits = format!("{:06o}", self.sum());
+        self.chksum[..6].copy_from_slice(digits.as_bytes());
+        self.chksum[6..].copy_from_slice(b"\0 ");
+        self
+    }
 }
 
 /// Octal, or GNU's binary form for what is too large for that.
@@ -85,19 +154,17 @@ pub fn sparse_archive(name: &str, content: &Segments, mtime: SourceDateEpoch) ->
     if parts.last().is_none_or(|&(at, length)| at + length < content.size()) {
         map.push((content.size(), 0));
     }
-    let mut front = header(Dialect::OldGnu, name, stored, mtime)?;
-    front[156] = b'S';
-    let (first, rest) = map.split_at(map.len().min(IN_HEADER));
-    entries(&mut front[386..482], first)?;
-    front[482] = u8::from(!rest.is_empty());
-    number(&mut front[483..495], Dialect::OldGnu, content.size())?;
-    seal(&mut front);
-    let mut front = front.to_vec();
-    for (n, some) in rest.chunks(IN_EXTENSION).enumerate() {
-        let mut block = [0; 512];
-        entries(&mut block[..504], some)?;
-        block[504] = u8::from((n + 1) * IN_EXTENSION < rest.len());
-        front.extend(block);
+    let mut header = Header::new(Dialect::OldGnu, name, stored, mtime)?;
+    header.typeflag = SPARSE;
+    let mut rest = encode_parts(&mut header.sp, &map)?;
+    header.isextended = u8::from(!rest.is_empty());
+    number(&mut header.realsize, Dialect::OldGnu, content.size())?;
+    let mut front = header.sealed().as_bytes().to_vec();
+    while !rest.is_empty() {
+        let mut block = SparseHeader::new_zeroed();
+        rest = encode_parts(&mut block.sp, rest)?;
+        block.isextended = u8::from(!rest.is_empty());
+        front.extend_from_slice(block.as_bytes());
     }
     let base = front.len() as u64;
     let mut list = vec![Segment { offset: 0, data: front.into() }];
@@ -112,12 +179,13 @@ pub fn sparse_archive(name: &str, content: &Segments, mtime: SourceDateEpoch) ->
     Segments::new(at + END.len() as u64, list)
 }
 
-fn entries(field: &mut [u8], parts: &[(u64, u64)]) -> Result<()> {
-    for (entry, &(offset, length)) in field.chunks_exact_mut(24).zip(parts) {
-        number(&mut entry[..12], Dialect::OldGnu, offset)?;
-        number(&mut entry[12..], Dialect::OldGnu, length)?;
+/// Fills `entries` and returns the parts that are left.
+fn encode_parts<'a>(entries: &mut [Sparse], parts: &'a [(u64, u64)]) -> Result<&'a [(u64, u64)]> {
+    for (entry, &(offset, length)) in entries.iter_mut().zip(parts) {
+        number(&mut entry.offset, Dialect::OldGnu, offset)?;
+        number(&mut entry.numbytes, Dialect::OldGnu, length)?;
     }
-    Ok(())
+    Ok(parts.get(entries.len()..).unwrap_or(&[]))
 }
 
 /// Offset and length of what is not a hole.

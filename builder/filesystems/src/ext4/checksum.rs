@@ -1,7 +1,5 @@
 //! metadata_csum: CRC-32C without the final inversion, seeded with the filesystem's UUID (Documentation/filesystems/ext4/checksums.rst).
 
-use super::little_endian::{put_u16, put_u32};
-
 /// State of a running checksum: the value that the kernel calls `csum`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Checksum(pub(super) u32);
@@ -23,15 +21,5 @@ impl Checksum {
     pub(super) fn with(self, bytes: &[u8]) -> Self {
         // The crate inverts before and after, as every other use of CRC-32C does.
         Checksum(!crc32c::crc32c_append(!self.0, bytes))
-    }
-
-    /// Stores the low half at `lo` and, for 64-byte descriptors and large inodes, the high half at `hi`.
-    pub(super) fn put_halves(self, buffer: &mut [u8], lo: usize, hi: usize) {
-        put_u16(buffer, lo, self.0 as u16);
-        put_u16(buffer, hi, (self.0 >> 16) as u16);
-    }
-
-    pub(super) fn put(self, buffer: &mut [u8], offset: usize) {
-        put_u32(buffer, offset, self.0);
     }
 }

@@ -4,6 +4,7 @@ use super::BLOCK;
 use super::inode::InodeRecord;
 use super::large_value::LargeValues;
 use super::packed::Packed;
+use super::xattr::AttributeBlock;
 use model::Blob;
 use std::ops::Range;
 
@@ -26,7 +27,7 @@ pub(super) struct Pending<'a> {
 
 /// A block of extended attributes that one or more inodes have.
 pub(super) struct SharedXattrs {
-    pub(super) block: Vec<u8>,
+    pub(super) block: AttributeBlock,
     pub(super) references: u32,
 }
 

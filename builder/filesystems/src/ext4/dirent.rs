@@ -2,11 +2,36 @@
 
 use super::BLOCK;
 use super::checksum::Checksum;
-use super::little_endian::{put_u16, put_u32};
 use model::tree::NodeKind;
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// An entry of no inode that ends each block: 12 bytes, type 0xde, checksum.
-pub(super) const TAIL: usize = BLOCK - 12;
+/// What stands before the name of an entry.
+#[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct DirEntryHead {
+    pub(super) inode: U32,
+    pub(super) rec_len: U16,
+    pub(super) name_len: u8,
+    pub(super) file_type: u8,
+}
+const _: () = assert!(size_of::<DirEntryHead>() == 8);
+
+/// An entry of no inode that ends each block, with the block's checksum.
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct DirEntryTail {
+    det_reserved_zero1: U32,
+    det_rec_len: U16,
+    det_reserved_zero2: u8,
+    det_reserved_ft: u8,
+    det_checksum: U32,
+}
+const _: () = assert!(size_of::<DirEntryTail>() == 12);
+
+/// Where the tail lies in a block.
+pub(super) const TAIL: usize = BLOCK - size_of::<DirEntryTail>();
+/// EXT4_FT_DIR_CSUM.
 const TAIL_TYPE: u8 = 0xde;
 
 #[derive(Debug, Clone, Copy)]
@@ -31,20 +56,24 @@ pub(super) fn file_type(kind: &NodeKind) -> u8 {
 pub(super) const DIRECTORY_TYPE: u8 = 2;
 
 impl Name<'_> {
-    /// Header of 8 bytes and the name, in fours.
+    /// Head and name, in fours.
     pub(super) fn record_length(&self) -> usize {
-        (8 + self.name.len()).next_multiple_of(4)
+        (size_of::<DirEntryHead>() + self.name.len()).next_multiple_of(4)
     }
 
-    /// Writes the entry and returns where the next begins.
-    pub(super) fn encode(&self, block: &mut [u8], at: usize, record_length: usize) -> usize {
-        put_u32(block, at, self.inode);
-        put_u16(block, at + 4, record_length as u16);
-        block[at + 6] = self.name.len() as u8;
-        block[at + 7] = self.file_type;
-        block[at + 8..at + 8 + self.name.len()].copy_from_slice(self.name);
-        at + record_length
+    pub(super) fn head(&self, record_length: usize) -> DirEntryHead {
+        DirEntryHead {
+            inode: self.inode.into(),
+            rec_len: (record_length as u16).into(),
+            name_len: self.name.len() as u8,
+            file_type: self.file_type,
+        }
     }
+}
+
+/// Returns the head of an entry that holds no name and covers `record_length` bytes.
+pub(super) fn unused(record_length: usize) -> DirEntryHead {
+    Name { name: &[], inode: 0, file_type: 0 }.head(record_length)
 }
 
 /// How many of `names` fit into one block.
@@ -61,17 +90,25 @@ pub(super) fn fitting(names: &[Name]) -> usize {
 
 /// One block of entries that fit.
 pub(super) fn encode_leaf(names: &[Name], seed: Checksum) -> Vec<u8> {
-    let mut block = vec![0; BLOCK];
-    let mut at = 0;
+    let mut block = Vec::with_capacity(BLOCK);
     for (i, name) in names.iter().enumerate() {
-        let length = if i + 1 == names.len() { TAIL - at } else { name.record_length() };
-        at = name.encode(&mut block, at, length);
+        let length = if i + 1 == names.len() { TAIL - block.len() } else { name.record_length() };
+        let end = block.len() + length;
+        block.extend_from_slice(name.head(length).as_bytes());
+        block.extend_from_slice(name.name);
+        block.resize(end, 0);
     }
     if names.is_empty() {
-        put_u16(&mut block, 4, TAIL as u16); // one entry of no inode
+        block.extend_from_slice(unused(TAIL).as_bytes());
+        block.resize(TAIL, 0);
     }
-    put_u16(&mut block, TAIL + 4, 12);
-    block[TAIL + 7] = TAIL_TYPE;
-    seed.with(&block[..TAIL]).put(&mut block, TAIL + 8);
+    let tail = DirEntryTail {
+        det_reserved_zero1: U32::ZERO,
+        det_rec_len: (size_of::<DirEntryTail>() as u16).into(),
+        det_reserved_zero2: 0,
+        det_reserved_ft: TAIL_TYPE,
+        det_checksum: seed.with(&block).0.into(),
+    };
+    block.extend_from_slice(tail.as_bytes());
     block
 }

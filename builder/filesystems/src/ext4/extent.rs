@@ -4,26 +4,56 @@
 use super::BLOCK;
 use super::allocate::Run;
 use super::checksum::Checksum;
-use super::inode::MAP_SIZE;
-use super::little_endian::{get_u16, get_u32, put_u16, put_u32};
+use super::inode::{MAP_SIZE, Map};
 use model::{Error, Result};
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute};
 
 const MAGIC: u16 = 0xf30a;
 /// EXT_INIT_MAX_LEN: longer means "allocated, not written".
 const MAX_LENGTH: u64 = 32_768;
-const HEADER: usize = 12;
+
+/// `struct ext4_extent_header`: starts each node.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct ExtentHeader {
+    eh_magic: U16,
+    eh_entries: U16,
+    eh_max: U16,
+    eh_depth: U16,
+    eh_generation: U32,
+}
+const _: () = assert!(size_of::<ExtentHeader>() == 12);
+
+/// `struct ext4_extent`: a run of blocks, in a leaf.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct Extent {
+    ee_block: U32,
+    ee_len: U16,
+    ee_start_hi: U16,
+    ee_start_lo: U32,
+}
+const _: () = assert!(size_of::<Extent>() == ENTRY);
+
+/// `struct ext4_extent_idx`: a node of the next level, in a node above the leaves.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct ExtentIndex {
+    ei_block: U32,
+    ei_leaf_lo: U32,
+    ei_leaf_hi: U16,
+    ei_unused: U16,
+}
+const _: () = assert!(size_of::<ExtentIndex>() == ENTRY);
+
+const HEADER: usize = size_of::<ExtentHeader>();
+/// Bytes of an entry of either kind.
 const ENTRY: usize = 12;
 const PER_ROOT: usize = (MAP_SIZE - HEADER) / ENTRY;
 const PER_BLOCK: usize = (BLOCK - HEADER) / ENTRY;
+/// Where `struct ext4_extent_tail` lies: the checksum of all before it.
 const TAIL: usize = HEADER + PER_BLOCK * ENTRY;
-
-/// `length` blocks from logical block `logical` lie at `start`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Extent {
-    logical: u32,
-    start: u64,
-    length: u16,
-}
 
 /// Where a part of a file lies.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +70,13 @@ pub(super) fn extents(parts: &[Placed]) -> Vec<Extent> {
         let mut done = 0;
         while done < run.length {
             let length = (run.length - done).min(MAX_LENGTH);
-            out.push(Extent { logical: (logical + done) as u32, start: run.start + done, length: length as u16 });
+            let start = run.start + done;
+            out.push(Extent {
+                ee_block: ((logical + done) as u32).into(),
+                ee_len: (length as u16).into(),
+                ee_start_hi: ((start >> 32) as u16).into(),
+                ee_start_lo: (start as u32).into(),
+            });
             done += length;
         }
     }
@@ -58,9 +94,10 @@ pub(super) fn tree_blocks(extents: usize) -> usize {
 }
 
 /// i_block, and the tree's other blocks in the order of `blocks`, of which there are `tree_blocks`.
-pub(super) fn encode(extents: &[Extent], blocks: &[u64], seed: Checksum) -> ([u8; MAP_SIZE], Vec<(u64, Vec<u8>)>) {
+pub(super) fn encode(extents: &[Extent], blocks: &[u64], seed: Checksum) -> (Map, Vec<(u64, Vec<u8>)>) {
     let mut written = Vec::new();
-    let mut entries: Vec<(u32, [u8; ENTRY])> = extents.iter().map(|e| (e.logical, encode_leaf(e))).collect();
+    // Each with the first logical block that it covers.
+    let mut entries: Vec<(U32, [u8; ENTRY])> = extents.iter().map(|e| (e.ee_block, transmute!(*e))).collect();
     let mut depth = 0;
     let mut free = blocks.iter();
     while entries.len() > PER_ROOT {
@@ -68,44 +105,33 @@ pub(super) fn encode(extents: &[Extent], blocks: &[u64], seed: Checksum) -> ([u8
         for (node, &block) in entries.chunks(PER_BLOCK).zip(&mut free) {
             let mut b = vec![0; BLOCK];
             encode_node(&mut b, node, PER_BLOCK, depth);
-            seed.with(&b[..TAIL]).put(&mut b, TAIL);
-            parents.push((node[0].0, encode_index(node[0].0, block)));
+            let checksum = seed.with(&b[..TAIL]).0;
+            b[TAIL..].copy_from_slice(U32::new(checksum).as_bytes());
+            let ei_block = node[0].0;
+            let (ei_leaf_lo, ei_leaf_hi) = ((block as u32).into(), ((block >> 32) as u16).into());
+            parents.push((ei_block, transmute!(ExtentIndex { ei_block, ei_leaf_lo, ei_leaf_hi, ei_unused: U16::ZERO })));
             written.push((block, b));
         }
         entries = parents;
         depth += 1;
     }
-    let mut root = [0; MAP_SIZE];
-    encode_node(&mut root, &entries, PER_ROOT, depth);
+    let mut root = Map::default();
+    encode_node(root.as_mut_bytes(), &entries, PER_ROOT, depth);
     (root, written)
 }
 
-fn encode_node(b: &mut [u8], entries: &[(u32, [u8; ENTRY])], max: usize, depth: u16) {
-    put_u16(b, 0, MAGIC);
-    put_u16(b, 2, entries.len() as u16);
-    put_u16(b, 4, max as u16);
-    put_u16(b, 6, depth);
-    // 8 eh_generation: 0, unused.
-    for (i, (_, entry)) in entries.iter().enumerate() {
-        b[HEADER + i * ENTRY..][..ENTRY].copy_from_slice(entry);
+fn encode_node(b: &mut [u8], entries: &[(U32, [u8; ENTRY])], max: usize, depth: u16) {
+    let header = ExtentHeader {
+        eh_magic: MAGIC.into(),
+        eh_entries: (entries.len() as u16).into(),
+        eh_max: (max as u16).into(),
+        eh_depth: depth.into(),
+        eh_generation: U32::ZERO, // unused
+    };
+    b[..HEADER].copy_from_slice(header.as_bytes());
+    for ((_, entry), place) in entries.iter().zip(b[HEADER..].chunks_exact_mut(ENTRY)) {
+        place.copy_from_slice(entry);
     }
-}
-
-fn encode_leaf(e: &Extent) -> [u8; ENTRY] {
-    let mut b = [0; ENTRY];
-    put_u32(&mut b, 0, e.logical);
-    put_u16(&mut b, 4, e.length);
-    put_u16(&mut b, 6, (e.start >> 32) as u16);
-    put_u32(&mut b, 8, e.start as u32);
-    b
-}
-
-fn encode_index(logical: u32, block: u64) -> [u8; ENTRY] {
-    let mut b = [0; ENTRY];
-    put_u32(&mut b, 0, logical);
-    put_u32(&mut b, 4, block as u32);
-    put_u16(&mut b, 8, (block >> 32) as u16);
-    b
 }
 
 /// One node of a tree as read.
@@ -120,26 +146,26 @@ pub(super) enum Node {
 /// Decodes a node that must lie `depth` levels above the leaves; `None` takes the root's own word, at most 5.
 pub(super) fn decode(b: &[u8], depth: Option<u16>) -> Result<(Node, u16)> {
     let bad = |what: &str, found: u64| Error::integrity(format!("ext4 extent node: expected {what}, found {found:#x}"));
-    let (magic, count, found_depth) = (get_u16(b, 0), usize::from(get_u16(b, 2)), get_u16(b, 6));
-    if magic != MAGIC {
-        return Err(bad("magic 0xf30a", magic.into()));
+    let (header, entries) = ExtentHeader::ref_from_prefix(b).map_err(|_| bad("a header of 12 bytes", b.len() as u64))?;
+    let (count, found_depth) = (usize::from(header.eh_entries), header.eh_depth.get());
+    if header.eh_magic != MAGIC {
+        return Err(bad("magic 0xf30a", header.eh_magic.into()));
     }
     // EXT4_MAX_EXTENT_DEPTH.
     if found_depth > 5 || depth.is_some_and(|d| d != found_depth) {
         return Err(bad("one level less than above, at most 5", found_depth.into()));
     }
-    if HEADER + count * ENTRY > b.len() {
-        return Err(bad("entries that fit into the node", count as u64));
-    }
-    let entries = (0..count).map(|i| b.get(HEADER + i * ENTRY..).unwrap_or(&[]));
+    let too_many = || bad("entries that fit into the node", count as u64);
     let node = if found_depth > 0 {
-        Node::Index(entries.map(|e| u64::from(get_u32(e, 4)) | u64::from(get_u16(e, 8)) << 32).collect())
+        let (entries, _) = <[ExtentIndex]>::ref_from_prefix_with_elems(entries, count).map_err(|_| too_many())?;
+        Node::Index(entries.iter().map(|e| u64::from(e.ei_leaf_lo) | u64::from(e.ei_leaf_hi) << 32).collect())
     } else {
-        let leaf = entries.map(|e| {
-            let length = u64::from(get_u16(e, 4));
+        let (entries, _) = <[Extent]>::ref_from_prefix_with_elems(entries, count).map_err(|_| too_many())?;
+        let leaf = entries.iter().map(|e| {
+            let length = u64::from(e.ee_len);
             let unwritten = length > MAX_LENGTH;
             let length = if unwritten { length - MAX_LENGTH } else { length };
-            (u64::from(get_u32(e, 0)), u64::from(get_u32(e, 8)) | u64::from(get_u16(e, 6)) << 32, length, unwritten)
+            (e.ee_block.into(), u64::from(e.ee_start_lo) | u64::from(e.ee_start_hi) << 32, length, unwritten)
         });
         Node::Leaf(leaf.collect())
     };

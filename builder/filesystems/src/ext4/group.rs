@@ -1,10 +1,40 @@
-//! A group descriptor: 64 bytes with the 64bit feature (ext4.h `struct ext4_group_desc`).
+//! A group descriptor: 64 bytes with the 64bit feature, else the first 32 of them (ext4.h `struct ext4_group_desc`).
 
+use super::BLOCK;
 use super::checksum::Checksum;
-use super::little_endian::{get_u16, get_u32, put_u16, put_u32};
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-pub(super) const SIZE: usize = 64;
-pub(super) const PER_BLOCK: u64 = (super::BLOCK / SIZE) as u64;
+#[derive(Debug, Clone, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct GroupDescriptor {
+    bg_block_bitmap_lo: U32,
+    bg_inode_bitmap_lo: U32,
+    bg_inode_table_lo: U32,
+    bg_free_blocks_count_lo: U16,
+    bg_free_inodes_count_lo: U16,
+    bg_used_dirs_count_lo: U16,
+    pub(super) bg_flags: U16,
+    bg_exclude_bitmap_lo: U32,
+    bg_block_bitmap_csum_lo: U16,
+    bg_inode_bitmap_csum_lo: U16,
+    bg_itable_unused_lo: U16,
+    bg_checksum: U16,
+    bg_block_bitmap_hi: U32,
+    bg_inode_bitmap_hi: U32,
+    bg_inode_table_hi: U32,
+    bg_free_blocks_count_hi: U16,
+    bg_free_inodes_count_hi: U16,
+    bg_used_dirs_count_hi: U16,
+    bg_itable_unused_hi: U16,
+    bg_exclude_bitmap_hi: U32,
+    bg_block_bitmap_csum_hi: U16,
+    bg_inode_bitmap_csum_hi: U16,
+    bg_reserved: U32,
+}
+const _: () = assert!(size_of::<GroupDescriptor>() == 64);
+
+pub(super) const PER_BLOCK: u64 = (BLOCK / size_of::<GroupDescriptor>()) as u64;
 
 /// bg_flags.
 pub(super) mod flags {
@@ -16,8 +46,9 @@ pub(super) mod flags {
     pub(in super::super) const INODE_ZEROED: u16 = 4;
 }
 
+/// What is known of a group once all blocks and inodes are placed.
 #[derive(Debug, Clone, Default)]
-pub(super) struct GroupDescriptor {
+pub(super) struct Group {
     pub(super) block_bitmap: u64,
     pub(super) inode_bitmap: u64,
     pub(super) inode_table: u64,
@@ -31,42 +62,61 @@ pub(super) struct GroupDescriptor {
     pub(super) unused_inodes: u32,
 }
 
-impl GroupDescriptor {
-    pub(super) fn encode(&self, number: u32, seed: Checksum) -> [u8; SIZE] {
-        let mut b = [0; SIZE];
-        for (lo, hi, value) in [(0x00, 0x20, self.block_bitmap), (0x04, 0x24, self.inode_bitmap), (0x08, 0x28, self.inode_table)] {
-            put_u32(&mut b, lo, value as u32);
-            put_u32(&mut b, hi, (value >> 32) as u32);
-        }
-        for (lo, hi, value) in [
-            (0x0c, 0x2c, self.free_blocks),
-            (0x0e, 0x2e, self.free_inodes),
-            (0x10, 0x30, self.used_directories),
-            (0x18, 0x38, self.block_bitmap_checksum),
-            (0x1a, 0x3a, self.inode_bitmap_checksum),
-            (0x1c, 0x32, self.unused_inodes),
-        ] {
-            put_u16(&mut b, lo, value as u16);
-            put_u16(&mut b, hi, (value >> 16) as u16);
-        }
-        put_u16(&mut b, 0x12, self.flags);
-        // bg_checksum at 0x1e counts as zero.
-        let checksum = seed.with(&number.to_le_bytes()).with(&b);
-        put_u16(&mut b, 0x1e, checksum.0 as u16);
-        b
+impl Group {
+    pub(super) fn descriptor(&self, number: u32, seed: Checksum) -> GroupDescriptor {
+        let block = |value: u64| (U32::new(value as u32), U32::new((value >> 32) as u32));
+        let half = |value: u32| (U16::new(value as u16), U16::new((value >> 16) as u16));
+        let (bg_block_bitmap_lo, bg_block_bitmap_hi) = block(self.block_bitmap);
+        let (bg_inode_bitmap_lo, bg_inode_bitmap_hi) = block(self.inode_bitmap);
+        let (bg_inode_table_lo, bg_inode_table_hi) = block(self.inode_table);
+        let (bg_free_blocks_count_lo, bg_free_blocks_count_hi) = half(self.free_blocks);
+        let (bg_free_inodes_count_lo, bg_free_inodes_count_hi) = half(self.free_inodes);
+        let (bg_used_dirs_count_lo, bg_used_dirs_count_hi) = half(self.used_directories);
+        let (bg_itable_unused_lo, bg_itable_unused_hi) = half(self.unused_inodes);
+        let (bg_block_bitmap_csum_lo, bg_block_bitmap_csum_hi) = half(self.block_bitmap_checksum);
+        let (bg_inode_bitmap_csum_lo, bg_inode_bitmap_csum_hi) = half(self.inode_bitmap_checksum);
+        let mut descriptor = GroupDescriptor {
+            bg_block_bitmap_lo,
+            bg_inode_bitmap_lo,
+            bg_inode_table_lo,
+            bg_free_blocks_count_lo,
+            bg_free_inodes_count_lo,
+            bg_used_dirs_count_lo,
+            bg_flags: self.flags.into(),
+            bg_exclude_bitmap_lo: U32::ZERO,
+            bg_block_bitmap_csum_lo,
+            bg_inode_bitmap_csum_lo,
+            bg_itable_unused_lo,
+            bg_checksum: U16::ZERO,
+            bg_block_bitmap_hi,
+            bg_inode_bitmap_hi,
+            bg_inode_table_hi,
+            bg_free_blocks_count_hi,
+            bg_free_inodes_count_hi,
+            bg_used_dirs_count_hi,
+            bg_itable_unused_hi,
+            bg_exclude_bitmap_hi: U32::ZERO,
+            bg_block_bitmap_csum_hi,
+            bg_inode_bitmap_csum_hi,
+            bg_reserved: U32::ZERO,
+        };
+        // bg_checksum counts as zero.
+        let checksum = seed.with(&number.to_le_bytes()).with(descriptor.as_bytes());
+        descriptor.bg_checksum = (checksum.0 as u16).into();
+        descriptor
     }
 }
 
-/// Block numbers of a descriptor as read; 32 bytes long without the 64bit feature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Decoded {
-    pub(super) block_bitmap: u64,
-    pub(super) inode_bitmap: u64,
-    pub(super) inode_table: u64,
-    pub(super) flags: u16,
-}
+impl GroupDescriptor {
+    pub(super) fn block_bitmap(&self) -> u64 {
+        u64::from(self.bg_block_bitmap_lo) | u64::from(self.bg_block_bitmap_hi) << 32
+    }
 
-pub(super) fn decode(b: &[u8]) -> Decoded {
-    let block = |lo, hi| u64::from(get_u32(b, lo)) | if b.len() >= SIZE { u64::from(get_u32(b, hi)) << 32 } else { 0 };
-    Decoded { block_bitmap: block(0x00, 0x20), inode_bitmap: block(0x04, 0x24), inode_table: block(0x08, 0x28), flags: get_u16(b, 0x12) }
+    pub(super) fn inode_bitmap(&self) -> u64 {
+        u64::from(self.bg_inode_bitmap_lo) | u64::from(self.bg_inode_bitmap_hi) << 32
+    }
+
+    pub(super) fn inode_table(&self) -> u64 {
+        u64::from(self.bg_inode_table_lo) | u64::from(self.bg_inode_table_hi) << 32
+    }
 }

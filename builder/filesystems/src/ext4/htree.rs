@@ -4,21 +4,64 @@
 
 use super::BLOCK;
 use super::checksum::Checksum;
-use super::dirent::{Name, encode_leaf, fitting};
+use super::dirent::{DirEntryHead, Name, encode_leaf, fitting, unused};
 use super::hash::DirectoryHash;
-use super::little_endian::{put_u16, put_u32};
 use model::{Error, Result};
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{Immutable, IntoBytes};
 
-/// In the root: `.` and `..` (12 bytes each) and dx_root_info (8).
-const ROOT_ENTRIES: usize = 32;
-/// In a node: an entry of no inode.
-const NODE_ENTRIES: usize = 8;
-/// dx_entry: hash and block; also dx_tail: reserved and checksum.
-const ENTRY: usize = 8;
-const ROOT_LIMIT: usize = (BLOCK - ROOT_ENTRIES - ENTRY) / ENTRY;
-const NODE_LIMIT: usize = (BLOCK - NODE_ENTRIES - ENTRY) / ENTRY;
-/// dx_root_info.hash_version: DX_HASH_HALF_MD4.
-const HALF_MD4: u8 = 1;
+/// `struct dx_root` without its entries.
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct DxRoot {
+    dot: DirEntryHead,
+    dot_name: [u8; 4],
+    dotdot: DirEntryHead,
+    dotdot_name: [u8; 4],
+    reserved_zero: U32,
+    hash_version: u8,
+    info_length: u8,
+    indirect_levels: u8,
+    unused_flags: u8,
+}
+const _: () = assert!(size_of::<DxRoot>() == 32);
+
+/// `struct dx_entry`: a block of the next level, and the hash that it starts from.
+#[derive(Clone, Copy, IntoBytes, Immutable)]
+#[repr(C)]
+struct DxEntry {
+    hash: U32,
+    block: U32,
+}
+const _: () = assert!(size_of::<DxEntry>() == 8);
+
+/// `struct dx_countlimit`: in place of the first entry's hash, which is known from above.
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct DxCountLimit {
+    limit: U16,
+    count: U16,
+}
+const _: () = assert!(size_of::<DxCountLimit>() == 4);
+
+/// `struct dx_tail`: behind the room for entries.
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct DxTail {
+    dt_reserved: U32,
+    dt_checksum: U32,
+}
+const _: () = assert!(size_of::<DxTail>() == 8);
+
+/// Entries that fit between what starts a block and its tail.
+const fn limit(head: usize) -> usize {
+    (BLOCK - head - size_of::<DxTail>()) / size_of::<DxEntry>()
+}
+const ROOT_LIMIT: usize = limit(size_of::<DxRoot>());
+/// A node starts with an entry of no inode.
+const NODE_LIMIT: usize = limit(size_of::<DirEntryHead>());
+/// hash_version, and s_def_hash_version in the superblock: DX_HASH_HALF_MD4.
+pub(super) const HALF_MD4: u8 = 1;
 
 pub(super) fn encode(names: &[Name], dots: &[Name; 2], hash: DirectoryHash, seed: Checksum) -> Result<Vec<u8>> {
     let mut hashed: Vec<((u32, u32), Name)> = names.iter().map(|&n| (hash.of(n.name), n)).collect();
@@ -49,13 +92,14 @@ pub(super) fn encode(names: &[Name], dots: &[Name; 2], hash: DirectoryHash, seed
         )));
     }
     let first_leaf = 1 + node_count as u32;
-    let entries: Vec<(u32, u32)> = starts.into_iter().zip(first_leaf..).collect();
+    let entry = |(hash, block): (u32, u32)| DxEntry { hash: hash.into(), block: block.into() };
+    let entries: Vec<DxEntry> = starts.into_iter().zip(first_leaf..).map(entry).collect();
     let mut out = Vec::with_capacity((1 + node_count + leaves.len()) * BLOCK);
     if node_count == 0 {
         out.extend(encode_root(dots, 0, &entries, seed));
     } else {
-        let parts: Vec<&[(u32, u32)]> = entries.chunks(leaves.len().div_ceil(node_count)).collect();
-        let top: Vec<(u32, u32)> = parts.iter().zip(1..).map(|(part, block)| (part[0].0, block)).collect();
+        let parts: Vec<&[DxEntry]> = entries.chunks(leaves.len().div_ceil(node_count)).collect();
+        let top: Vec<DxEntry> = parts.iter().zip(1u32..).map(|(part, block)| DxEntry { hash: part[0].hash, block: block.into() }).collect();
         out.extend(encode_root(dots, 1, &top, seed));
         for part in parts {
             out.extend(encode_node(part, seed));
@@ -65,33 +109,37 @@ pub(super) fn encode(names: &[Name], dots: &[Name; 2], hash: DirectoryHash, seed
     Ok(out)
 }
 
-fn encode_root(dots: &[Name; 2], levels: u8, entries: &[(u32, u32)], seed: Checksum) -> Vec<u8> {
-    let mut block = vec![0; BLOCK];
-    dots[0].encode(&mut block, 0, 12);
-    dots[1].encode(&mut block, 12, BLOCK - 12);
-    block[28] = HALF_MD4;
-    block[29] = 8; // info_length
-    block[30] = levels;
-    encode_entries(&mut block, ROOT_ENTRIES, ROOT_LIMIT, entries, seed);
-    block
+fn encode_root(dots: &[Name; 2], levels: u8, entries: &[DxEntry], seed: Checksum) -> Vec<u8> {
+    let dot_length = size_of::<DirEntryHead>() + 4;
+    let root = DxRoot {
+        dot: dots[0].head(dot_length),
+        dot_name: *b".\0\0\0",
+        dotdot: dots[1].head(BLOCK - dot_length),
+        dotdot_name: *b"..\0\0",
+        reserved_zero: U32::ZERO,
+        hash_version: HALF_MD4,
+        info_length: 8,
+        indirect_levels: levels,
+        unused_flags: 0,
+    };
+    encode_entries(root.as_bytes(), ROOT_LIMIT, entries, seed)
 }
 
-fn encode_node(entries: &[(u32, u32)], seed: Checksum) -> Vec<u8> {
-    let mut block = vec![0; BLOCK];
-    put_u16(&mut block, 4, BLOCK as u16);
-    encode_entries(&mut block, NODE_ENTRIES, NODE_LIMIT, entries, seed);
-    block
+fn encode_node(entries: &[DxEntry], seed: Checksum) -> Vec<u8> {
+    encode_entries(unused(BLOCK).as_bytes(), NODE_LIMIT, entries, seed)
 }
 
-/// The first entry's hash is known from above, so limit and count lie in its place.
-fn encode_entries(block: &mut [u8], at: usize, limit: usize, entries: &[(u32, u32)], seed: Checksum) {
-    for (i, &(hash, target)) in entries.iter().enumerate() {
-        put_u32(block, at + i * ENTRY, hash);
-        put_u32(block, at + i * ENTRY + 4, target);
-    }
-    put_u16(block, at, limit as u16);
-    put_u16(block, at + 2, entries.len() as u16);
+/// A block of `head`, `entries` with room for `limit` of them, and the tail.
+fn encode_entries(head: &[u8], limit: usize, entries: &[DxEntry], seed: Checksum) -> Vec<u8> {
+    let mut block = Vec::with_capacity(BLOCK);
+    block.extend_from_slice(head);
+    block.extend_from_slice(entries.as_bytes());
+    let count_limit = DxCountLimit { limit: (limit as u16).into(), count: (entries.len() as u16).into() };
+    block[head.len()..][..size_of::<DxCountLimit>()].copy_from_slice(count_limit.as_bytes());
     // ext4_dx_csum: the entries in use, then the tail with its checksum as zero.
-    let checksum = seed.with(&block[..at + entries.len() * ENTRY]).with(&[0; ENTRY]);
-    checksum.put(block, at + limit * ENTRY + 4);
+    let mut tail = DxTail { dt_reserved: U32::ZERO, dt_checksum: U32::ZERO };
+    tail.dt_checksum = seed.with(&block).with(tail.as_bytes()).0.into();
+    block.resize(head.len() + limit * size_of::<DxEntry>(), 0);
+    block.extend_from_slice(tail.as_bytes());
+    block
 }

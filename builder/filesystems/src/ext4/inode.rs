@@ -1,18 +1,72 @@
-//! An inode record: 256 bytes, of which 160 are fields and 96 hold small extended attributes (ext4.h `struct ext4_inode`).
+//! An inode: 256 bytes, of which 160 are fields and 96 hold small extended attributes (ext4.h `struct ext4_inode`).
 
 use super::INODE_SIZE;
 use super::checksum::Checksum;
-use super::little_endian::{get_u16, get_u32, put_u16, put_u32};
 use model::{Error, Result};
+use std::mem::offset_of;
 use std::rc::Rc;
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned, transmute};
 
-/// i_extra_isize: fields after the first 128 bytes, up to and with i_projid.
-pub(super) const EXTRA_SIZE: u16 = 32;
-/// Where in-inode extended attributes start, and how many bytes they have.
-const XATTR_OFFSET: usize = 128 + EXTRA_SIZE as usize;
-pub(super) const XATTR_SIZE: usize = INODE_SIZE - XATTR_OFFSET;
-/// Bytes of i_block: an extent tree's root, a short symlink's target or device numbers.
-pub(super) const MAP_SIZE: usize = 60;
+/// i_block: an extent tree's root, a short symlink's target, device numbers, or block numbers.
+pub(super) type Map = [U32; 15];
+pub(super) const MAP_SIZE: usize = size_of::<Map>();
+
+/// The fields. An inode of 128 bytes ends before i_extra_isize.
+#[derive(Debug, Clone, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Inode {
+    i_mode: U16,
+    i_uid: U16,
+    i_size_lo: U32,
+    i_atime: U32,
+    i_ctime: U32,
+    i_mtime: U32,
+    i_dtime: U32,
+    i_gid: U16,
+    i_links_count: U16,
+    i_blocks_lo: U32,
+    i_flags: U32,
+    i_version: U32,
+    i_block: Map,
+    i_generation: U32,
+    i_file_acl_lo: U32,
+    i_size_high: U32,
+    i_obso_faddr: U32,
+    i_blocks_high: U16,
+    i_file_acl_high: U16,
+    i_uid_high: U16,
+    i_gid_high: U16,
+    i_checksum_lo: U16,
+    i_reserved: U16,
+    i_extra_isize: U16,
+    i_checksum_hi: U16,
+    i_ctime_extra: U32,
+    i_mtime_extra: U32,
+    i_atime_extra: U32,
+    i_crtime: U32,
+    i_crtime_extra: U32,
+    i_version_hi: U32,
+    i_projid: U32,
+}
+const _: () = assert!(size_of::<Inode>() == 160);
+/// Bytes of an inode without the fields that i_extra_isize counts (EXT4_GOOD_OLD_INODE_SIZE).
+const OLD_SIZE: usize = offset_of!(Inode, i_extra_isize);
+const _: () = assert!(OLD_SIZE == 128);
+
+/// An inode with the extended attributes behind its fields, as the inode table holds it.
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct InodeWithXattrs {
+    inode: Inode,
+    xattrs: [u8; XATTR_SIZE],
+}
+const _: () = assert!(size_of::<InodeWithXattrs>() == INODE_SIZE);
+
+/// i_extra_isize as we write it: up to and with i_projid.
+pub(super) const EXTRA_SIZE: u16 = (size_of::<Inode>() - OLD_SIZE) as u16;
+/// Bytes of in-inode extended attributes.
+pub(super) const XATTR_SIZE: usize = INODE_SIZE - size_of::<Inode>();
 /// EXT4_LINK_MAX.
 pub(super) const LINK_MAX: u32 = 65_000;
 
@@ -30,8 +84,8 @@ pub(super) mod flags {
 /// A time as ext4 keeps it: the low 32 bits, signed; two bits that carry on to 2446, below 30 bits of nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Time {
-    seconds: u32,
-    extra: u32,
+    seconds: U32,
+    extra: U32,
 }
 
 impl Time {
@@ -45,11 +99,11 @@ impl Time {
         }
         // ext4_encode_extra_time: what is left when the sign-extended low half is taken away.
         let epoch = ((seconds - i64::from(seconds as i32)) >> 32) as u32 & 3;
-        Ok(Time { seconds: seconds as u32, extra: nanoseconds << 2 | epoch })
+        Ok(Time { seconds: (seconds as u32).into(), extra: (nanoseconds << 2 | epoch).into() })
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct InodeRecord {
     pub(super) mode: u16,
     pub(super) uid: u32,
@@ -61,7 +115,7 @@ pub(super) struct InodeRecord {
     /// Blocks of 4 KiB: contents, tree and extended attributes.
     pub(super) blocks: u64,
     pub(super) flags: u32,
-    pub(super) map: [u8; MAP_SIZE],
+    pub(super) map: Map,
     /// The block of extended attributes, or 0.
     pub(super) xattr_block: u64,
     /// Many inodes have the same.
@@ -79,76 +133,63 @@ pub(super) struct Value {
     pub(super) hash: u32,
 }
 
-impl Default for InodeRecord {
-    fn default() -> Self {
-        InodeRecord {
-            mode: 0,
-            uid: 0,
-            gid: 0,
-            size: 0,
-            time: Time::default(),
-            links: 0,
-            blocks: 0,
-            flags: 0,
-            map: [0; MAP_SIZE],
-            xattr_block: 0,
-            xattrs: None,
-            value: None,
-        }
-    }
-}
-
 impl InodeRecord {
     pub(super) fn encode(&self, number: u32, seed: Checksum) -> [u8; INODE_SIZE] {
-        let mut b = [0; INODE_SIZE];
         // i_blocks counts 512-byte sectors; with huge_file it has 48 bits.
         let sectors = self.blocks * (super::BLOCK as u64 / 512);
-        put_u16(&mut b, 0x00, self.mode);
-        put_u16(&mut b, 0x02, self.uid as u16);
-        put_u32(&mut b, 0x04, self.size as u32);
-        for at in [0x08, 0x0c, 0x10, 0x90] {
-            put_u32(&mut b, at, self.time.seconds); // i_atime, i_ctime, i_mtime, i_crtime
-        }
-        put_u16(&mut b, 0x18, self.gid as u16);
-        put_u16(&mut b, 0x1a, self.links);
-        put_u32(&mut b, 0x1c, sectors as u32);
-        put_u32(&mut b, 0x20, self.flags);
-        b[0x28..0x64].copy_from_slice(&self.map);
-        // 0x64 i_generation: 0, nothing exports the filesystem before it is first mounted.
-        put_u32(&mut b, 0x68, self.xattr_block as u32);
-        put_u32(&mut b, 0x6c, (self.size >> 32) as u32);
-        put_u16(&mut b, 0x74, (sectors >> 32) as u16);
-        put_u16(&mut b, 0x76, (self.xattr_block >> 32) as u16);
-        put_u16(&mut b, 0x78, (self.uid >> 16) as u16);
-        put_u16(&mut b, 0x7a, (self.gid >> 16) as u16);
-        put_u16(&mut b, 0x80, EXTRA_SIZE);
-        for at in [0x84, 0x88, 0x8c, 0x94] {
-            put_u32(&mut b, at, self.time.extra); // ctime, mtime, atime, crtime
-        }
+        let Time { seconds, extra } = self.time;
+        // What is not named is 0. i_generation: nothing exports the filesystem before it is first mounted.
+        let mut inode = Inode {
+            i_mode: self.mode.into(),
+            i_uid: (self.uid as u16).into(),
+            i_size_lo: (self.size as u32).into(),
+            i_atime: seconds,
+            i_ctime: seconds,
+            i_mtime: seconds,
+            i_gid: (self.gid as u16).into(),
+            i_links_count: self.links.into(),
+            i_blocks_lo: (sectors as u32).into(),
+            i_flags: self.flags.into(),
+            i_block: self.map,
+            i_file_acl_lo: (self.xattr_block as u32).into(),
+            i_size_high: ((self.size >> 32) as u32).into(),
+            i_blocks_high: ((sectors >> 32) as u16).into(),
+            i_file_acl_high: ((self.xattr_block >> 32) as u16).into(),
+            i_uid_high: ((self.uid >> 16) as u16).into(),
+            i_gid_high: ((self.gid >> 16) as u16).into(),
+            i_extra_isize: EXTRA_SIZE.into(),
+            i_ctime_extra: extra,
+            i_mtime_extra: extra,
+            i_atime_extra: extra,
+            i_crtime: seconds,
+            i_crtime_extra: extra,
+            ..Inode::new_zeroed()
+        };
         if let Some(value) = self.value {
-            for (at, field) in [(0x08, value.hash), (0x8c, 0), (0x0c, 0), (0x84, 0), (0x24, value.references)] {
-                put_u32(&mut b, at, field);
-            }
+            inode.i_atime = value.hash.into();
+            inode.i_version = value.references.into();
+            (inode.i_ctime, inode.i_ctime_extra, inode.i_atime_extra) = (U32::ZERO, U32::ZERO, U32::ZERO);
         }
-        if let Some(xattrs) = &self.xattrs {
-            b[XATTR_OFFSET..].copy_from_slice(&xattrs[..]);
-        }
+        let xattrs = self.xattrs.as_deref().copied().unwrap_or([0; XATTR_SIZE]);
+        let mut whole = InodeWithXattrs { inode, xattrs };
         // i_checksum_lo and _hi count as zero.
-        seed.of_inode(number).with(&b).put_halves(&mut b, 0x7c, 0x82);
-        b
+        let checksum = seed.of_inode(number).with(whole.as_bytes()).0;
+        whole.inode.i_checksum_lo = (checksum as u16).into();
+        whole.inode.i_checksum_hi = ((checksum >> 16) as u16).into();
+        transmute!(whole)
     }
 }
 
 /// i_block of a device file: the old 16-bit form where it fits, else the 32-bit form in the second word (kernel: ext4_iget, new_encode_dev).
-pub(super) fn device_map(major: u32, minor: u32) -> Result<[u8; MAP_SIZE]> {
+pub(super) fn device_map(major: u32, minor: u32) -> Result<Map> {
     if major > 0xfff || minor > 0xf_ffff {
         return Err(Error::integrity(format!("device numbers {major}:{minor}: expected at most 4095:1048575")));
     }
-    let mut map = [0; MAP_SIZE];
+    let mut map = Map::default();
     if major < 256 && minor < 256 {
-        put_u32(&mut map, 0, major << 8 | minor);
+        map[0] = (major << 8 | minor).into();
     } else {
-        put_u32(&mut map, 4, (minor & 0xff) | major << 8 | (minor & !0xff) << 12);
+        map[1] = ((minor & 0xff) | major << 8 | (minor & !0xff) << 12).into();
     }
     Ok(map)
 }
@@ -164,7 +205,7 @@ pub(super) struct Decoded {
     pub(super) mtime_nanoseconds: u32,
     pub(super) links: u16,
     pub(super) flags: u32,
-    pub(super) map: [u8; MAP_SIZE],
+    pub(super) map: Map,
     /// The block of extended attributes, or 0.
     pub(super) xattr_block: u64,
     /// What follows the fields: in-inode extended attributes.
@@ -172,20 +213,23 @@ pub(super) struct Decoded {
 }
 
 pub(super) fn decode(b: &[u8]) -> Decoded {
-    let half = |lo: usize, hi: usize| u32::from(get_u16(b, lo)) | u32::from(get_u16(b, hi)) << 16;
-    // i_mtime_extra is there if i_extra_isize reaches past it.
-    let extra = if b.len() > 128 && get_u16(b, 0x80) >= 12 { get_u32(b, 0x88) } else { 0 };
+    let mut inode = Inode::new_zeroed();
+    let length = b.len().min(size_of::<Inode>());
+    inode.as_mut_bytes()[..length].copy_from_slice(&b[..length]);
+    let extra_size = usize::from(inode.i_extra_isize);
+    let has_mtime_extra = OLD_SIZE + extra_size >= offset_of!(Inode, i_atime_extra);
+    let extra = if has_mtime_extra { inode.i_mtime_extra.get() } else { 0 };
     Decoded {
-        mode: get_u16(b, 0x00),
-        uid: half(0x02, 0x78),
-        gid: half(0x18, 0x7a),
-        size: u64::from(get_u32(b, 0x04)) | u64::from(get_u32(b, 0x6c)) << 32,
-        mtime: i64::from(get_u32(b, 0x10) as i32) + (i64::from(extra & 3) << 32),
+        mode: inode.i_mode.get(),
+        uid: u32::from(inode.i_uid) | u32::from(inode.i_uid_high) << 16,
+        gid: u32::from(inode.i_gid) | u32::from(inode.i_gid_high) << 16,
+        size: u64::from(inode.i_size_lo) | u64::from(inode.i_size_high) << 32,
+        mtime: i64::from(inode.i_mtime.get() as i32) + (i64::from(extra & 3) << 32),
         mtime_nanoseconds: extra >> 2,
-        links: get_u16(b, 0x1a),
-        flags: get_u32(b, 0x20),
-        map: std::array::from_fn(|i| b.get(0x28 + i).copied().unwrap_or(0)),
-        xattr_block: u64::from(get_u32(b, 0x68)) | u64::from(get_u16(b, 0x76)) << 32,
-        xattrs: b.get(128 + usize::from(get_u16(b, 0x80))..).filter(|_| b.len() > 128).unwrap_or(&[]).to_vec(),
+        links: inode.i_links_count.get(),
+        flags: inode.i_flags.get(),
+        map: inode.i_block,
+        xattr_block: u64::from(inode.i_file_acl_lo) | u64::from(inode.i_file_acl_high) << 32,
+        xattrs: b.get(OLD_SIZE + extra_size..).unwrap_or(&[]).to_vec(),
     }
 }

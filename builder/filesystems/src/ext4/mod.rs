@@ -46,7 +46,6 @@ mod htree;
 mod inode;
 mod journal;
 mod large_value;
-mod little_endian;
 mod numbering;
 mod owner;
 mod packed;
@@ -61,7 +60,7 @@ mod writer;
 mod xattr;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use owner::{Owner, Part};
 pub use plan::plan;

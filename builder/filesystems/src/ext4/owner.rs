@@ -3,7 +3,6 @@
 use super::geometry::Geometry;
 use super::group::flags;
 use super::inode::{self, Decoded};
-use super::little_endian::get_u32;
 use super::reader::Reader;
 use super::{JOURNAL_INODE, RESIZE_INODE, resize};
 use model::{Result, ResultJudged};
@@ -80,13 +79,13 @@ impl Reader<'_> {
         let table_blocks = u64::from(s.inodes_per_group).div_ceil(per_block.into());
         for group in 0..groups {
             let d = self.descriptor(group)?;
-            if block == d.block_bitmap {
+            if block == d.block_bitmap() {
                 return Ok(Some(Owner::BlockBitmap(group)));
             }
-            if block == d.inode_bitmap {
+            if block == d.inode_bitmap() {
                 return Ok(Some(Owner::InodeBitmap(group)));
             }
-            if let Some(index) = block.checked_sub(d.inode_table).filter(|&index| index < table_blocks) {
+            if let Some(index) = block.checked_sub(d.inode_table()).filter(|&index| index < table_blocks) {
                 let first = group.saturating_mul(s.inodes_per_group).saturating_add(index as u32 * per_block).saturating_add(1);
                 return Ok(Some(Owner::InodeTable { first, last: first.saturating_add(per_block - 1) }));
             }
@@ -98,10 +97,10 @@ impl Reader<'_> {
         let s = &self.superblock;
         for group in 0..self.groups() {
             let d = self.descriptor(group)?;
-            if d.flags & flags::INODE_UNINIT != 0 {
+            if d.bg_flags.get() & flags::INODE_UNINIT != 0 {
                 continue;
             }
-            let table = self.block_offset(d.inode_table)?;
+            let table = self.block_offset(d.inode_table())?;
             let length = u64::from(s.inodes_per_group) * s.inode_size;
             let mut done = 0;
             while done < length {
@@ -126,7 +125,7 @@ impl Reader<'_> {
     /// An inode whose map cannot be read owns nothing that we could know of.
     fn owned_by(&self, number: u32, inode: &Decoded, block: u64) -> Option<Owner> {
         if number == RESIZE_INODE {
-            return (u64::from(get_u32(&inode.map, resize::MAP_SLOT * 4)) == block).then_some(Owner::ResizeMap);
+            return (u64::from(inode.map[resize::MAP_SLOT]) == block).then_some(Owner::ResizeMap);
         }
         if inode.xattr_block == block {
             return Some(Owner::Inode { number, part: Part::Attributes });

@@ -11,14 +11,16 @@ use super::large_value::LargeValues;
 use super::numbering::{LOST_AND_FOUND, Numbered, Numbering};
 use super::packed::{Packed, Pieces};
 use super::size::{Fit, choose_geometry};
-use super::superblock::Superblock;
+use super::superblock::Parameters;
 use super::tables::{InodeTable, Tables};
 use super::writer::Writer;
-use super::{BLOCK, FIRST_INODE, Options, ROOT_INODE, journal, xattr};
+use super::xattr::{self, AttributeBlock};
+use super::{BLOCK, FIRST_INODE, Options, ROOT_INODE, journal};
 use model::tree::{FileTree, NodeKind};
 use model::{ByteSize, Error, Result, Segments};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use zerocopy::IntoBytes;
 
 /// Blocks that lost+found has from the start, so that e2fsck need not allocate any in a damaged filesystem (mke2fs: 16 KiB).
 const LOST_AND_FOUND_BLOCKS: u64 = 4;
@@ -53,7 +55,7 @@ pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
         writer.contents(contents, now)?;
     }
 
-    let mut superblock = Superblock {
+    let mut superblock = Parameters {
         geometry: &geometry,
         free_blocks: 0,
         free_inodes: 0,
@@ -84,7 +86,7 @@ fn measure<'a>(tree: &'a FileTree, options: &Options, seed: Checksum) -> Result<
         last_inode: numbering.last,
     };
     // Equal blocks by contents: the one that still takes references.
-    let mut shared: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+    let mut shared: BTreeMap<AttributeBlock, usize> = BTreeMap::new();
     let mut in_inodes: BTreeSet<Rc<[u8; XATTR_SIZE]>> = BTreeSet::new();
     for item in &numbering.list {
         let mut pending = measure_inode(tree, item, &numbering, hash, seed).map_err(|e| e.context(path_for_message(tree, item)))?;
@@ -182,7 +184,7 @@ fn measure_inode<'a>(
             }
             record.size = target.len() as u64;
             if target.len() < MAP_SIZE {
-                record.map[..target.len()].copy_from_slice(target);
+                record.map.as_mut_bytes()[..target.len()].copy_from_slice(target);
                 Body::None
             } else {
                 Body::Metadata(Packed::new(target))

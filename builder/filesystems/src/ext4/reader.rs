@@ -1,12 +1,15 @@
 //! Reads a clean ext4 filesystem, ours or mke2fs's: names, stat fields, contents, link targets. Every length that comes from the
 //! image is checked against what is there; block-mapped files, inline data and a journal to be replayed are refused.
 
+use super::dirent::DirEntryHead;
 use super::extent::{self, Node};
+use super::group::GroupDescriptor;
 use super::inode::{self, Decoded, MAP_SIZE};
-use super::little_endian::{get_u8, get_u16, get_u32};
-use super::{group, superblock, xattr};
+use super::superblock::{self, Superblock};
+use super::xattr;
 use model::{Digest, Error, Hasher, ImagePath, Result};
 use std::collections::{BTreeMap, BTreeSet};
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// Longest file or directory read into memory, in bytes.
 const MAX_READ: u64 = 256 << 20;
@@ -60,9 +63,9 @@ impl Stat {
 
 impl<'a> Reader<'a> {
     pub fn open(source: Source<'a>) -> Result<Self> {
-        let mut bytes = [0; superblock::SIZE];
-        source(superblock::OFFSET as u64, &mut bytes)?;
-        Ok(Reader { source, superblock: superblock::decode(&bytes)? })
+        let mut superblock = Superblock::new_zeroed();
+        source(superblock::OFFSET as u64, superblock.as_mut_bytes())?;
+        Ok(Reader { source, superblock: superblock.decode()? })
     }
 
     pub fn label(&self) -> String {
@@ -145,7 +148,7 @@ impl<'a> Reader<'a> {
     fn target(&self, number: u32, inode: &Decoded) -> Result<Vec<u8>> {
         let is_fast = inode.size < MAP_SIZE as u64 && inode.flags & inode::flags::EXTENTS == 0;
         if is_fast {
-            return Ok(inode.map.get(..inode.size as usize).unwrap_or(&[]).to_vec());
+            return Ok(inode.map.as_bytes().get(..inode.size as usize).unwrap_or(&[]).to_vec());
         }
         self.contents(number, inode)
     }
@@ -236,20 +239,21 @@ impl<'a> Reader<'a> {
             return Err(Error::integrity(format!("ext4 inode {number}: expected 1 to {}", s.inodes)));
         }
         let (group, index) = ((number - 1) / s.inodes_per_group, (number - 1) % s.inodes_per_group);
-        let table = self.block_offset(self.descriptor(group)?.inode_table)?;
+        let table = self.block_offset(self.descriptor(group)?.inode_table())?;
         let mut record = vec![0; s.inode_size as usize];
         (self.source)(table + u64::from(index) * s.inode_size, &mut record)?;
         Ok(inode::decode(&record))
     }
 
     /// Where a group's metadata lies.
-    pub(super) fn descriptor(&self, group: u32) -> Result<group::Decoded> {
+    pub(super) fn descriptor(&self, group: u32) -> Result<GroupDescriptor> {
         let s = &self.superblock;
         // The descriptors follow the block that holds the superblock.
         let at = (s.first_data_block + 1) * s.block_size + u64::from(group) * s.descriptor_size;
-        let mut bytes = vec![0; s.descriptor_size as usize];
-        (self.source)(at, &mut bytes)?;
-        Ok(group::decode(&bytes))
+        let mut descriptor = GroupDescriptor::new_zeroed();
+        let length = size_of::<GroupDescriptor>().min(s.descriptor_size as usize);
+        (self.source)(at, &mut descriptor.as_mut_bytes()[..length])?;
+        Ok(descriptor)
     }
 
     pub(super) fn block_offset(&self, block: u64) -> Result<u64> {
@@ -264,7 +268,7 @@ impl<'a> Reader<'a> {
         if inode.flags & inode::flags::INLINE_DATA != 0 || inode.flags & inode::flags::EXTENTS == 0 {
             return Err(Error::integrity(format!("ext4 inode {number}: expected extents, found flags {:#x}", inode.flags)));
         }
-        let (root, depth) = extent::decode(&inode.map, None).map_err(|e| e.context(format!("ext4 inode {number}")))?;
+        let (root, depth) = extent::decode(inode.map.as_bytes(), None).map_err(|e| e.context(format!("ext4 inode {number}")))?;
         let mut out = Vec::new();
         let (mut next_logical, mut total) = (0, 0u64);
         // Terminates: depth falls with every step down, empty nodes are refused, and logical blocks must rise, so that no leaf counts twice.
@@ -342,21 +346,24 @@ impl<'a> Reader<'a> {
         for (index, block) in bytes.chunks(self.superblock.block_size as usize).enumerate() {
             let mut at = 0;
             while at < block.len() {
-                let entry = block.get(at..).unwrap_or(&[]);
+                let rest = &block[at..];
+                let bad = |length: usize| {
+                    Error::integrity(format!(
+                        "ext4 directory inode {number}, block {index}, byte {at}: entry of {length} bytes does not fit"
+                    ))
+                };
+                let (head, behind) = DirEntryHead::ref_from_prefix(rest).map_err(|_| bad(rest.len()))?;
                 // 64 KiB blocks cannot say their own length in 16 bits.
-                let length = match get_u16(entry, 4) {
+                let length = match head.rec_len.get() {
                     0 | 0xffff if block.len() == 65_536 => block.len(),
                     n => usize::from(n),
                 };
-                let name = entry.get(8..8 + usize::from(get_u8(entry, 6)));
-                let (Some(name), true) = (name, length >= 8 && length.is_multiple_of(4) && length <= entry.len()) else {
-                    return Err(Error::integrity(format!(
-                        "ext4 directory inode {number}, block {index}, byte {at}: entry of {length} bytes does not fit"
-                    )));
-                };
-                let target = get_u32(entry, 0);
-                if target != 0 && name != b"." && name != b".." {
-                    out.push(DirEntry { name: name.to_vec(), inode: target });
+                let name = behind.get(..usize::from(head.name_len)).ok_or_else(|| bad(length))?;
+                if length < size_of::<DirEntryHead>() || !length.is_multiple_of(4) || length > rest.len() {
+                    return Err(bad(length));
+                }
+                if head.inode != 0 && name != b"." && name != b".." {
+                    out.push(DirEntry { name: name.to_vec(), inode: head.inode.get() });
                 }
                 at += length;
             }

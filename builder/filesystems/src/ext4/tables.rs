@@ -2,11 +2,12 @@
 
 use super::checksum::Checksum;
 use super::geometry::{Geometry, Layout};
-use super::group::{GroupDescriptor, flags};
+use super::group::{Group, flags};
 use super::packed::Pieces;
-use super::superblock::{self, Superblock};
+use super::superblock::{self, Parameters};
 use super::{BLOCK, BLOCKS_PER_GROUP, INODE_SIZE};
 use std::ops::Range;
+use zerocopy::IntoBytes;
 
 /// All inodes by number, encoded, a list for each group.
 pub(super) struct InodeTable {
@@ -47,34 +48,35 @@ pub(super) struct Tables<'a> {
 
 impl Tables<'_> {
     /// Adds the tables to `pieces`, and what is free to the superblock.
-    pub(super) fn emit(mut self, pieces: &mut Pieces, superblock: &mut Superblock) {
+    pub(super) fn emit(mut self, pieces: &mut Pieces, superblock: &mut Parameters) {
         let mut descriptors = Vec::new();
         for group in 0..self.geometry.groups {
-            let mut descriptor = GroupDescriptor {
+            let mut known = Group {
                 block_bitmap: self.layout.block_bitmaps[group as usize],
                 inode_bitmap: self.layout.inode_bitmaps[group as usize],
                 inode_table: self.layout.inode_tables[group as usize],
                 flags: flags::INODE_ZEROED,
-                ..GroupDescriptor::default()
+                ..Group::default()
             };
-            self.emit_blocks(group, &mut descriptor, pieces);
-            self.emit_inodes(group, &mut descriptor, pieces);
-            superblock.free_blocks += u64::from(descriptor.free_blocks);
-            superblock.free_inodes += descriptor.free_inodes;
-            descriptors.extend(descriptor.encode(group, self.seed));
+            self.emit_blocks(group, &mut known, pieces);
+            self.emit_inodes(group, &mut known, pieces);
+            superblock.free_blocks += u64::from(known.free_blocks);
+            superblock.free_inodes += known.free_inodes;
+            descriptors.extend_from_slice(known.descriptor(group, self.seed).as_bytes());
         }
         descriptors.resize(self.geometry.descriptor_blocks as usize * BLOCK, 0);
         for group in (0..self.geometry.groups).filter(|&g| Geometry::has_superblock(g)) {
             let mut bytes = vec![0; BLOCK];
             // Only the primary copy leaves room for a boot sector.
             let at = if group == 0 { superblock::OFFSET } else { 0 };
-            bytes[at..at + superblock::SIZE].copy_from_slice(&superblock.encode(group));
+            let copy = superblock.superblock(group);
+            bytes[at..][..size_of_val(&copy)].copy_from_slice(copy.as_bytes());
             bytes.extend_from_slice(&descriptors);
             pieces.block(self.geometry.group_range(group).start, &bytes);
         }
     }
 
-    fn emit_blocks(&self, group: u32, descriptor: &mut GroupDescriptor, pieces: &mut Pieces) {
+    fn emit_blocks(&self, group: u32, known: &mut Group, pieces: &mut Pieces) {
         let range = self.geometry.group_range(group);
         let first = self.used.partition_point(|r| r.end <= range.start);
         let used: Vec<Range<u64>> = self.used[first..]
@@ -83,10 +85,10 @@ impl Tables<'_> {
             .map(|r| r.start.max(range.start) - range.start..r.end.min(range.end) - range.start)
             .collect();
         let count: u64 = used.iter().map(|r| r.end - r.start).sum();
-        descriptor.free_blocks = (range.end - range.start - count) as u32;
+        known.free_blocks = (range.end - range.start - count) as u32;
         let is_last = group + 1 == self.geometry.groups;
         if !is_last && count == self.geometry.base_blocks(group) {
-            descriptor.flags |= flags::BLOCK_UNINIT;
+            known.flags |= flags::BLOCK_UNINIT;
             return;
         }
         let mut bitmap = vec![0; BLOCK];
@@ -95,27 +97,27 @@ impl Tables<'_> {
         }
         // Blocks past the end of the filesystem count as used.
         set_bits(&mut bitmap, range.end - range.start..BLOCKS_PER_GROUP);
-        descriptor.block_bitmap_checksum = self.seed.with(&bitmap).0;
-        pieces.block(descriptor.block_bitmap, &bitmap);
+        known.block_bitmap_checksum = self.seed.with(&bitmap).0;
+        pieces.block(known.block_bitmap, &bitmap);
     }
 
-    fn emit_inodes(&mut self, group: u32, descriptor: &mut GroupDescriptor, pieces: &mut Pieces) {
+    fn emit_inodes(&mut self, group: u32, known: &mut Group, pieces: &mut Pieces) {
         let per_group = self.inodes.per_group;
         // Each list goes when its pieces are made: all of them twice would be much of a plan's memory.
         let records = std::mem::take(&mut self.inodes.records[group as usize]);
-        descriptor.free_inodes = (per_group - records.len()) as u32;
-        descriptor.unused_inodes = descriptor.free_inodes;
+        known.free_inodes = (per_group - records.len()) as u32;
+        known.unused_inodes = known.free_inodes;
         if records.is_empty() {
-            descriptor.flags |= flags::INODE_UNINIT;
+            known.flags |= flags::INODE_UNINIT;
             return;
         }
-        descriptor.used_directories = self.inodes.directories[group as usize];
+        known.used_directories = self.inodes.directories[group as usize];
         let mut bitmap = vec![0; BLOCK];
         set_bits(&mut bitmap, 0..records.len() as u64);
         set_bits(&mut bitmap, per_group as u64..BLOCKS_PER_GROUP);
-        descriptor.inode_bitmap_checksum = self.seed.with(&bitmap[..per_group / 8]).0;
-        pieces.block(descriptor.inode_bitmap, &bitmap);
-        pieces.block(descriptor.inode_table, records.as_flattened());
+        known.inode_bitmap_checksum = self.seed.with(&bitmap[..per_group / 8]).0;
+        pieces.block(known.inode_bitmap, &bitmap);
+        pieces.block(known.inode_table, records.as_flattened());
     }
 }
 

@@ -6,15 +6,16 @@ use super::contents::{Body, Contents, Pending, SharedXattrs, parts};
 use super::directory;
 use super::extent::Placed;
 use super::geometry::{Geometry, Layout};
-use super::inode::{self, InodeRecord, MAP_SIZE, Time};
+use super::inode::{self, InodeRecord, Map, Time};
 use super::large_value::LargeValues;
 use super::packed::{Packed, Pieces};
 use super::stable_prefix::{QUANTUM, waste};
 use super::tables::InodeTable;
 use super::{BLOCK, FIRST_INODE, JOURNAL_INODE, RESIZE_INODE};
-use super::{extent, journal, resize, xattr};
+use super::{extent, journal, resize};
 use model::{Blob, Result, Segment};
 use std::ops::Range;
+use zerocopy::IntoBytes;
 
 /// Places blocks and collects what is to be written.
 pub(super) struct Writer {
@@ -34,19 +35,19 @@ impl Writer {
         let block = self.allocator.block()?;
         let (written, blocks) = resize::encode(geometry, block);
         let mut record = InodeRecord { mode: 0o100_600, links: 1, size: resize::SIZE, time, blocks, ..InodeRecord::default() };
-        super::little_endian::put_u32(&mut record.map, resize::MAP_SLOT * 4, block as u32);
-        written.into_iter().for_each(|(number, bytes)| self.pieces.block(number, &bytes));
+        record.map[resize::MAP_SLOT] = (block as u32).into();
+        written.into_iter().for_each(|(number, list)| self.pieces.block(number, list.as_bytes()));
         self.table.set(RESIZE_INODE, record.encode(RESIZE_INODE, self.seed), false);
         Ok(())
     }
 
     /// Returns the journal's map and size for the superblock.
-    pub(super) fn journal_inode(&mut self, blocks: u64, time: Time) -> Result<([u8; MAP_SIZE], u64)> {
+    pub(super) fn journal_inode(&mut self, blocks: u64, time: Time) -> Result<(Map, u64)> {
         let parts = self.place(std::iter::once(0..blocks))?;
         let mut record = InodeRecord { mode: 0o100_600, links: 1, size: blocks * BLOCK as u64, time, ..InodeRecord::default() };
         self.map(&mut record, JOURNAL_INODE, &parts)?;
         if let Some(first) = parts.first() {
-            self.pieces.block(first.run.start, &journal::superblock(blocks));
+            self.pieces.block(first.run.start, journal::superblock(blocks).as_bytes());
         }
         self.table.set(JOURNAL_INODE, record.encode(JOURNAL_INODE, self.seed), false);
         Ok((record.map, record.size))
@@ -131,10 +132,9 @@ impl Writer {
     /// Where each block of attributes went.
     fn attributes(&mut self, blocks: Vec<SharedXattrs>) -> Result<Vec<u64>> {
         let mut places = Vec::with_capacity(blocks.len());
-        for mut shared in blocks {
+        for shared in blocks {
             let number = self.allocator.block()?;
-            xattr::finish_block(&mut shared.block, shared.references, number, self.seed);
-            self.pieces.block(number, &shared.block);
+            self.pieces.block(number, &shared.block.encode(shared.references, number, self.seed));
             places.push(number);
         }
         Ok(places)

@@ -6,16 +6,41 @@ use super::BLOCK;
 use super::checksum::Checksum;
 use super::inode::XATTR_SIZE;
 use super::large_value::LargeValues;
-use super::little_endian::{get_u8, get_u16, get_u32, put_u16, put_u32};
 use model::{Error, Result};
 use std::collections::BTreeMap;
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-const MAGIC: u32 = 0xea02_0000;
-/// Bytes of an entry before its name.
-const ENTRY: usize = 16;
-/// Bytes before the entries: the magic alone in an inode, ext4_xattr_header in a block.
-const INODE_HEADER: usize = 4;
-const BLOCK_HEADER: usize = 32;
+/// `struct ext4_xattr_header`: starts a block. An inode has h_magic alone (`struct ext4_xattr_ibody_header`).
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Header {
+    h_magic: U32,
+    h_refcount: U32,
+    h_blocks: U32,
+    h_hash: U32,
+    h_checksum: U32,
+    h_reserved: [U32; 3],
+}
+const _: () = assert!(size_of::<Header>() == 32);
+
+/// `struct ext4_xattr_entry`, before its name.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Entry {
+    e_name_len: u8,
+    e_name_index: u8,
+    e_value_offs: U16,
+    e_value_inum: U32,
+    e_value_size: U32,
+    e_hash: U32,
+}
+const _: () = assert!(size_of::<Entry>() == 16);
+
+const MAGIC: U32 = U32::new(0xea02_0000);
+/// Bytes before the entries.
+const INODE_HEADER: usize = size_of::<U32>();
+const BLOCK_HEADER: usize = size_of::<Header>();
 /// EXT4_XATTR_REFCOUNT_MAX.
 pub(super) const MAX_REFERENCES: u32 = 1024;
 /// Bytes of the largest value that Linux can set or get (XATTR_SIZE_MAX).
@@ -63,7 +88,7 @@ impl Attribute {
     }
 
     fn size(&self) -> usize {
-        ENTRY + self.name.len().next_multiple_of(4) + self.value_room()
+        size_of::<Entry>() + self.name.len().next_multiple_of(4) + self.value_room()
     }
 
     /// e_hash: over the name's bytes and the padded value's words, or the hash of the value's inode (kernel: ext4_xattr_hash_entry).
@@ -78,10 +103,28 @@ impl Attribute {
     }
 }
 
-/// What one inode carries itself and what it wants of a block (the whole block, but for reference count and checksum).
+/// A block of attributes without what is known last: how many inodes share it, and where it lies.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct AttributeBlock {
+    hash: u32,
+    /// What follows the header.
+    entries: Vec<u8>,
+}
+
+impl AttributeBlock {
+    pub(super) fn encode(&self, references: u32, number: u64, seed: Checksum) -> Vec<u8> {
+        let (h_refcount, h_hash) = (references.into(), self.hash.into());
+        let mut header = Header { h_magic: MAGIC, h_refcount, h_blocks: 1.into(), h_hash, ..Header::new_zeroed() };
+        // h_checksum counts as zero.
+        header.h_checksum = seed.with(&number.to_le_bytes()).with(header.as_bytes()).with(&self.entries).0.into();
+        [header.as_bytes(), &self.entries].concat()
+    }
+}
+
+/// What one inode carries itself and what it wants of a block.
 pub(super) struct Placed {
     pub(super) in_inode: [u8; XATTR_SIZE],
-    pub(super) block: Option<Vec<u8>>,
+    pub(super) block: Option<AttributeBlock>,
     /// Numbers of the inodes that hold values of the block's entries.
     pub(super) large: Vec<u32>,
     /// Blocks of those inodes: they count as the owner's too, whoever shares them.
@@ -105,7 +148,7 @@ pub(super) fn place(attributes: &BTreeMap<Box<[u8]>, Box<[u8]>>, values: Option<
         fits
     });
     if !inside.is_empty() {
-        put_u32(&mut placed.in_inode, 0, MAGIC);
+        placed.in_inode[..INODE_HEADER].copy_from_slice(MAGIC.as_bytes());
         encode_entries(&inside, &mut placed.in_inode[INODE_HEADER..], 0);
     }
     if !outside.is_empty() {
@@ -116,14 +159,12 @@ pub(super) fn place(attributes: &BTreeMap<Box<[u8]>, Box<[u8]>>, values: Option<
         if size > BLOCK {
             return Err(Error::integrity(format!("extended attributes of {size} bytes: expected at most {BLOCK}, one ext4 block")));
         }
-        let mut block = vec![0; BLOCK];
-        put_u32(&mut block, 0, MAGIC);
-        put_u32(&mut block, 8, 1); // h_blocks
-        encode_entries(&outside, &mut block[BLOCK_HEADER..], BLOCK_HEADER);
         let hash = outside.iter().fold(0u32, |h, a| h.rotate_left(16) ^ a.hash());
         // A zero entry hash means "do not share" (kernel: ext4_xattr_rehash).
-        put_u32(&mut block, 12, if outside.iter().any(|a| a.hash() == 0) { 0 } else { hash });
-        placed.block = Some(block);
+        let hash = if outside.iter().any(|a| a.hash() == 0) { 0 } else { hash };
+        let mut entries = vec![0; BLOCK - BLOCK_HEADER];
+        encode_entries(&outside, &mut entries, BLOCK_HEADER);
+        placed.block = Some(AttributeBlock { hash, entries });
     }
     Ok(placed)
 }
@@ -150,42 +191,22 @@ fn encode_entries(attributes: &[Attribute], area: &mut [u8], base: usize) {
     let (mut at, mut end) = (0, area.len());
     for a in attributes {
         end -= a.value_room();
-        area[at] = a.name.len() as u8;
-        area[at + 1] = a.index;
-        put_u16(area, at + 2, if a.value_room() == 0 { 0 } else { (base + end) as u16 });
-        put_u32(area, at + 4, a.elsewhere.map_or(0, |(inode, _)| inode));
-        put_u32(area, at + 8, a.value.len() as u32);
-        put_u32(area, at + 12, a.hash());
-        area[at + ENTRY..at + ENTRY + a.name.len()].copy_from_slice(&a.name);
+        let entry = Entry {
+            e_name_len: a.name.len() as u8,
+            e_name_index: a.index,
+            e_value_offs: if a.value_room() == 0 { 0 } else { (base + end) as u16 }.into(),
+            e_value_inum: a.elsewhere.map_or(0, |(inode, _)| inode).into(),
+            e_value_size: (a.value.len() as u32).into(),
+            e_hash: a.hash().into(),
+        };
+        let (head, name) = area[at..].split_at_mut(size_of::<Entry>());
+        head.copy_from_slice(entry.as_bytes());
+        name[..a.name.len()].copy_from_slice(&a.name);
         if a.elsewhere.is_none() {
             area[end..end + a.value.len()].copy_from_slice(&a.value);
         }
-        at += ENTRY + a.name.len().next_multiple_of(4);
+        at += size_of::<Entry>() + a.name.len().next_multiple_of(4);
     }
-}
-
-/// Fills in what is known last: how many inodes share the block, and its checksum, which depends on where it lies.
-pub(super) fn finish_block(block: &mut [u8], references: u32, number: u64, seed: Checksum) {
-    put_u32(block, 4, references);
-    // h_checksum at 16 counts as zero.
-    seed.with(&number.to_le_bytes()).with(block).put(block, 16);
-}
-
-/// From the form of getxattr (version 2, entries of 8 bytes) to ext4's (version 1, ids only where they mean something; acl.h).
-fn acl_to_disk(value: &[u8]) -> Result<Vec<u8>> {
-    let (version, entries) = (get_u32(value, 0), value.get(4..).unwrap_or(&[]));
-    if version != 2 || entries.len() % 8 != 0 {
-        return Err(Error::integrity(format!(
-            "expected an ACL of version 2 with entries of 8 bytes, found version {version}, {} bytes",
-            value.len()
-        )));
-    }
-    let mut out = 1u32.to_le_bytes().to_vec();
-    for entry in entries.chunks(8) {
-        let has_id = matches!(get_u16(entry, 0), ACL_USER | ACL_GROUP);
-        out.extend_from_slice(&entry[..if has_id { 8 } else { 4 }]);
-    }
-    Ok(out)
 }
 
 /// Adds the attributes of an inode's rest or of a block, under their full names and in the form of getxattr; no magic, no attributes.
@@ -196,42 +217,88 @@ pub(super) fn decode(
     large: &dyn Fn(u32, usize) -> Result<Vec<u8>>,
     into: &mut BTreeMap<Vec<u8>, Vec<u8>>,
 ) -> Result<()> {
-    if get_u32(bytes, 0) != MAGIC {
+    if !bytes.starts_with(MAGIC.as_bytes()) {
         return Ok(());
     }
     let (mut at, base) = if is_block { (BLOCK_HEADER, 0) } else { (INODE_HEADER, INODE_HEADER) };
     // Four zero bytes, or the end, end the entries.
-    while get_u32(bytes, at) != 0 {
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty() && !rest.starts_with(&[0; 4])) {
         let bad = || Error::integrity(format!("extended attribute at byte {at} does not fit, or is of a kind that is not read"));
-        let (name_length, index) = (usize::from(get_u8(bytes, at)), get_u8(bytes, at + 1));
+        let (entry, rest) = Entry::ref_from_prefix(rest).map_err(|_| bad())?;
+        let index = entry.e_name_index;
         let prefix = PREFIXES.iter().find(|(_, i)| *i == index).map(|(prefix, _)| *prefix).ok_or_else(bad)?;
-        let name = bytes.get(at + ENTRY..at + ENTRY + name_length).ok_or_else(bad)?;
-        let length = get_u32(bytes, at + 8) as usize;
-        let start = if length == 0 { 0 } else { base + usize::from(get_u16(bytes, at + 2)) };
-        let value = match get_u32(bytes, at + 4) {
+        let name = rest.get(..usize::from(entry.e_name_len)).ok_or_else(bad)?;
+        let length = entry.e_value_size.get() as usize;
+        let start = if length == 0 { 0 } else { base + usize::from(entry.e_value_offs) };
+        let value = match entry.e_value_inum.get() {
             0 => bytes.get(start..start.saturating_add(length)).ok_or_else(bad)?.to_vec(),
             _ if length > VALUE_MAX => return Err(bad()),
             inode => large(inode, length)?,
         };
         let value = if index == 2 || index == 3 { acl_from_disk(&value) } else { value };
         into.insert([prefix, name].concat(), value);
-        at += ENTRY + name_length.next_multiple_of(4);
+        at += size_of::<Entry>() + name.len().next_multiple_of(4);
     }
     Ok(())
 }
 
+/// Entries of an ACL as ext4 keeps those that name nobody (acl.h `ext4_acl_entry_short`).
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct AclEntryShort {
+    e_tag: U16,
+    e_perm: U16,
+}
+const _: () = assert!(size_of::<AclEntryShort>() == 4);
+
+/// Entries of an ACL as getxattr gives all, and as ext4 keeps those that name somebody (posix_acl_xattr.h `struct posix_acl_xattr_entry`,
+/// acl.h `ext4_acl_entry`).
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct AclEntry {
+    short: AclEntryShort,
+    e_id: U32,
+}
+const _: () = assert!(size_of::<AclEntry>() == 8);
+
+impl AclEntryShort {
+    /// ACL_USER or ACL_GROUP.
+    fn names_somebody(self) -> bool {
+        matches!(self.e_tag.get(), 2 | 8)
+    }
+}
+
+/// a_version, which comes first: POSIX_ACL_XATTR_VERSION and EXT4_ACL_VERSION.
+const ACL_VERSION: U32 = U32::new(2);
+const ACL_DISK_VERSION: U32 = U32::new(1);
+
+/// From the form of getxattr to ext4's.
+fn acl_to_disk(value: &[u8]) -> Result<Vec<u8>> {
+    let bad = |found: String| Error::integrity(format!("expected an ACL of version 2 with entries of 8 bytes, found {found}"));
+    let (version, entries) = U32::ref_from_prefix(value).map_err(|_| bad(format!("{} bytes", value.len())))?;
+    let entries = <[AclEntry]>::ref_from_bytes(entries).map_err(|_| bad(format!("version {version}, {} bytes", value.len())))?;
+    if *version != ACL_VERSION {
+        return Err(bad(format!("version {version}")));
+    }
+    let mut out = ACL_DISK_VERSION.as_bytes().to_vec();
+    for entry in entries {
+        out.extend_from_slice(if entry.short.names_somebody() { entry.as_bytes() } else { entry.short.as_bytes() });
+    }
+    Ok(out)
+}
+
 fn acl_from_disk(value: &[u8]) -> Vec<u8> {
-    let mut out = 2u32.to_le_bytes().to_vec();
-    let mut rest = value.get(4..).unwrap_or(&[]);
-    while rest.len() >= 4 {
-        let has_id = matches!(get_u16(rest, 0), ACL_USER | ACL_GROUP) && rest.len() >= 8;
-        out.extend_from_slice(&rest[..4]);
-        out.extend_from_slice(&if has_id { get_u32(rest, 4) } else { u32::MAX }.to_le_bytes());
-        rest = &rest[if has_id { 8 } else { 4 }..];
+    let mut out = ACL_VERSION.as_bytes().to_vec();
+    let mut rest = value.get(size_of::<U32>()..).unwrap_or(&[]);
+    while let Ok((short, behind)) = AclEntryShort::read_from_prefix(rest) {
+        rest = behind;
+        let mut e_id = U32::MAX_VALUE;
+        if short.names_somebody()
+            && let Ok((id, behind)) = U32::read_from_prefix(rest)
+        {
+            (e_id, rest) = (id, behind);
+        }
+        out.extend_from_slice(AclEntry { short, e_id }.as_bytes());
     }
     out
 }
-
-/// e_tag of entries that name somebody.
-const ACL_USER: u16 = 2;
-const ACL_GROUP: u16 = 8;

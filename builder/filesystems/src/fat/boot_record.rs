@@ -1,7 +1,11 @@
 //! The boot sector (BIOS parameter block) and FSInfo: §3 and §5 of the specification.
 
+use super::directory::ENTRY;
+use super::names::ShortName;
 use super::{SECTOR, SECTOR_LARGE};
 use model::{Error, Result};
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned, transmute, transmute_ref};
 
 /// At least this many clusters make a volume FAT16, and FAT32 (§3.5).
 const MIN_CLUSTERS_16: u64 = 4_085;
@@ -17,8 +21,100 @@ const RESERVED_32: u64 = 32;
 /// A fixed disk (§3.1, BPB_Media).
 const MEDIA: u8 = 0xf8;
 
+/// The root directory of a FAT32 volume that we write and read.
+const ROOT_CLUSTER: u32 = 2;
+/// BS_BootSig: the three fields behind it are present.
+pub(super) const EXTENDED: u8 = 0x29;
+/// The end of each boot sector.
+pub(super) const SIGNATURE: [u8; 2] = [0x55, 0xaa];
+
 pub(super) const FS_INFO_SECTOR: u64 = 1;
 pub(super) const BACKUP_SECTOR: u64 = 6;
+
+/// §3.1, and the jump and the name before it: the start of both boot sectors.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct ParameterBlock {
+    bs_jmp_boot: [u8; 3],
+    bs_oem_name: [u8; 8],
+    bpb_byts_per_sec: U16,
+    bpb_sec_per_clus: u8,
+    bpb_rsvd_sec_cnt: U16,
+    bpb_num_fats: u8,
+    bpb_root_ent_cnt: U16,
+    bpb_tot_sec16: U16,
+    bpb_media: u8,
+    bpb_fat_sz16: U16,
+    bpb_sec_per_trk: U16,
+    bpb_num_heads: U16,
+    bpb_hidd_sec: U32,
+    bpb_tot_sec32: U32,
+}
+const _: () = assert!(size_of::<ParameterBlock>() == 36);
+
+/// §3.3: what FAT32 adds to it.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct ParameterBlock32 {
+    bpb_fat_sz32: U32,
+    bpb_ext_flags: U16,
+    bpb_fs_ver: U16,
+    bpb_root_clus: U32,
+    bpb_fs_info: U16,
+    bpb_bk_boot_sec: U16,
+    bpb_reserved: [u8; 12],
+}
+const _: () = assert!(size_of::<ParameterBlock32>() == 28);
+
+/// §3.2: what follows the parameters.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct Identity {
+    bs_drv_num: u8,
+    bs_reserved1: u8,
+    pub bs_boot_sig: u8,
+    pub bs_vol_id: U32,
+    pub bs_vol_lab: ShortName,
+    bs_fil_sys_type: [u8; 8],
+}
+const _: () = assert!(size_of::<Identity>() == 26);
+
+/// The boot sector of FAT16.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct BootSector16 {
+    pub parameters: ParameterBlock,
+    pub identity: Identity,
+    code: [u8; 448],
+    signature: [u8; 2],
+}
+const _: () = assert!(size_of::<BootSector16>() == 512);
+
+/// The boot sector of FAT32.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct BootSector32 {
+    pub parameters: ParameterBlock,
+    pub parameters32: ParameterBlock32,
+    pub identity: Identity,
+    code: [u8; 420],
+    signature: [u8; 2],
+}
+const _: () = assert!(size_of::<BootSector32>() == 512);
+
+/// §5: a hint that readers verify.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct FsInfo {
+    fsi_lead_sig: [u8; 4],
+    fsi_reserved1: [u8; 480],
+    fsi_struc_sig: [u8; 4],
+    fsi_free_count: U32,
+    fsi_nxt_free: U32,
+    fsi_reserved2: [u8; 12],
+    fsi_trail_sig: [u8; 4],
+}
+const _: () = assert!(size_of::<FsInfo>() == 512);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Width {
@@ -104,68 +200,73 @@ impl Geometry {
     }
 
     /// The boot sector. The root of FAT32 is always cluster 2.
-    pub fn encode(&self, volume_id: u32, label: &[u8; 11]) -> [u8; 512] {
-        let mut b = [0; 512];
-        let put = |b: &mut [u8; 512], at: usize, bytes: &[u8]| b[at..at + bytes.len()].copy_from_slice(bytes);
+    pub fn encode(&self, volume_id: u32, label: &ShortName) -> [u8; 512] {
         let wide = self.width == Width::Fat32;
-        // A jump over the parameter block, to code that halts: firmware that boots this sector must not run into zeros.
-        put(&mut b, 0, &[0xeb, if wide { 0x58 } else { 0x3c }, 0x90]);
-        put(&mut b, 3, b"MSWIN4.1");
-        put(&mut b, 11, &(self.sector as u16).to_le_bytes());
-        b[13] = self.per_cluster as u8;
-        put(&mut b, 14, &(self.reserved as u16).to_le_bytes());
-        b[16] = 2;
-        put(&mut b, 17, &(if wide { 0 } else { ROOT_ENTRIES_16 as u16 }).to_le_bytes());
-        let short = if !wide && self.sectors < 0x1_0000 { self.sectors as u16 } else { 0 };
-        put(&mut b, 19, &short.to_le_bytes());
-        b[21] = MEDIA;
-        put(&mut b, 22, &(if wide { 0 } else { self.fat as u16 }).to_le_bytes());
-        // Sectors per track and heads: geometry of no meaning since LBA, with the customary values.
-        put(&mut b, 24, &63u16.to_le_bytes());
-        put(&mut b, 26, &255u16.to_le_bytes());
-        // BPB_HiddSec stays 0: only boot code reads it, and there is none.
-        put(&mut b, 32, &(if short == 0 { self.sectors as u32 } else { 0 }).to_le_bytes());
-        let tail = if wide {
-            put(&mut b, 36, &(self.fat as u32).to_le_bytes());
-            put(&mut b, 44, &2u32.to_le_bytes());
-            put(&mut b, 48, &(FS_INFO_SECTOR as u16).to_le_bytes());
-            put(&mut b, 50, &(BACKUP_SECTOR as u16).to_le_bytes());
-            64
-        } else {
-            36
+        let is_short = !wide && self.sectors < 0x1_0000;
+        let parameters = ParameterBlock {
+            // A jump over the parameters, to code that halts: firmware that boots this sector must not run into zeros.
+            bs_jmp_boot: [0xeb, if wide { 0x58 } else { 0x3c }, 0x90],
+            bs_oem_name: *b"MSWIN4.1",
+            bpb_byts_per_sec: (self.sector as u16).into(),
+            bpb_sec_per_clus: self.per_cluster as u8,
+            bpb_rsvd_sec_cnt: (self.reserved as u16).into(),
+            bpb_num_fats: 2,
+            bpb_root_ent_cnt: if wide { 0 } else { ROOT_ENTRIES_16 as u16 }.into(),
+            bpb_tot_sec16: if is_short { self.sectors as u16 } else { 0 }.into(),
+            bpb_media: MEDIA,
+            bpb_fat_sz16: if wide { 0 } else { self.fat as u16 }.into(),
+            // Geometry of no meaning since LBA, with the customary values.
+            bpb_sec_per_trk: 63.into(),
+            bpb_num_heads: 255.into(),
+            // Only boot code reads it, and there is none.
+            bpb_hidd_sec: U32::ZERO,
+            bpb_tot_sec32: if is_short { 0 } else { self.sectors as u32 }.into(),
         };
-        b[tail] = 0x80; // drive number of the first fixed disk
-        b[tail + 2] = 0x29; // the three fields below are present
-        put(&mut b, tail + 3, &volume_id.to_le_bytes());
-        put(&mut b, tail + 7, label);
-        put(&mut b, tail + 18, if wide { b"FAT32   " } else { b"FAT16   " });
-        put(&mut b, tail + 26, &[0xf4, 0xeb, 0xfd]); // hlt; jmp back to it
-        put(&mut b, 510, &[0x55, 0xaa]);
-        b
+        let identity = Identity {
+            bs_drv_num: 0x80, // the first fixed disk
+            bs_reserved1: 0,
+            bs_boot_sig: EXTENDED,
+            bs_vol_id: volume_id.into(),
+            bs_vol_lab: *label,
+            bs_fil_sys_type: if wide { *b"FAT32   " } else { *b"FAT16   " },
+        };
+        if !wide {
+            return transmute!(BootSector16 { parameters, identity, code: halt(), signature: SIGNATURE });
+        }
+        let parameters32 = ParameterBlock32 {
+            bpb_fat_sz32: (self.fat as u32).into(),
+            bpb_root_clus: ROOT_CLUSTER.into(),
+            bpb_fs_info: (FS_INFO_SECTOR as u16).into(),
+            bpb_bk_boot_sec: (BACKUP_SECTOR as u16).into(),
+            ..ParameterBlock32::new_zeroed()
+        };
+        transmute!(BootSector32 { parameters, parameters32, identity, code: halt(), signature: SIGNATURE })
     }
 
     /// Reads a boot sector of any writer. Refuses what no volume can be, FAT12, and sectors other than 512 or 4096 bytes.
-    pub fn decode(b: &[u8; 512]) -> Result<Self> {
+    pub fn decode(sector: &[u8; 512]) -> Result<Self> {
         let bad = |what: String| Error::integrity(format!("FAT boot sector: {what}"));
-        let u16_at = |at: usize| u64::from(u16::from_le_bytes([b[at], b[at + 1]]));
-        let u32_at = |at: usize| u64::from(u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]));
-        if b[510..] != [0x55, 0xaa] {
-            return Err(bad(format!("expected the signature 55aa at offset 510, found {}", hex::encode(&b[510..]))));
+        // FAT16 has no parameters32: its fields there belong to something else.
+        let BootSector32 { parameters: p, parameters32: p32, signature, .. } = transmute_ref!(sector);
+        if *signature != SIGNATURE {
+            return Err(bad(format!("expected the signature 55aa at offset 510, found {}", hex::encode(signature))));
         }
-        let sector = u16_at(11);
+        let sector = u64::from(p.bpb_byts_per_sec);
         if ![SECTOR, SECTOR_LARGE].contains(&sector) {
             return Err(bad(format!("expected 512 or 4096 bytes a sector, found {sector}")));
         }
-        let per_cluster = u64::from(b[13]);
+        let per_cluster = u64::from(p.bpb_sec_per_clus);
         if !per_cluster.is_power_of_two() {
             return Err(bad(format!("expected a power of two sectors a cluster, found {per_cluster}")));
         }
-        if b[16] != 2 {
-            return Err(bad(format!("expected 2 FATs, found {}", b[16])));
+        if p.bpb_num_fats != 2 {
+            return Err(bad(format!("expected 2 FATs, found {}", p.bpb_num_fats)));
         }
-        let (reserved, root) = (u16_at(14), (u16_at(17) * 32).div_ceil(sector));
-        let sectors = if u16_at(19) != 0 { u16_at(19) } else { u32_at(32) };
-        let fat = if u16_at(22) != 0 { u16_at(22) } else { u32_at(36) };
+        let reserved = u64::from(p.bpb_rsvd_sec_cnt);
+        let root = (u64::from(p.bpb_root_ent_cnt) * ENTRY as u64).div_ceil(sector);
+        let either = |short: U16, long: U32| if short != 0 { u64::from(short) } else { u64::from(long) };
+        let sectors = either(p.bpb_tot_sec16, p.bpb_tot_sec32);
+        let fat = either(p.bpb_fat_sz16, p32.bpb_fat_sz32);
         let clusters = sectors.checked_sub(reserved + 2 * fat + root).map(|data| data / per_cluster);
         let clusters = clusters.ok_or_else(|| bad(format!("{sectors} sectors do not hold two FATs of {fat} sectors")))?;
         let (width, entry) = match clusters {
@@ -179,20 +280,28 @@ impl Geometry {
         if fat * sector < (clusters + 2) * entry || reserved == 0 {
             return Err(bad(format!("a FAT of {fat} sectors cannot describe {clusters} clusters")));
         }
-        if width == Width::Fat32 && (root != 0 || u32_at(44) != 2) {
-            return Err(bad(format!("expected the root directory at cluster 2, found {}", u32_at(44))));
+        if width == Width::Fat32 && (root != 0 || p32.bpb_root_clus != ROOT_CLUSTER) {
+            return Err(bad(format!("expected the root directory at cluster {ROOT_CLUSTER}, found {}", p32.bpb_root_clus)));
         }
         Ok(Geometry { sector, width, sectors, per_cluster, reserved, fat, root, clusters })
     }
 }
 
-/// FSInfo (§5), a hint that readers verify.
+/// Boot code that halts the machine: hlt; jmp back to it.
+fn halt<const SIZE: usize>() -> [u8; SIZE] {
+    let mut code = [0; SIZE];
+    code[..3].copy_from_slice(&[0xf4, 0xeb, 0xfd]);
+    code
+}
+
+/// The sector of FSInfo.
 pub(super) fn fs_info(free: u32, next_free: u32) -> [u8; 512] {
-    let mut b = [0; 512];
-    b[..4].copy_from_slice(b"RRaA");
-    b[484..488].copy_from_slice(b"rrAa");
-    b[488..492].copy_from_slice(&free.to_le_bytes());
-    b[492..496].copy_from_slice(&next_free.to_le_bytes());
-    b[510..].copy_from_slice(&[0x55, 0xaa]);
-    b
+    transmute!(FsInfo {
+        fsi_lead_sig: *b"RRaA",
+        fsi_struc_sig: *b"rrAa",
+        fsi_free_count: free.into(),
+        fsi_nxt_free: next_free.into(),
+        fsi_trail_sig: [0, 0, SIGNATURE[0], SIGNATURE[1]],
+        ..FsInfo::new_zeroed()
+    })
 }

@@ -48,7 +48,7 @@ pub fn plan(tree: &FileTree, options: &Options) -> Result<Segments> {
         let info = boot_record::fs_info((geometry.clusters - used) as u32, used as u32 + 2);
         // The third boot sector is only a signature, for boot code that we have not.
         let mut third = [0; 512];
-        third[510..].copy_from_slice(&[0x55, 0xaa]);
+        third[510..].copy_from_slice(&boot_record::SIGNATURE);
         let three = |at: u64| (at..).zip([boot, info, third]).map(|(number, bytes)| segment(number * geometry.sector, bytes.to_vec()));
         list = three(0).chain(three(boot_record::BACKUP_SECTOR)).collect();
     }

@@ -1,9 +1,10 @@
 //! Lists and reads a FAT16 or FAT32 volume of any writer, trusting nothing.
 
-use super::boot_record::{Geometry, Width};
+use super::boot_record::{BootSector16, BootSector32, EXTENDED, Geometry, Width};
 use super::directory::{self, ATTR_DIRECTORY, ENTRY};
 use model::{Error, Result};
 use std::collections::BTreeSet;
+use zerocopy::transmute_ref;
 
 /// Bytes that a directory may have (§6: 65536 entries).
 const DIRECTORY_MAX: u64 = 65_536 * ENTRY as u64;
@@ -34,10 +35,10 @@ impl<'a> Reader<'a> {
         let mut sector = [0; 512];
         source(0, &mut sector)?;
         let geometry = Geometry::decode(&sector)?;
-        let tail = if geometry.width == Width::Fat32 { &sector[64..90] } else { &sector[36..62] };
-        // 0x29 says that volume ID and label are there (§3.1).
-        let (volume_id, label) = match tail {
-            [_, _, 0x29, a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]), String::from_utf8_lossy(&rest[..11])),
+        let (wide, narrow): (&BootSector32, &BootSector16) = (transmute_ref!(&sector), transmute_ref!(&sector));
+        let identity = if geometry.width == Width::Fat32 { &wide.identity } else { &narrow.identity };
+        let (volume_id, label) = match identity.bs_boot_sig {
+            EXTENDED => (identity.bs_vol_id.get(), String::from_utf8_lossy(&identity.bs_vol_lab)),
             _ => (0, "".into()),
         };
         Ok(Reader { source, geometry, volume_id, label: label.trim_end().to_owned() })

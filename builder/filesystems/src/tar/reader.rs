@@ -1,6 +1,8 @@
 //! Reads a member's header, sparse ones of the old GNU dialect included, trusting nothing.
 
+use super::{Header, REGULAR, SPARSE, Sparse, SparseHeader};
 use model::{Error, Result, ResultJudged};
+use zerocopy::{FromZeros, transmute_mut, transmute_ref};
 
 /// Parts of a sparse file accepted: a map of 24 MiB.
 const PARTS_MAX: usize = 1 << 20;
@@ -19,25 +21,25 @@ pub struct Member {
 
 impl Member {
     /// `None` if the block is no tar header at all; an error for one of something else than a regular file.
-    pub fn decode(h: &[u8; 512]) -> Result<Option<Self>> {
+    pub fn decode(bytes: &[u8; 512]) -> Result<Option<Self>> {
+        let header: &Header = transmute_ref!(bytes);
         let bad = |what: &str| Error::integrity(format!("tar header: {what}"));
-        if &h[257..262] != b"ustar" {
+        if !header.magic.starts_with(b"ustar") {
             return Ok(None);
         }
-        let sum: u32 = h.iter().enumerate().map(|(at, &b)| if (148..156).contains(&at) { 32 } else { u32::from(b) }).sum();
-        if number(&h[148..155]) != Some(u64::from(sum)) {
+        if number(&header.chksum[..7]) != Some(u64::from(header.sum())) {
             return Err(bad("its checksum is wrong"));
         }
-        let name = h[..100].split(|&b| b == 0).next().unwrap_or(&[]);
+        let name = header.name.split(|&b| b == 0).next().unwrap_or(&[]);
         let name = String::from_utf8_lossy(name).into_owned();
-        let stored = number(&h[124..136]).ok_or_else(|| bad("its size is no number"))?;
-        match h[156] {
-            b'0' | 0 => Ok(Some(Member { name, size: stored, stored, sparse: None, more: false })),
-            b'S' => {
-                let size = number(&h[483..495]).ok_or_else(|| bad("its size is no number"))?;
+        let stored = number(&header.size).ok_or_else(|| bad("its size is no number"))?;
+        match header.typeflag {
+            REGULAR | 0 => Ok(Some(Member { name, size: stored, stored, sparse: None, more: false })),
+            SPARSE => {
+                let size = number(&header.realsize).ok_or_else(|| bad("its size is no number"))?;
                 let mut map = Vec::new();
-                entries(&h[386..482], size, &mut map)?;
-                Ok(Some(Member { name, size, stored, sparse: Some(map), more: h[482] != 0 }))
+                decode_parts(&header.sp, size, &mut map)?;
+                Ok(Some(Member { name, size, stored, sparse: Some(map), more: header.isextended != 0 }))
             }
             other => Err(bad(&format!("a member of type {:?}", char::from(other)))),
         }
@@ -48,18 +50,18 @@ impl Member {
         let Some(mut map) = self.sparse.clone() else { return Ok(vec![(0, self.size)]) };
         let mut more = self.more;
         while more {
-            let mut block = [0; 512];
-            next(&mut block)?;
-            entries(&block[..504], self.size, &mut map)?;
-            more = block[504] != 0;
+            let mut block = SparseHeader::new_zeroed();
+            next(transmute_mut!(&mut block))?;
+            decode_parts(&block.sp, self.size, &mut map)?;
+            more = block.isextended != 0;
         }
         Ok(map)
     }
 }
 
-fn entries(field: &[u8], size: u64, map: &mut Vec<(u64, u64)>) -> Result<()> {
-    for entry in field.chunks_exact(24).take_while(|entry| entry[0] != 0) {
-        let (Some(offset), Some(length)) = (number(&entry[..12]), number(&entry[12..])) else {
+fn decode_parts(entries: &[Sparse], size: u64, map: &mut Vec<(u64, u64)>) -> Result<()> {
+    for entry in entries.iter().take_while(|entry| entry.offset[0] != 0) {
+        let (Some(offset), Some(length)) = (number(&entry.offset), number(&entry.numbytes)) else {
             return Err(Error::integrity("tar header: a sparse map with no numbers in it"));
         };
         let end = map.last().map_or(0, |&(at, length)| at + length);

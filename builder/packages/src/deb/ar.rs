@@ -1,13 +1,25 @@
 //! The `ar` archive that a .deb is (deb(5), ar(5)): a magic line, then members of a 60-byte header and data, padded to even length.
-//!
-//! ```text
-//! 0 name 16 · 16 mtime 12 · 28 uid 6 · 34 gid 6 · 40 mode 8 · 48 size 10 (decimal) · 58 "`\n"
-//! ```
 
 use model::{Error, Result};
+use std::mem::offset_of;
+use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
+
+/// What stands before a member's data: text, padded with blanks (ar.h `struct ar_hdr`).
+#[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Header {
+    ar_name: [u8; 16],
+    ar_date: [u8; 12],
+    ar_uid: [u8; 6],
+    ar_gid: [u8; 6],
+    ar_mode: [u8; 8],
+    /// Decimal, in bytes.
+    ar_size: [u8; 10],
+    ar_fmag: [u8; 2],
+}
+const _: () = assert!(size_of::<Header>() == 60);
 
 const MAGIC: &[u8] = b"!<arch>\n";
-const HEADER: usize = 60;
 
 /// One member: its name without padding (and GNU ar's final `/`), and its bytes.
 pub struct Member<'a> {
@@ -24,18 +36,16 @@ pub fn members(bytes: &[u8]) -> Result<Vec<Member<'_>>> {
     let mut members = Vec::new();
     let mut at = MAGIC.len();
     while at < bytes.len() {
-        let header = bytes.get(at..at + HEADER).ok_or_else(|| bad(at, "cut in a member's header"))?;
-        if header[58..] != *b"`\n" {
-            return Err(bad(at + 58, "expected the end of a member's header"));
+        let (header, rest) = Header::ref_from_prefix(&bytes[at..]).map_err(|_| bad(at, "cut in a member's header"))?;
+        if header.ar_fmag != *b"`\n" {
+            return Err(bad(at + offset_of!(Header, ar_fmag), "expected the end of a member's header"));
         }
-        let text = |range: std::ops::Range<usize>| {
-            std::str::from_utf8(&header[range]).map(str::trim_end).map_err(|_| bad(at, "a header that is not text"))
-        };
-        let name = text(0..16)?;
-        let size: usize = text(48..58)?.parse().map_err(|_| bad(at + 48, "a size that is no number"))?;
-        let data = bytes.get(at + HEADER..).and_then(|rest| rest.get(..size)).ok_or_else(|| bad(at, "cut in a member's data"))?;
+        let text = |field| std::str::from_utf8(field).map(str::trim_end).map_err(|_| bad(at, "a header that is not text"));
+        let name = text(&header.ar_name)?;
+        let size: usize = text(&header.ar_size)?.parse().map_err(|_| bad(at + offset_of!(Header, ar_size), "a size that is no number"))?;
+        let data = rest.get(..size).ok_or_else(|| bad(at, "cut in a member's data"))?;
         members.push(Member { name: name.strip_suffix('/').unwrap_or(name), data });
-        at = at + HEADER + size + size % 2;
+        at = at + size_of::<Header>() + size + size % 2;
     }
     Ok(members)
 }

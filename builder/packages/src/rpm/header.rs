@@ -1,8 +1,8 @@
 //! rpm's header structure: an index of typed entries and the data that they point into. All integers are big-endian.
 //!
 //! ```text
-//! intro  8e ad e8 01 · 4 reserved · u32 entries · u32 data bytes
-//! index  entries × { u32 tag · u32 type · u32 offset · u32 count }
+//! intro  magic, number of entries, bytes of data
+//! index  entries: tag, type, offset, count
 //! data   the first entry (the region, tag 62 or 63) points to a trailer there, which says how many entries belong to the region
 //! ```
 //!
@@ -12,10 +12,41 @@
 use super::tags;
 use model::{Error, Result, ResultExt, ResultJudged};
 use std::io::Read;
+use zerocopy::big_endian::U32;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// What stands before the index.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Intro {
+    magic: [u8; 4],
+    reserved: [u8; 4],
+    il: U32,
+    dl: U32,
+}
+const _: () = assert!(size_of::<Intro>() == INTRO_SIZE);
+
+/// An entry of the index, or the region's trailer (`struct entryInfo_s`).
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(crate) struct EntryInfo {
+    pub(crate) tag: U32,
+    pub(crate) kind: U32,
+    pub(crate) offset: U32,
+    pub(crate) count: U32,
+}
+const _: () = assert!(size_of::<EntryInfo>() == ENTRY_SIZE);
+
+impl EntryInfo {
+    /// As a region and its trailer are: the bytes of one entry.
+    fn is_of_region(&self) -> bool {
+        self.kind == kind::BIN && self.count == ENTRY_SIZE as u32
+    }
+}
 
 const MAGIC: [u8; 4] = [0x8e, 0xad, 0xe8, 0x01];
 const INTRO_SIZE: usize = 16;
-const ENTRY_SIZE: usize = 16;
+pub(crate) const ENTRY_SIZE: usize = 16;
 /// Strings in one entry; each costs memory beside its bytes.
 const STRINGS_MAX: usize = 1 << 20;
 
@@ -52,16 +83,16 @@ impl HeaderKind {
 }
 
 /// Types of entries; the number is rpm's.
-mod kind {
-    pub(super) const CHAR: u32 = 1;
-    pub(super) const INT8: u32 = 2;
-    pub(super) const INT16: u32 = 3;
-    pub(super) const INT32: u32 = 4;
-    pub(super) const INT64: u32 = 5;
-    pub(super) const STRING: u32 = 6;
-    pub(super) const BIN: u32 = 7;
-    pub(super) const STRING_ARRAY: u32 = 8;
-    pub(super) const I18N_STRING: u32 = 9;
+pub(crate) mod kind {
+    pub(crate) const CHAR: u32 = 1;
+    pub(crate) const INT8: u32 = 2;
+    pub(crate) const INT16: u32 = 3;
+    pub(crate) const INT32: u32 = 4;
+    pub(crate) const INT64: u32 = 5;
+    pub(crate) const STRING: u32 = 6;
+    pub(crate) const BIN: u32 = 7;
+    pub(crate) const STRING_ARRAY: u32 = 8;
+    pub(crate) const I18N_STRING: u32 = 9;
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -91,13 +122,14 @@ impl Header {
         let what = header_kind.name();
         let mut bytes = Vec::with_capacity(INTRO_SIZE);
         take(reader, INTRO_SIZE, &mut bytes, what)?;
-        if bytes[..4] != MAGIC {
+        let intro = Intro::read_from_bytes(&bytes).map_err(|_| Error::internal(format!("an intro of {} bytes", bytes.len())))?;
+        if intro.magic != MAGIC {
             return Err(Error::integrity(format!(
                 "expected the magic 8eade801 at the start of the {what}, found {}",
-                hex::encode(&bytes[..4])
+                hex::encode(intro.magic)
             )));
         }
-        let (count, data_len) = (be32(&bytes, 8), be32(&bytes, 12));
+        let (count, data_len) = (intro.il.get(), intro.dl.get());
         let (count_max, data_max) = header_kind.limits();
         if count == 0 || count > count_max {
             return Err(Error::integrity(format!("expected 1 to {count_max} entries in the {what}, found {count}")));
@@ -107,49 +139,64 @@ impl Header {
         }
         let index_len = count as usize * ENTRY_SIZE;
         take(reader, index_len + data_len as usize, &mut bytes, what)?;
-        let mut header = Header { header_kind, bytes, data_start: INTRO_SIZE + index_len, entries: Vec::with_capacity(count as usize) };
-        header.index(count as usize)?;
+        let mut header = Header { header_kind, bytes, data_start: INTRO_SIZE + index_len, entries: Vec::new() };
+        if let Some(region) = header.region() {
+            header.check_region(region)?;
+        }
+        header.entries = header.checked_entries()?;
         Ok(header)
     }
 
-    fn index(&mut self, count: usize) -> Result<()> {
+    fn index(&self) -> &[EntryInfo] {
+        // `read` took whole entries, so there is nothing else that this could be.
+        <[EntryInfo]>::ref_from_bytes(&self.bytes[INTRO_SIZE..self.data_start]).unwrap_or(&[])
+    }
+
+    /// The first entry, if it is the region.
+    fn region(&self) -> Option<&EntryInfo> {
+        self.index().first().filter(|entry| entry.tag == self.header_kind.region_tag())
+    }
+
+    fn check_region(&self, region: &EntryInfo) -> Result<()> {
+        let what = self.header_kind.name();
+        let (data_len, count) = (self.data().len(), self.index().len());
+        let bad = |why: String| Error::integrity(format!("the region of the {what} is damaged: {why}"));
+        if !region.is_of_region() {
+            return Err(bad(format!("type {}, {} bytes", region.kind, region.count)));
+        }
+        let offset = region.offset.get() as usize;
+        let trailer = self
+            .data()
+            .get(offset..)
+            .and_then(|rest| EntryInfo::ref_from_prefix(rest).none_because("the next line says what is wrong"))
+            .map(|(trailer, _)| trailer)
+            .ok_or_else(|| bad(format!("its trailer at {offset} is past the data's end, {data_len}")))?;
+        // rpm itself once wrote tag 61 (HEADERIMAGE) into the trailers of signature headers.
+        if trailer.tag != region.tag && !(self.header_kind == HeaderKind::Signature && trailer.tag == 61) {
+            return Err(bad(format!("trailer of tag {}", trailer.tag)));
+        }
+        if !trailer.is_of_region() {
+            return Err(bad("its trailer's type".into()));
+        }
+        let entries_len = trailer.offset.get().wrapping_neg() as usize;
+        if !entries_len.is_multiple_of(ENTRY_SIZE) || entries_len > count * ENTRY_SIZE {
+            return Err(bad(format!("it says {entries_len} bytes of index")));
+        }
+        let region_end = offset + ENTRY_SIZE;
+        if self.header_kind == HeaderKind::Main && (entries_len != count * ENTRY_SIZE || region_end != data_len) {
+            return Err(bad(format!("it covers {} of {count} entries and {region_end} of {data_len} bytes", entries_len / ENTRY_SIZE)));
+        }
+        Ok(())
+    }
+
+    /// The entries behind the region, in ascending order of tags.
+    fn checked_entries(&self) -> Result<Vec<Entry>> {
         let what = self.header_kind.name();
         let data_len = self.data().len();
-        let raw = |i: usize| {
-            let at = INTRO_SIZE + i * ENTRY_SIZE;
-            [be32(&self.bytes, at), be32(&self.bytes, at + 4), be32(&self.bytes, at + 8), be32(&self.bytes, at + 12)]
-        };
-        let [first_tag, first_kind, first_offset, first_count] = raw(0);
-        let first = usize::from(first_tag == self.header_kind.region_tag());
-        if first == 1 {
-            let bad = |why: String| Error::integrity(format!("the region of the {what} is damaged: {why}"));
-            if first_kind != kind::BIN || first_count as usize != ENTRY_SIZE {
-                return Err(bad(format!("type {first_kind}, {first_count} bytes")));
-            }
-            let trailer = (first_offset as usize)
-                .checked_add(ENTRY_SIZE)
-                .and_then(|end| self.data().get(first_offset as usize..end))
-                .ok_or_else(|| bad(format!("its trailer at {first_offset} is past the data's end, {data_len}")))?;
-            let (tag, entries_len) = (be32(trailer, 0), be32(trailer, 8).wrapping_neg() as usize);
-            // rpm itself once wrote tag 61 (HEADERIMAGE) into the trailers of signature headers.
-            if tag != first_tag && !(self.header_kind == HeaderKind::Signature && tag == 61) {
-                return Err(bad(format!("trailer of tag {tag}")));
-            }
-            if be32(trailer, 4) != kind::BIN || be32(trailer, 12) as usize != ENTRY_SIZE {
-                return Err(bad("its trailer's type".into()));
-            }
-            if !entries_len.is_multiple_of(ENTRY_SIZE) || entries_len > count * ENTRY_SIZE {
-                return Err(bad(format!("it says {entries_len} bytes of index")));
-            }
-            let region_end = first_offset as usize + ENTRY_SIZE;
-            if self.header_kind == HeaderKind::Main && (entries_len != count * ENTRY_SIZE || region_end != data_len) {
-                return Err(bad(format!("it covers {} of {count} entries and {region_end} of {data_len} bytes", entries_len / ENTRY_SIZE)));
-            }
-        }
-        let mut entries: Vec<Entry> = Vec::with_capacity(count);
+        let mut entries: Vec<Entry> = Vec::with_capacity(self.index().len());
         let mut end = 0;
-        for i in first..count {
-            let [tag, kind, offset, number] = raw(i);
+        for (i, info) in self.index().iter().enumerate().skip(usize::from(self.has_region())) {
+            let [tag, kind, offset, number] = [info.tag, info.kind, info.offset, info.count].map(U32::get);
             let bad = |why: String| Error::integrity(format!("entry {i} (tag {tag}) of the {what}: {why}"));
             if tag < tags::FIRST_TAG {
                 return Err(bad("a tag that belongs to the header itself".into()));
@@ -188,8 +235,7 @@ impl Header {
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].tag == pair[1].tag) {
             return Err(Error::integrity(format!("tag {} occurs twice in the {what}", pair[0].tag)));
         }
-        self.entries = entries;
-        Ok(())
+        Ok(entries)
     }
 
     /// The whole header as in the file.
@@ -213,7 +259,7 @@ impl Header {
 
     /// Opens with the region entry that says what the package's builder wrote.
     pub fn has_region(&self) -> bool {
-        self.bytes.len() >= INTRO_SIZE + ENTRY_SIZE && be32(&self.bytes, INTRO_SIZE) == self.header_kind.region_tag()
+        self.region().is_some()
     }
 
     /// Index and data, as in the file.
@@ -287,9 +333,4 @@ fn take(reader: &mut impl Read, len: usize, into: &mut Vec<u8>, what: &str) -> R
         return Err(Error::integrity(format!("expected {len} more bytes of the {what}, found only {read}")));
     }
     Ok(())
-}
-
-/// `at + 4` is within `bytes`: only called on intros, index entries and trailers whose size was checked.
-fn be32(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

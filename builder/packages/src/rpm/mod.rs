@@ -25,6 +25,7 @@ pub use contents::{HashedPayload, read_contents};
 pub use dependency::Dependency;
 pub use file_digest::{ContentHasher, FileDigest};
 pub use files::{FileEntry, FileFlags, FileKind};
+pub(crate) use header::{EntryInfo, kind};
 pub use header::{Header, HeaderKind};
 pub use package::{Metadata, Package, parse};
 pub use payload::{PayloadFile, read_payload};

@@ -3,7 +3,7 @@
 use super::dependency::Dependency;
 use super::files::{self, FileEntry};
 use super::header::{Header, HeaderKind};
-use super::lead::{self, LEAD_SIZE};
+use super::lead::Lead;
 use super::scriptlets::{self, Scriptlet};
 use super::tags;
 use super::triggers::{self, Trigger};
@@ -12,6 +12,9 @@ use compression::Compression;
 use model::{Digest, Error, OptionJudged, Result, ResultExt};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
+use zerocopy::{FromZeros, IntoBytes};
+
+const LEAD_SIZE: usize = size_of::<Lead>();
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
@@ -59,9 +62,9 @@ pub struct Package {
 
 /// Reads a package up to its payload, which `reader` is left at.
 pub fn parse(mut reader: impl Read) -> Result<Package> {
-    let mut lead = [0; LEAD_SIZE];
-    read_exact(&mut reader, &mut lead, "the rpm lead", LEAD_SIZE)?;
-    lead::check(&lead).context(|| "at offset 0")?;
+    let mut lead = Lead::new_zeroed();
+    read_exact(&mut reader, lead.as_mut_bytes(), "the rpm lead", LEAD_SIZE)?;
+    lead.check().context(|| "at offset 0")?;
     let signature_header = Header::read(&mut reader, HeaderKind::Signature).context(|| format!("at offset {LEAD_SIZE}"))?;
     let padding = signature_header.bytes().len().wrapping_neg() & 7;
     let end = LEAD_SIZE + signature_header.bytes().len() + padding;

@@ -5,8 +5,10 @@
 //! u32 entries · u32 data bytes · index of the package's own header · index of the added entries, by tag · its data · the added data
 //! ```
 
-use crate::rpm::{Header, tags};
+use crate::rpm::{EntryInfo, Header, kind, tags};
 use model::{Error, Result};
+use zerocopy::big_endian::U32;
+use zerocopy::{Immutable, IntoBytes};
 
 /// Tags of installed headers alone.
 pub(super) const SIG_MD5: u32 = 261;
@@ -35,10 +37,16 @@ const MERGED: [(u32, u32, bool); 15] = [
     (277, 277, false),
 ];
 
-const CHAR: u32 = 1;
-const INT32: u32 = 4;
-const BIN: u32 = 7;
-const ENTRY_SIZE: usize = 16;
+const ENTRY_SIZE: usize = size_of::<EntryInfo>();
+
+/// What stands before the index (rpm, `lib/header.c`, `hdrblob_s`).
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct Intro {
+    il: U32,
+    dl: U32,
+}
+const _: () = assert!(size_of::<Intro>() == 8);
 
 /// A package's two headers.
 #[derive(Clone, Copy)]
@@ -72,18 +80,18 @@ impl Installed<'_> {
         }
         for added in self.added(how)? {
             let align = match added.kind {
-                3 => 2,
-                INT32 => 4,
-                5 => 8,
+                kind::INT16 => 2,
+                kind::INT32 => 4,
+                kind::INT64 => 8,
                 _ => 1,
             };
             data.resize(data.len().next_multiple_of(align), 0);
             let offset = size(data.len())?;
-            index.extend([added.tag, added.kind, offset, added.count].iter().flat_map(|word| word.to_be_bytes()));
+            index.extend_from_slice(entry(added.tag, added.kind, offset, added.count).as_bytes());
             data.extend_from_slice(&added.data);
         }
-        let intro = [size(index.len() / ENTRY_SIZE)?, size(data.len())?];
-        Ok([intro.iter().flat_map(|word| word.to_be_bytes()).collect(), index, data].concat())
+        let intro = Intro { il: size(index.len() / ENTRY_SIZE)?.into(), dl: size(data.len())?.into() };
+        Ok([intro.as_bytes(), &index, &data].concat())
     }
 
     /// In ascending order of tags.
@@ -95,14 +103,14 @@ impl Installed<'_> {
             }
             added.extend(self.signature_header.raw(from).map(|(kind, count, data)| Added { tag, kind, count, data: data.to_vec() }));
         }
-        let mut number = |tag: u32, value: u32| added.push(Added { tag, kind: INT32, count: 1, data: value.to_be_bytes().to_vec() });
+        let mut number = |tag: u32, value: u32| added.push(Added { tag, kind: kind::INT32, count: 1, data: value.to_be_bytes().to_vec() });
         number(INSTALL_TIME, how.time);
         number(INSTALL_COLOR, how.color);
         number(INSTALL_TID, how.time);
         let files = self.header.raw(tags::BASENAMES).or(self.header.raw(tags::OLD_FILENAMES)).map_or(0, |(_, count, _)| count);
         if files > 0 {
             // RPMFILE_STATE_NORMAL, each.
-            added.push(Added { tag: FILE_STATES, kind: CHAR, count: files, data: vec![0; files as usize] });
+            added.push(Added { tag: FILE_STATES, kind: kind::CHAR, count: files, data: vec![0; files as usize] });
         }
         added.sort_by_key(|entry| entry.tag);
         Ok(added)
@@ -111,13 +119,14 @@ impl Installed<'_> {
 
 /// rpm 3 wrote headers without a region, and refuses to have them in its database.
 fn add_region(index: &mut Vec<u8>, data: &mut Vec<u8>) -> Result<()> {
-    let words = |words: [u32; 4]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
-    let offset = size(data.len())?;
-    let entries = words([tags::HEADER_IMMUTABLE, BIN, offset, ENTRY_SIZE as u32]);
-    index.splice(0..0, entries);
-    let length = size(index.len())?.wrapping_neg();
-    data.extend(words([tags::HEADER_IMMUTABLE, BIN, length, ENTRY_SIZE as u32]));
+    let region = |offset| entry(tags::HEADER_IMMUTABLE, kind::BIN, offset, ENTRY_SIZE as u32);
+    index.splice(0..0, region(size(data.len())?).as_bytes().iter().copied());
+    data.extend_from_slice(region(size(index.len())?.wrapping_neg()).as_bytes());
     Ok(())
+}
+
+fn entry(tag: u32, kind: u32, offset: u32, count: u32) -> EntryInfo {
+    EntryInfo { tag: tag.into(), kind: kind.into(), offset: offset.into(), count: count.into() }
 }
 
 fn size(bytes: usize) -> Result<u32> {

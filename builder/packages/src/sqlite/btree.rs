@@ -1,8 +1,7 @@
 //! B-trees, built from their leaves up (fileformat2 §1.6).
 //!
 //! ```text
-//! page  u8 kind · u16 first free block (none) · u16 cells · u16 where cell content starts · u8 fragments · in interior pages u32 last child;
-//!       u16 × cells pointers; free space; cells, the first at the page's end
+//! page  header, in interior pages u32 last child; u16 × cells pointers; free space; cells, the first at the page's end
 //! ```
 //!
 //! A table's rows are in its leaves, and interior cells hold the greatest row number to their left. Of an index, each entry stands once, in
@@ -11,7 +10,22 @@
 use super::record::varint;
 use super::{FILE_HEADER, PAGE_SIZE};
 use model::{Error, Result};
+use zerocopy::big_endian::{U16, U32};
+use zerocopy::{Immutable, IntoBytes};
 
+/// What starts a page (§1.6). Big-endian, as all is.
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct PageHeader {
+    page_type: u8,
+    first_freeblock: U16,
+    cells: U16,
+    cell_content: U16,
+    fragmented_free_bytes: u8,
+}
+const _: () = assert!(size_of::<PageHeader>() == 8);
+
+/// page_type.
 const INTERIOR_INDEX: u8 = 2;
 const INTERIOR_TABLE: u8 = 5;
 const LEAF_INDEX: u8 = 10;
@@ -84,8 +98,8 @@ struct Page {
 
 impl Page {
     fn new(kind: u8, room: usize) -> Self {
-        let header = if matches!(kind, INTERIOR_INDEX | INTERIOR_TABLE) { 12 } else { 8 };
-        Page { kind, cells: Vec::new(), used: header, room }
+        let child = if matches!(kind, INTERIOR_INDEX | INTERIOR_TABLE) { size_of::<U32>() } else { 0 };
+        Page { kind, cells: Vec::new(), used: size_of::<PageHeader>() + child, room }
     }
 
     fn fits(&self, cell: &[u8]) -> bool {
@@ -106,21 +120,23 @@ impl Page {
     /// The page's bytes with its header at `start`.
     fn encode(&self, start: usize, last_child: Option<u32>) -> [u8; PAGE_SIZE] {
         let mut page = [0; PAGE_SIZE];
-        page[start] = self.kind;
-        page[start + 3..start + 5].copy_from_slice(&(self.cells.len() as u16).to_be_bytes());
-        let mut pointers = start + 8;
-        if let Some(child) = last_child {
-            page[start + 8..start + 12].copy_from_slice(&child.to_be_bytes());
-            pointers += 4;
-        }
         let mut end = PAGE_SIZE;
+        let mut pointers: Vec<U16> = Vec::with_capacity(self.cells.len());
         for cell in &self.cells {
             end -= cell.len();
             page[end..end + cell.len()].copy_from_slice(cell);
-            page[pointers..pointers + 2].copy_from_slice(&(end as u16).to_be_bytes());
-            pointers += 2;
+            pointers.push((end as u16).into());
         }
-        page[start + 5..start + 7].copy_from_slice(&(end as u16).to_be_bytes());
+        let header = PageHeader {
+            page_type: self.kind,
+            first_freeblock: U16::ZERO,
+            cells: (self.cells.len() as u16).into(),
+            cell_content: (end as u16).into(),
+            fragmented_free_bytes: 0,
+        };
+        let last_child = last_child.map(U32::new);
+        let front = [header.as_bytes(), last_child.as_slice().as_bytes(), pointers.as_bytes()].concat();
+        page[start..start + front.len()].copy_from_slice(&front);
         page
     }
 }

@@ -16,11 +16,43 @@ pub use record::Value;
 use btree::{Pages, index_tree, table_tree};
 use model::{Error, Result};
 use record::{order, record};
+use zerocopy::big_endian::{U16, U32};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, transmute};
 
 const PAGE_SIZE: usize = 4096;
-const FILE_HEADER: usize = 100;
+const FILE_HEADER: usize = size_of::<FileHeader>();
 /// Of the library whose files ours look like: 3.40.1.
 const LIBRARY_VERSION: u32 = 3_040_001;
+
+/// The start of the file (fileformat2 §1.3). Big-endian.
+#[derive(FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct FileHeader {
+    header_string: [u8; 16],
+    page_size: U16,
+    write_version: u8,
+    read_version: u8,
+    reserved_space: u8,
+    maximum_payload_fraction: u8,
+    minimum_payload_fraction: u8,
+    leaf_payload_fraction: u8,
+    file_change_counter: U32,
+    database_size: U32,
+    first_freelist_trunk: U32,
+    freelist_pages: U32,
+    schema_cookie: U32,
+    schema_format: U32,
+    page_cache_size: U32,
+    largest_root_page: U32,
+    text_encoding: U32,
+    user_version: U32,
+    incremental_vacuum: U32,
+    application_id: U32,
+    reserved: [u8; 20],
+    version_valid_for: U32,
+    sqlite_version_number: U32,
+}
+const _: () = assert!(size_of::<FileHeader>() == 100);
 
 /// One table.
 pub struct Table<'a> {
@@ -70,21 +102,27 @@ pub fn encode(tables: &[Table<'_>]) -> Result<Vec<u8>> {
 
 /// For a file of so many pages.
 fn file_header(pages: u32) -> [u8; FILE_HEADER] {
-    let mut header = [0; FILE_HEADER];
-    header[..16].copy_from_slice(b"SQLite format 3\0");
-    header[16..18].copy_from_slice(&(PAGE_SIZE as u16).to_be_bytes());
-    // Write and read version: rollback journal. No reserved bytes. Payload fractions, which are fixed.
-    header[18..24].copy_from_slice(&[1, 1, 0, 64, 32, 32]);
-    // Number of changes, twice: the second says for which the library's version and the size hold.
-    header[24..28].copy_from_slice(&1u32.to_be_bytes());
-    header[92..96].copy_from_slice(&1u32.to_be_bytes());
-    header[28..32].copy_from_slice(&pages.to_be_bytes());
-    // Schema cookie, schema format 4, UTF-8.
-    header[40..44].copy_from_slice(&1u32.to_be_bytes());
-    header[44..48].copy_from_slice(&4u32.to_be_bytes());
-    header[56..60].copy_from_slice(&1u32.to_be_bytes());
-    header[96..100].copy_from_slice(&LIBRARY_VERSION.to_be_bytes());
-    header
+    // What is not named is 0.
+    transmute!(FileHeader {
+        header_string: *b"SQLite format 3\0",
+        page_size: (PAGE_SIZE as u16).into(),
+        // A rollback journal.
+        write_version: 1,
+        read_version: 1,
+        // The format fixes these three.
+        maximum_payload_fraction: 64,
+        minimum_payload_fraction: 32,
+        leaf_payload_fraction: 32,
+        file_change_counter: 1.into(),
+        database_size: pages.into(),
+        schema_cookie: 1.into(),
+        schema_format: 4.into(),
+        text_encoding: 1.into(), // UTF-8
+        // The change for which the library's version and the database's size hold.
+        version_valid_for: 1.into(),
+        sqlite_version_number: LIBRARY_VERSION.into(),
+        ..FileHeader::new_zeroed()
+    })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 
-pub(super) fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         label: "root".into(),
         uuid: [0x11, 2, 3, 4, 5, 6, 0x87, 8, 0x89, 10, 11, 12, 13, 14, 15, 16],
@@ -117,7 +117,7 @@ impl Lcg {
 }
 
 /// All kinds of inodes, attributes, hard links, in a tree of directories.
-pub(super) fn random_tree(seed: u64, count: usize) -> FileTree {
+pub(crate) fn random_tree(seed: u64, count: usize) -> FileTree {
     let mut random = Lcg(seed);
     let mut tree = FileTree::new();
     let mut directories = vec![ImagePath::root()];
