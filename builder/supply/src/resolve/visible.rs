@@ -17,7 +17,7 @@ pub(super) struct Visible<'a> {
 }
 
 pub(super) fn visible<'a>(repos: &'a [RepoSnapshot], request: &Request) -> Result<Visible<'a>> {
-    let modules = ModuleFilter::new(repos, &request.modules)?;
+    let modules = ModuleFilter::new(repos, &request.set.modules)?;
     let mut visible = Visible { packages: Vec::new(), hidden: Vec::new() };
     for (repo, snapshot) in repos.iter().enumerate() {
         for (number, package) in snapshot.packages.iter().enumerate() {
@@ -33,7 +33,7 @@ pub(super) fn visible<'a>(repos: &'a [RepoSnapshot], request: &Request) -> Resul
 fn why_not(snapshot: &RepoSnapshot, package: &PackageMeta, request: &Request, modules: &ModuleFilter<'_>) -> Option<Cow<'static, str>> {
     let arch = package.nevra.arch.as_str();
     let any = |globs: &[String]| globs.iter().any(|glob| matches_package(glob, package));
-    if MULTILIB.contains(&arch) && !request.multilib {
+    if MULTILIB.contains(&arch) && !request.set.multilib {
         Some("is a 32-bit package, which `multilib = true` would show".into())
     } else if !MULTILIB.contains(&arch) && !NATIVE.contains(&arch) {
         Some("is for another architecture".into())
@@ -41,7 +41,7 @@ fn why_not(snapshot: &RepoSnapshot, package: &PackageMeta, request: &Request, mo
         Some("is not among the `packages` that its repository may show".into())
     } else if any(&snapshot.exclude) {
         Some("is excluded from its repository".into())
-    } else if any(&request.exclude) {
+    } else if any(&request.set.exclude) {
         Some("is excluded by the recipe".into())
     } else if let Some(pinned) = request.keep.get(&package.nevra.name).filter(|pinned| !pinned.contains(&package.nevra.to_string())) {
         Some(format!("is held at {}", pinned.join(", ")).into())
