@@ -51,7 +51,7 @@ pub fn build(tools: &mut FileTree, data: &BootData, cache: &ProgramCache, epoch:
         name: "grub",
         commands,
         needs: "/usr/bin/grub-mkimage".into(),
-        inputs: |_| true,
+        inputs: Box::new(|_| true),
         outputs: vec![BIOS_OUT.into(), EFI_OUT.into()],
     };
     if programs::run(tools, &program, cache, epoch)?.is_empty() {

@@ -45,21 +45,23 @@ pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Program> {
             commands: vec![command(["ldconfig", "-X"])],
             needs: "/usr/sbin/ldconfig".into(),
             // The directories of ld.so.conf may be anywhere below /usr; what is not a shared object does not count.
-            inputs: |p| below(p, &["/usr/"]) && p.name().is_some_and(|n| n.windows(3).any(|w| w == b".so")) || programs(p, &["ldconfig"]),
+            inputs: Box::new(|p| {
+                below(p, &["/usr/"]) && p.name().is_some_and(|n| n.windows(3).any(|w| w == b".so")) || programs(p, &["ldconfig"])
+            }),
             outputs: vec!["/etc/ld.so.cache".into()],
         },
         Program {
             name: "hwdb",
             commands: vec![command(["systemd-hwdb", "update", "--usr"])],
             needs: "/usr/bin/systemd-hwdb".into(),
-            inputs: |p| below(p, &["/usr/lib/udev/hwdb.d/", "/etc/udev/hwdb.d/"]) || programs(p, &["systemd-hwdb"]),
+            inputs: Box::new(|p| below(p, &["/usr/lib/udev/hwdb.d/", "/etc/udev/hwdb.d/"]) || programs(p, &["systemd-hwdb"])),
             outputs: vec!["/usr/lib/udev/hwdb.bin".into()],
         },
         Program {
             name: "catalog",
             commands: vec![command(["mkdir", "-p", "/var/lib/systemd/catalog"]), command(["journalctl", "--update-catalog"])],
             needs: "/usr/bin/journalctl".into(),
-            inputs: |p| below(p, &["/usr/lib/systemd/catalog/"]) || programs(p, &["journalctl"]),
+            inputs: Box::new(|p| below(p, &["/usr/lib/systemd/catalog/"]) || programs(p, &["journalctl"])),
             outputs: vec!["/var/lib/systemd/catalog/database".into()],
         },
         Program {
@@ -67,9 +69,9 @@ pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Program> {
             commands: vec![command(["glib-compile-schemas", "/usr/share/glib-2.0/schemas"])],
             needs: "/usr/bin/glib-compile-schemas".into(),
             // Debian keeps the program beside the library and links to it.
-            inputs: |p| {
+            inputs: Box::new(|p| {
                 below(p, &["/usr/share/glib-2.0/schemas/", "/usr/lib/x86_64-linux-gnu/glib-2.0/"]) || programs(p, &["glib-compile-schemas"])
-            },
+            }),
             outputs: vec!["/usr/share/glib-2.0/schemas/gschemas.compiled".into()],
         },
     ];
@@ -79,7 +81,7 @@ pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Program> {
             name: "depmod",
             commands: vec![command(["depmod", version])],
             needs: "/usr/sbin/depmod".into(),
-            inputs: |p| below(p, &["/usr/lib/modules/", "/usr/lib/depmod.d/", "/etc/depmod.d/"]) || programs(p, &["depmod", "kmod"]),
+            inputs: Box::new(|p| below(p, &["/usr/lib/modules/", "/usr/lib/depmod.d/", "/etc/depmod.d/"]) || programs(p, &["depmod", "kmod"])),
             outputs: [
                 "alias",
                 "alias.bin",
@@ -168,7 +170,7 @@ impl Listing {
             name: self.name,
             commands: vec![command(words)],
             needs: (*program).to_owned(),
-            inputs: self.inputs,
+            inputs: Box::new(self.inputs),
             outputs: vec![output],
         })
     }
