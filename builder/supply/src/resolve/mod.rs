@@ -22,7 +22,7 @@ use crate::repos::{PackageMeta, RepoSnapshot};
 use candidates::Candidates;
 use checker::InstallSet;
 use libsolv::Wanted;
-use model::{Error, Kind, Result};
+use model::{Arch, Error, Kind, Result};
 use packages::capability::Capability;
 use recipe::PackageSet;
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,7 +96,7 @@ fn choose(repos: &[RepoSnapshot], request: &Request, wanted: &[Expression], cand
     if !unknown.is_empty() {
         return Err(explain::error(unknown));
     }
-    let mut pool = libsolv::Pool::new("x86_64");
+    let mut pool = libsolv::Pool::new(Arch::TARGET.rpm());
     for (repo, snapshot) in repos.iter().enumerate() {
         let handle = pool.add_repo(&snapshot.id, snapshot.priority);
         for package in candidates.packages_of(repo) {
