@@ -1,19 +1,18 @@
 //! The program as people and scripts run it: exit codes, and errors as text and as JSON.
 
+mod program;
 #[path = "../src/inspect/sample.rs"]
 mod sample;
 
 use disks::OutputFormat;
 use model::ImagePath;
 use model::tree::{Attributes, Edit, FileTree, Inode};
-use std::fmt::Write as _;
+use program::{answer, snapshot};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 fn run(folder: &Path, line: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_atomic-image"));
-    command.args(line).current_dir(folder).stdin(Stdio::null());
-    command.env("HOME", folder).env_remove("XDG_CACHE_HOME").env_remove("COLUMNS").output().unwrap()
+    program::run(folder, line, &[])
 }
 
 const RECIPE: &str = "schema = 1\n";
@@ -150,23 +149,6 @@ fn a_reader_that_goes_away_ends_the_program_quietly() {
     }
 }
 
-/// Compares with a file beside this one; ATOMIC_IMAGE_REWRITE=1 writes it.
-fn snapshot(name: &str, text: &str) {
-    fixtures::golden(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots").join(name), text);
-}
-
-/// What a line says, below the line; the folder, which has another name each time, as FOLDER.
-fn said(folder: &Path, line: &str, out: &Output) -> String {
-    let mut text = format!("$ atomic-image {line}\n");
-    text += &String::from_utf8_lossy(&out.stdout);
-    text += &String::from_utf8_lossy(&out.stderr);
-    if let Some(code) = out.status.code().filter(|&code| code != 0) {
-        _ = writeln!(text, "[exit code {code}]");
-    }
-    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    format!("{}\n\n", lines.join("\n").trim_end()).replace(&folder.display().to_string(), "FOLDER")
-}
-
 /// The names below `Commands:` of a help.
 fn subcommands(help: &str) -> Vec<String> {
     let Some((_, section)) = help.split_once("\nCommands:\n") else { return Vec::new() };
@@ -182,9 +164,9 @@ fn the_help_of_every_command_is_the_committed_one() {
     let mut pending = vec![String::new()];
     while let Some(command) = pending.pop() {
         let line = format!("{command} --help").trim().to_owned();
-        let out = run(folder.path(), &line.split(' ').collect::<Vec<_>>());
-        text += &said(folder.path(), &line, &out);
-        let below = subcommands(&String::from_utf8_lossy(&out.stdout));
+        let help = answer(folder.path(), &line);
+        let below = subcommands(&help);
+        text += &help;
         pending.extend(below.iter().rev().map(|name| format!("{command} {name}").trim().to_owned()));
     }
     assert!(text.matches("$ atomic-image ").count() > 10, "{text}");
@@ -194,8 +176,7 @@ fn the_help_of_every_command_is_the_committed_one() {
 #[test]
 fn the_message_of_every_wrong_line_is_the_committed_one() {
     let folder = folder();
-    let text: String =
-        WRONG.iter().map(|(line, ..)| said(folder.path(), line, &run(folder.path(), &line.split(' ').collect::<Vec<_>>()))).collect();
+    let text: String = WRONG.iter().map(|(line, ..)| answer(folder.path(), line)).collect();
     snapshot("errors.txt", &text);
 }
 
@@ -224,7 +205,6 @@ fn the_reports_of_a_small_image_are_the_committed_ones() {
         ("explain.txt", &["explain old.raw --sector 0", "explain old.raw --sector 1", "explain old.raw --sector 2048 --json"]),
         ("cat.txt", &["cat new.raw:/etc/hostname", "cat old.raw:/usr/share/added"]),
     ] {
-        let report = |line: &&str| said(old.path(), line, &run(old.path(), &line.split(' ').collect::<Vec<_>>()));
-        snapshot(name, &lines.iter().map(report).collect::<String>());
+        snapshot(name, &lines.iter().map(|line| answer(old.path(), line)).collect::<String>());
     }
 }

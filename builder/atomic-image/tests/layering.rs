@@ -62,8 +62,12 @@ const ONLY_IN: [(&str, &[&str]); 14] = [
     ("ureq::", &["supply/src/net"]),
 ];
 
+/// Names of architectures, in lower case. Only `model::Arch` knows them, and the sandbox, whose system calls are those of the machine that builds.
+const ARCHITECTURES: [&str; 9] = ["x86_64", "x86-64", "amd64", "bootx64", "i386", "i686", "ld-linux", "aarch64", "arm64"];
+const NAMES_ARCHITECTURES: [&str; 2] = ["model/src/arch.rs", "rootfs/src/sandbox"];
+
 /// Modules that only exist under `cfg(test)`.
-const TEST_ONLY: [&str; 3] = ["fixtures", "ostree/src/against_libostree", "rootfs/src/against_rpm"];
+const TEST_ONLY: [&str; 4] = ["fixtures", "atomic-image/src/inspect/sample.rs", "ostree/src/against_libostree", "rootfs/src/against_rpm"];
 
 fn builder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -132,9 +136,21 @@ fn wrong_arrows(name: &str, manifest: &str) -> Vec<String> {
     dependencies(manifest).into_iter().filter(wrong).map(|target| format!("{name} may not depend on {target}")).collect()
 }
 
+/// Whether a file is one of these, or in a folder that is.
+fn is_in(name: &str, places: &[&str]) -> bool {
+    places.iter().any(|place| name == *place || name.starts_with(&format!("{place}/")))
+}
+
 fn misplaced(name: &str, code: &str) -> Vec<String> {
-    let inside = |places: &[&str]| places.iter().any(|place| name == *place || name.starts_with(&format!("{place}/")));
-    ONLY_IN.iter().filter(|(word, places)| code.contains(word) && !inside(places)).map(|(word, _)| format!("{name}: {word}")).collect()
+    ONLY_IN.iter().filter(|(word, places)| code.contains(word) && !is_in(name, places)).map(|(word, _)| format!("{name}: {word}")).collect()
+}
+
+fn architectures(name: &str, code: &str) -> Vec<String> {
+    if is_in(name, &NAMES_ARCHITECTURES) {
+        return Vec::new();
+    }
+    let code = code.to_ascii_lowercase();
+    ARCHITECTURES.iter().filter(|word| code.contains(*word)).map(|word| format!("{name}: {word}")).collect()
 }
 
 #[test]
@@ -164,6 +180,17 @@ fn clock_environment_processes_network_printing_and_unsafe_stay_in_their_places(
 }
 
 #[test]
+fn architectures_are_named_in_one_place() {
+    let files = files();
+    let wrong: Vec<String> = files.iter().flat_map(|(name, code)| architectures(name, code)).collect();
+    assert!(wrong.is_empty(), "ask model::Arch:\n{}", wrong.join("\n"));
+    // Each place that may name one does, or need not be in the list.
+    for place in NAMES_ARCHITECTURES {
+        assert!(files.iter().any(|(name, code)| is_in(name, &[place]) && code.contains("x86_64")), "{place}");
+    }
+}
+
+#[test]
 fn the_checks_would_complain() {
     let bad = "[package]\nname = \"x\"\n\n[dependencies]\nmodel.workspace = true\nrootfs = { path = \"x\" }\npgp = \"1\"\nhex = \"1\"\n\n[dev-dependencies]\nsupply = \"1\"\n";
     assert_eq!(dependencies(bad), ["model", "rootfs", "pgp", "hex"]);
@@ -171,6 +198,13 @@ fn the_checks_would_complain() {
     assert_eq!(wrong_arrows("misc", ""), ["crate misc is not in the table"]);
     assert_eq!(misplaced("image/src/disk/esp.rs", "std::process::Command::new(\"mkfs.fat\")"), ["image/src/disk/esp.rs: process::Command"]);
     assert!(misplaced("atomic-image/src/vm/qemu.rs", "use std::process::Command;").is_empty());
+    assert_eq!(architectures("image/src/esp.rs", "const LOADER: &str = \"/EFI/BOOT/BOOTX64.EFI\";"), ["image/src/esp.rs: bootx64"]);
+    assert_eq!(
+        architectures("supply/src/a.rs", "cfg(target_arch = \"aarch64\") Arch::X86_64"),
+        ["supply/src/a.rs: x86_64", "supply/src/a.rs: aarch64"]
+    );
+    assert!(architectures("rootfs/src/sandbox/seccomp.rs", "x86_64").is_empty() && architectures("model/src/arch.rs", "amd64").is_empty());
+    assert_eq!(architectures("rootfs/src/sandboxed.rs", "amd64"), ["rootfs/src/sandboxed.rs: amd64"]);
     assert_eq!(code("a // SystemTime::now\n#[cfg(test)]\nmod tests {\nprintln!()"), "a ");
     assert_eq!(code("f(\"http://x\", println!()) // env::var"), "f(\"http://x\", println!()) ");
     assert_eq!(code("f('\"', x) // env::var"), "f('\"', x) ");

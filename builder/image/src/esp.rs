@@ -2,10 +2,10 @@
 
 use filesystems::fat;
 use model::tree::{Attributes, Edit, FileTree, Inode};
-use model::{Blob, ByteSize, ImagePath, ImageSeed, Result, Segments, SourceDateEpoch};
+use model::{Arch, Blob, ByteSize, ImagePath, ImageSeed, Result, Segments, SourceDateEpoch};
 
-/// UEFI specification §3.5.1.1: the removable media path of x86-64.
-pub const LOADER: &str = "/EFI/BOOT/BOOTX64.EFI";
+/// The folder in which firmware looks for a loader (UEFI specification §3.5.1.1).
+const FOLDER: &str = "/EFI/BOOT";
 
 /// What firmware finds.
 #[derive(Debug, Clone)]
@@ -19,7 +19,8 @@ pub struct EspFiles {
 /// Plans the volume, labelled `EFI-SYSTEM` as fstab expects it, on a disk with sectors of `sector` bytes.
 pub fn esp(files: EspFiles, size: ByteSize, sector: u64, seed: &ImageSeed, epoch: SourceDateEpoch) -> Result<Segments> {
     let mut tree = FileTree::new();
-    for (path, content) in std::iter::once((ImagePath::parse(LOADER)?, files.loader)).chain(files.others) {
+    let loader = ImagePath::parse(FOLDER)?.join(Arch::TARGET.efi_loader())?;
+    for (path, content) in std::iter::once((loader, files.loader)).chain(files.others) {
         tree.insert(&path, Inode::file(content, Attributes::root(0o644)), Edit::Create)?;
     }
     let id = seed.derive("esp-volume-id");

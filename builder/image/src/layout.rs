@@ -1,7 +1,7 @@
 //! Four partitions, 1 MiB-aligned, in the order that lets the last one grow: BIOS boot, ESP, boot, root.
 
 use disks::gpt::{Guid, Partition, Table};
-use model::{ByteSize, Error, ImageSeed, Lba, Result};
+use model::{Arch, ByteSize, Error, ImageSeed, Lba, Result};
 
 /// Partitions begin and end at multiples of it, in bytes.
 const ALIGNMENT: u64 = 1 << 20;
@@ -15,7 +15,7 @@ const TYPE_BIOS_BOOT: Guid = Guid::from_u128(0x21686148_6449_6e6f_744e_656564454
 const TYPE_ESP: Guid = Guid::from_u128(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b);
 /// Not XBOOTLDR: systemd's generator would mount that one a second time, and as vfat's peer it may not be ext4 for other loaders.
 const TYPE_LINUX: Guid = Guid::from_u128(0x0fc63daf_8483_4772_8e79_3d69d8477de4);
-const TYPE_ROOT_X86_64: Guid = Guid::from_u128(0x4f68bce3_e8cd_4db1_96e7_fbcaf984b709);
+const TYPE_ROOT: Guid = Guid::from_u128(Arch::TARGET.root_partition());
 
 /// Sizes in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub fn layout(sizes: &PartSizes, seed: &ImageSeed) -> Result<DiskLayout> {
         ("bios-boot", TYPE_BIOS_BOOT, BIOS_BOOT_SIZE.0),
         ("EFI-SYSTEM", TYPE_ESP, sizes.esp),
         ("boot", TYPE_LINUX, sizes.boot),
-        ("root", TYPE_ROOT_X86_64, sizes.root),
+        ("root", TYPE_ROOT, sizes.root),
     ];
     let mut at = BIOS_BOOT;
     let mut partitions = Vec::new();

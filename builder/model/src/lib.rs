@@ -4,6 +4,7 @@
 // The lints of methods are for the product: it is also checked without its tests.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test may read the clock and drop an error"))]
 
+mod arch;
 mod atomic_file;
 mod base64_text;
 mod blob;
@@ -29,6 +30,7 @@ mod turn;
 mod units;
 mod usr_merge;
 
+pub use arch::Arch;
 pub use atomic_file::{AtomicFile, create_locked, random_name, sweep, sync_folder};
 pub use base64_text::decode_base64;
 pub use blob::{Blob, Content, Identity};

@@ -323,9 +323,12 @@ pub struct Kernel {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Initramfs {
     pub generator: InitramfsGenerator,
+    /// dracut's modules; empty: those that it chooses itself.
     pub modules: Vec<String>,
     pub drivers: Vec<String>,
     pub omit: Vec<String>,
+    /// Patterns (`*`, `?`, `[…]`) over absolute paths that the generator does not see, sorted.
+    pub exclude: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -369,8 +372,8 @@ pub struct Disk {
     pub filesystem: Filesystem,
     /// Sorted, never empty.
     pub firmware: Vec<Firmware>,
-    /// The root grows at first boot.
-    pub grow: bool,
+    /// The unit that makes the root grow to the end of the disk; `None`: the root keeps its size.
+    pub grow: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

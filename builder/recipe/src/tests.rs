@@ -134,6 +134,16 @@ fn each_bad_value_is_named_where_it_stands() {
             "[units]\nenable = [\"docker\"]\n[kernel]",
             "demo.toml:13:11: \"docker\" is not a unit's name; hint: did you mean `docker.service`",
         ),
+        (
+            "[kernel]",
+            "[disk]\ngrow = true\n[kernel]",
+            "demo.toml:13:8: `grow` must be the unit that makes the root grow or false, found true",
+        ),
+        (
+            "[kernel]",
+            "[initramfs]\nexclude = [\"/a\", \"b*\"]\n[kernel]",
+            "demo.toml:13:18: bad name in `exclude`: it must be an absolute path",
+        ),
         ("[kernel]", "[disk]\nsector = 520\n[kernel]", "demo.toml:13:10: `sector` must be 512 or 4096, found 520"),
         (
             "[kernel]",
@@ -151,6 +161,22 @@ fn each_bad_value_is_named_where_it_stands() {
         let found = faults(&GOOD.replacen(old, new, 1), BASE);
         assert!(found.iter().any(|line| line.contains(expected)), "{expected}\nis not among\n{}", found.join("\n"));
     }
+}
+
+#[test]
+fn what_an_initramfs_leaves_out_is_the_sum_of_all_files_and_a_root_grows_by_the_unit_that_is_named_last() {
+    let base = BASE.replace("esp = \"32MiB\"", "grow = \"grow.service\"\n[initramfs]\nexclude = [\"/usr/bin/b*\", \"/usr/lib/x/*\"]");
+    let load = |disk: &str| {
+        let own = format!("{GOOD}[initramfs]\nexclude = [\"/usr/bin/[ac]*\", \"/usr/bin/b*\"]\n{disk}");
+        load_in(&project(&own, &base)).unwrap()
+    };
+    let recipe = load("");
+    assert_eq!(recipe.initramfs.exclude, ["/usr/bin/[ac]*", "/usr/bin/b*", "/usr/lib/x/*"]);
+    assert_eq!(recipe.disk.grow.as_deref(), Some("grow.service"));
+    assert_eq!(load("[disk]\ngrow = \"other.service\"").disk.grow.as_deref(), Some("other.service"));
+    assert_eq!(load("[disk]\ngrow = false").disk.grow, None);
+    assert_ne!(recipe.digest(), load("[disk]\ngrow = false").digest());
+    assert_eq!(load_in(&project(GOOD, BASE)).unwrap().disk.grow, None, "a unit must be named");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::programs::{self, Program, ProgramCache, command};
 use model::tree::{Attributes, Edit, FileTree, Inode};
-use model::{Error, ImagePath, Result, SourceDateEpoch};
+use model::{Arch, Error, ImagePath, Result, SourceDateEpoch};
 
 /// What the disk stage places.
 pub struct BootImages {
@@ -10,7 +10,7 @@ pub struct BootImages {
     pub boot_sector: Vec<u8>,
     /// core.img, for the BIOS boot partition.
     pub core: Vec<u8>,
-    /// /EFI/BOOT/BOOTX64.EFI.
+    /// The loader that UEFI firmware tries without a boot variable.
     pub efi: Vec<u8>,
 }
 
@@ -22,7 +22,7 @@ pub struct BootData<'a> {
 }
 
 const BIOS_OUT: &str = "/grub-out/core.img";
-const EFI_OUT: &str = "/grub-out/bootx64.efi";
+const EFI_OUT: &str = "/grub-out/core.efi";
 const EMBEDDED: &str = "/grub-embedded.cfg";
 
 /// `tools` is the composed tree of the recipe's `[tools]`; it gets the embedded configuration, nothing else.
@@ -37,6 +37,7 @@ pub fn build(tools: &mut FileTree, data: &BootData, cache: &ProgramCache, epoch:
             tools.insert(&path, Inode::symlink(target), Edit::Create)?;
         }
     }
+    let (bios, efi) = (Arch::TARGET.grub_bios(), Arch::TARGET.grub_efi());
     let image = |format: &str, prefix: &str, output: &str, modules: &str| {
         let folder = format!("/usr/lib/grub/{format}");
         let names = modules.lines().filter_map(|line| line.split('#').next()).flat_map(str::split_whitespace).collect::<Vec<_>>();
@@ -44,20 +45,20 @@ pub fn build(tools: &mut FileTree, data: &BootData, cache: &ProgramCache, epoch:
     };
     let commands = vec![
         command(["mkdir", "/grub-out"]),
-        image("i386-pc", "(,gpt3)/grub2", BIOS_OUT, data.modules_bios),
-        image("x86_64-efi", "/EFI/BOOT", EFI_OUT, data.modules_efi),
+        image(bios, "(,gpt3)/grub2", BIOS_OUT, data.modules_bios),
+        image(efi, "/EFI/BOOT", EFI_OUT, data.modules_efi),
     ];
     let program = Program {
         name: "grub",
         commands,
         needs: "/usr/bin/grub-mkimage".into(),
-        inputs: |_| true,
+        inputs: Box::new(|_| true),
         outputs: vec![BIOS_OUT.into(), EFI_OUT.into()],
     };
     if programs::run(tools, &program, cache, epoch)?.is_empty() {
         return Err(Error::recipe("the tool packages have no /usr/bin/grub-mkimage")
-            .hint("[tools] install must name grub-common, grub-pc-bin and grub-efi-amd64-bin"));
+            .hint(format!("[tools] install must name grub-common, {}", Arch::TARGET.grub_packages().join(" and "))));
     }
     let read = |path: &str| tools.read(path)?.ok_or_else(|| Error::recipe(format!("the tool packages have no {path}")));
-    Ok(BootImages { boot_sector: read("/usr/lib/grub/i386-pc/boot.img")?, core: read(BIOS_OUT)?, efi: read(EFI_OUT)? })
+    Ok(BootImages { boot_sector: read(&format!("/usr/lib/grub/{bios}/boot.img"))?, core: read(BIOS_OUT)?, efi: read(EFI_OUT)? })
 }

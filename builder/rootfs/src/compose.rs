@@ -126,12 +126,7 @@ pub fn compose(
     normalize::apply(&mut tree, epoch)?;
     if let (Some(version), InitramfsGenerator::Dracut) = (&kernel_version, recipe.initramfs.generator) {
         progress.begin("initramfs", 0, "");
-        let config = initramfs::InitramfsConfig {
-            modules: recipe.initramfs.modules.clone(),
-            drivers: recipe.initramfs.drivers.clone(),
-            omit: recipe.initramfs.omit.clone(),
-        };
-        initramfs::generate(&mut tree, version, &config, cache, epoch)?;
+        initramfs::generate(&mut tree, version, &recipe.initramfs, cache, epoch)?;
     }
     update_source::brand(&mut tree, recipe, epoch)?;
     tmpfiles::empty_var(&mut tree, &accounts)?;
@@ -145,20 +140,17 @@ pub fn compose(
     Ok(Rootfs { tree, kernel_version, ledger, labels, kept_ids: accounts.kept_ids() })
 }
 
-/// The unit by which the root grows; an overlay brings it.
-const GROW: &str = "atomic-grow-root.service";
-
-/// The recipe's units, the one that a growing root needs, and those of scriptlets that are there and that the recipe does not disable.
+/// The recipe's units, the one that makes the root grow, and those of scriptlets that are there and that the recipe does not disable.
 fn enabled(tree: &FileTree, recipe: &Recipe, scripted: Vec<String>) -> Result<Vec<String>> {
     let mut names = recipe.units.enable.clone();
     let is_there = |name: &String| tree.at(&format!("/usr/lib/systemd/system/{name}")).is_some();
     names.extend(scripted.into_iter().filter(|name| is_there(name) && !recipe.units.disable.contains(name)));
-    if recipe.disk.grow && !names.iter().any(|name| name == GROW) {
-        if tree.at(&format!("/usr/lib/systemd/system/{GROW}")).is_none() {
-            return Err(Error::recipe(format!("[disk] grow = true, but no file of the image is the unit {GROW}"))
-                .hint("add the folder \"base\" to [overlay] folders, or set grow = false"));
+    if let Some(unit) = recipe.disk.grow.as_ref().filter(|unit| !names.contains(unit)) {
+        if !is_there(unit) {
+            return Err(Error::recipe(format!("[disk] grow = {unit:?}, but the image has no such unit"))
+                .hint("add the overlay folder that has it to [overlay] folders, or set grow = false"));
         }
-        names.push(GROW.to_owned());
+        names.push(unit.clone());
     }
     Ok(names)
 }

@@ -1,6 +1,6 @@
 //! Which package has which path, and what becomes of a path that two of them name.
 
-use model::{Error, ImagePath, Result, glob_matches};
+use model::{Arch, Error, ImagePath, Result, glob_matches};
 use packages::rpm::FileKind;
 use recipe::ConflictRule;
 use std::collections::BTreeMap;
@@ -9,8 +9,7 @@ use supply::fetch::{Pack, PackEntry};
 
 /// Conflicts that a message shows.
 const SHOWN_MAX: usize = 20;
-/// rpm's transaction colour of x86-64: it runs both sorts of ELF file, and prefers the 64-bit one.
-const COLORS: u8 = 3;
+/// Of two ELF files of different colours rpm prefers the 64-bit one (`%_prefer_color`).
 const PREFERRED: u8 = 2;
 
 /// Whose a path is.
@@ -23,19 +22,25 @@ pub(super) enum Verdict {
     Theirs,
 }
 
+/// The transaction colour that rpm would give to these packages' machine; without a package of an architecture, 0.
+pub(super) fn rpm_color(packs: &[Pack]) -> u8 {
+    packs.iter().find_map(|pack| Arch::from_rpm(&pack.metadata().nevra.arch)).map_or(0, Arch::rpm_color)
+}
+
 pub(super) struct FileConflicts<'a> {
     packs: &'a [Pack],
     rules: &'a [ConflictRule],
     /// Package and number of its entry.
     by_path: BTreeMap<ImagePath, (usize, usize)>,
     conflicts: Vec<(ImagePath, usize, usize, String)>,
-    colored: bool,
+    /// The colours of ELF files that the packages' architecture tells apart.
+    colors: u8,
 }
 
 impl<'a> FileConflicts<'a> {
     pub fn new(packs: &'a [Pack], rules: &'a [ConflictRule]) -> Self {
-        let colored = packs.iter().any(|pack| pack.metadata().nevra.arch == "x86_64");
-        FileConflicts { packs, rules, by_path: BTreeMap::new(), conflicts: Vec::new(), colored }
+        let colors = rpm_color(packs);
+        FileConflicts { packs, rules, by_path: BTreeMap::new(), conflicts: Vec::new(), colors }
     }
 
     /// The user of what stands at `path`, if a package placed it.
@@ -85,8 +90,8 @@ impl<'a> FileConflicts<'a> {
         {
             return Some(if rule.package == self.name(mine.0) { mine.0 } else { other.0 });
         }
-        let (color, other_color) = (mine.1.color & COLORS, other.1.color & COLORS);
-        if !self.colored || color == 0 || other_color == 0 || color == other_color {
+        let (color, other_color) = (mine.1.color & self.colors, other.1.color & self.colors);
+        if color == 0 || other_color == 0 || color == other_color {
             return None;
         }
         if color & PREFERRED != 0 {

@@ -2,39 +2,8 @@
 
 use crate::programs::{self, Program, ProgramCache, command};
 use model::tree::{FileTree, NodeKind};
-use model::{Error, ImagePath, Result, SourceDateEpoch};
-
-/// What the recipe says about the generator; empty lists mean the defaults below.
-pub struct InitramfsConfig {
-    pub modules: Vec<String>,
-    pub drivers: Vec<String>,
-    pub omit: Vec<String>,
-}
-
-/// Enough to find the root on virtio, SATA, NVMe, SCSI, Hyper-V and VMware disks.
-const DRIVERS: &[&str] = &[
-    "virtio_blk",
-    "virtio_scsi",
-    "virtio_pci",
-    "virtio_net",
-    "virtio_rng",
-    "ahci",
-    "nvme",
-    "sd_mod",
-    "sr_mod",
-    "ata_piix",
-    "hv_storvsc",
-    "vmw_pvscsi",
-    "mptspi",
-    "xen_blkfront",
-    "ext4",
-    "vfat",
-    "overlay",
-    "erofs",
-    "loop",
-];
-const MODULES: &[&str] =
-    &["ostree", "systemd", "systemd-initrd", "base", "fs-lib", "kernel-modules", "rootfs-block", "udev-rules", "usrmount"];
+use model::{Error, ImagePath, Result, SourceDateEpoch, glob_matches};
+use recipe::Initramfs;
 
 /// The one kernel of the tree, as the name of its directory below /usr/lib/modules; `None` for a tree without kernel. The name becomes an argument of
 /// programs and part of paths and boot entries, so that only a plain one is accepted.
@@ -87,21 +56,23 @@ pub fn place_kernel(tree: &mut FileTree, version: &str) -> Result<()> {
 }
 
 /// Generates /usr/lib/modules/VERSION/initramfs.img.
-pub fn generate(tree: &mut FileTree, version: &str, config: &InitramfsConfig, cache: &ProgramCache, epoch: SourceDateEpoch) -> Result<()> {
-    let list = |given: &[String], default: &[&str]| if given.is_empty() { default.join(" ") } else { given.join(" ") };
+pub fn generate(tree: &mut FileTree, version: &str, config: &Initramfs, cache: &ProgramCache, epoch: SourceDateEpoch) -> Result<()> {
     let output = format!("/usr/lib/modules/{version}/initramfs.img");
-    let (modules, drivers, omit) = (list(&config.modules, MODULES), list(&config.drivers, DRIVERS), config.omit.join(" "));
     let mut dracut = command(["dracut", "--force", "--no-hostonly", "--no-hostonly-cmdline", "--reproducible", "--compress=zstd"]);
-    dracut.extend(command(["--tmpdir", "/tmp", "--modules", &modules]));
-    if !omit.is_empty() {
-        dracut.extend(command(["--omit", &omit]));
+    dracut.extend(command(["--tmpdir", "/tmp"]));
+    // Where the recipe has no list, dracut's own choice counts.
+    for (option, names) in [("--modules", &config.modules), ("--omit", &config.omit), ("--add-drivers", &config.drivers)] {
+        if !names.is_empty() {
+            dracut.extend(command([option, &names.join(" ")]));
+        }
     }
-    dracut.extend(command(["--add-drivers", &drivers, "--kver", version, &output]));
+    dracut.extend(command(["--kver", version, &output]));
+    let exclude = config.exclude.clone();
     let program = Program {
         name: "initramfs",
         commands: vec![dracut],
         needs: "/usr/bin/dracut".into(),
-        inputs: initramfs_inputs,
+        inputs: Box::new(move |path| is_input(path, &exclude)),
         outputs: vec![output.clone()],
     };
     if programs::run(tree, &program, cache, epoch)?.is_empty() {
@@ -119,35 +90,23 @@ pub fn generate(tree: &mut FileTree, version: &str, config: &InitramfsConfig, ca
     Ok(())
 }
 
-/// dracut reads almost anything; what it never reads is left out, so that a change there does not generate again.
-fn initramfs_inputs(path: &ImagePath) -> bool {
+/// Whether dracut sees a path. It reads almost anything; what it never reads is left out, and so is what the recipe excludes by its patterns, so that
+/// a change there does not generate again.
+fn is_input(path: &ImagePath, exclude: &[String]) -> bool {
     let text = path.as_bytes();
     let starts = |places: &[&str]| places.iter().any(|p| text.starts_with(p.as_bytes()));
     if starts(&[
         "/usr/share/doc/",
         "/usr/share/man/",
         "/usr/share/locale/",
-        "/usr/share/cockpit/",
         "/usr/share/info/",
         "/usr/share/perl",
+        "/usr/share/ca-certificates/",
+        "/usr/share/zoneinfo/",
         "/usr/lib/python3",
-        "/usr/lib/cockpit/",
-        "/usr/lib/cni/",
-        "/usr/libexec/cni/",
-        "/usr/libexec/podman/",
-        "/usr/lib/podman/",
-        // The engines and the orchestrator: half of a host's bytes.
-        "/usr/bin/containerd",
-        "/usr/bin/ctr",
-        "/usr/bin/docker",
-        "/usr/sbin/docker",
-        "/usr/bin/podman",
-        "/usr/bin/kube",
-        "/usr/bin/etcd",
-    ]) {
-        return false;
-    }
-    if starts(&["/usr/lib/systemd/system-preset/", "/usr/lib/tmpfiles.d/atomic", "/usr/share/ca-certificates/", "/usr/share/zoneinfo/"]) {
+        "/usr/lib/systemd/system-preset/",
+    ]) || exclude.iter().any(|pattern| glob_matches(pattern, text))
+    {
         return false;
     }
     if text.starts_with(b"/etc/") {
@@ -177,6 +136,25 @@ fn initramfs_inputs(path: &ImagePath) -> bool {
 mod tests {
     use super::*;
     use model::tree::{Attributes, Edit, Inode};
+
+    #[test]
+    fn dracut_sees_neither_what_it_never_reads_nor_what_the_recipe_excludes() {
+        let exclude = ["/usr/bin/kube*".to_owned(), "/usr/lib/cni/*".to_owned()];
+        for (path, expected) in [
+            ("/usr/bin/dracut", true),
+            ("/usr/bin/kubectl", false),
+            ("/usr/sbin/kubectl", true),
+            ("/usr/lib/cni/deep/bridge", false),
+            ("/usr/lib/cni", true),
+            ("/usr/share/doc/kubectl/README", false),
+            ("/etc/dracut.conf.d/x.conf", true),
+            ("/etc/kubernetes/x", false),
+            ("/var/lib/x", false),
+        ] {
+            assert_eq!(is_input(&ImagePath::parse(path).unwrap(), &exclude), expected, "{path}");
+        }
+        assert!(is_input(&ImagePath::parse("/usr/bin/kubectl").unwrap(), &[]));
+    }
 
     #[test]
     fn a_kernel_version_is_a_plain_name_or_refused_with_its_path() {

@@ -68,7 +68,7 @@ pub fn policy_program(tree: &FileTree, packs: &[Pack], selinux: &Selinux) -> Opt
         // A script of the package's own, whole and unchanged but for its end.
         commands: vec![command(["/bin/sh", "-e", "-c", &own])],
         needs: "/usr/sbin/semodule".into(),
-        inputs: selinux_inputs,
+        inputs: Box::new(selinux_inputs),
         outputs: vec![format!("/etc/selinux/{}", selinux.policy)],
     })
 }

@@ -22,7 +22,7 @@ pub struct Program {
     /// Runs only if this path is in the tree.
     pub needs: String,
     /// True for the paths that the program may see.
-    pub inputs: fn(&ImagePath) -> bool,
+    pub inputs: Box<dyn Fn(&ImagePath) -> bool>,
     /// What is read back; other changes are dropped with the sandbox.
     pub outputs: Vec<String>,
 }

@@ -1,5 +1,6 @@
 //! The database that tells rpm inside the image what is installed: the composed packages with the headers that were signed.
 
+use crate::file_conflicts::rpm_color;
 use model::tree::{Attributes, Edit, FileTree, Inode};
 use model::{Error, ImagePath, Result, ResultExt, SourceDateEpoch};
 use packages::rpm::Header;
@@ -11,8 +12,7 @@ use supply::fetch::Pack;
 pub(super) fn write(tree: &mut FileTree, folder: &ImagePath, packs: &[Pack], epoch: SourceDateEpoch) -> Result<()> {
     let headers: Vec<[Header; 2]> = packs.par_iter().map(Pack::headers).collect::<Result<_>>()?;
     let packages: Vec<Installed<'_>> = headers.iter().map(|[signature_header, header]| Installed { signature_header, header }).collect();
-    // x86-64 runs both colours of ELF files; the other machines that rpm knows have one, without a colour.
-    let color = if packs.iter().any(|pack| pack.metadata().nevra.arch == "x86_64") { 3 } else { 0 };
+    let color = u32::from(rpm_color(packs));
     let database = rpmdb::encode(&packages, &Installation { time: epoch.0, color }).context(|| "write the rpm database")?;
     tree.ensure_directory(folder, Attributes::at(epoch, 0o755))?;
     tree.insert(&folder.join("rpmdb.sqlite")?, Inode::file(database, Attributes::at(epoch, 0o644)), Edit::Replace)

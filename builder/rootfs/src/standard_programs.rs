@@ -2,7 +2,7 @@
 
 use crate::programs::{Program, command};
 use model::tree::FileTree;
-use model::{ImagePath, ResultJudged};
+use model::{Arch, ImagePath, ResultJudged};
 
 /// What a program needs besides its data: the merged /usr links, the linker's files, the libraries and a shell.
 /// Everything else in /usr/bin stays outside: container engines are big, and copying them would take longer than any of these programs.
@@ -18,23 +18,34 @@ fn programs(path: &ImagePath, names: &[&str]) -> bool {
 /// Shared objects where the linker looks for them, and systemd's own.
 fn library(path: &ImagePath) -> bool {
     let inside = |folder: &str| {
-        let rest = path.as_bytes().strip_prefix(folder.as_bytes())?;
+        let rest = rest_below(path, folder)?;
         Some(!rest.contains(&b'/') && rest.windows(3).any(|w| w == b".so"))
     };
-    [
-        "/usr/lib/",
-        "/usr/lib64/",
-        "/usr/lib/x86_64-linux-gnu/",
-        "/usr/lib/x86_64-linux-gnu/systemd/",
-        "/usr/lib/systemd/",
-        "/usr/lib64/systemd/",
-    ]
-    .iter()
-    .any(|folder| inside(folder) == Some(true))
+    ["/usr/lib/", "/usr/lib64/", "/usr/lib/{multiarch}/", "/usr/lib/{multiarch}/systemd/", "/usr/lib/systemd/", "/usr/lib64/systemd/"]
+        .iter()
+        .any(|folder| inside(folder) == Some(true))
 }
 
 fn below(path: &ImagePath, places: &[&str]) -> bool {
-    places.iter().any(|p| path.as_bytes().starts_with(p.as_bytes()))
+    places.iter().any(|place| rest_below(path, place).is_some())
+}
+
+/// In the paths of this file: the name of Debian's folder of libraries.
+const MULTIARCH: &str = "{multiarch}";
+
+/// What follows `place` in `path`.
+fn rest_below<'a>(path: &'a ImagePath, place: &str) -> Option<&'a [u8]> {
+    let text = path.as_bytes();
+    match place.split_once(MULTIARCH) {
+        None => text.strip_prefix(place.as_bytes()),
+        Some((before, after)) => {
+            text.strip_prefix(before.as_bytes())?.strip_prefix(Arch::TARGET.multiarch().as_bytes())?.strip_prefix(after.as_bytes())
+        }
+    }
+}
+
+fn with_multiarch(path: &str) -> String {
+    path.replace(MULTIARCH, Arch::TARGET.multiarch())
 }
 
 /// The programs of every image, in the order in which they run. Those of a desktop's libraries are there if the tree has their programs and data.
@@ -45,21 +56,23 @@ pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Program> {
             commands: vec![command(["ldconfig", "-X"])],
             needs: "/usr/sbin/ldconfig".into(),
             // The directories of ld.so.conf may be anywhere below /usr; what is not a shared object does not count.
-            inputs: |p| below(p, &["/usr/"]) && p.name().is_some_and(|n| n.windows(3).any(|w| w == b".so")) || programs(p, &["ldconfig"]),
+            inputs: Box::new(|p| {
+                below(p, &["/usr/"]) && p.name().is_some_and(|n| n.windows(3).any(|w| w == b".so")) || programs(p, &["ldconfig"])
+            }),
             outputs: vec!["/etc/ld.so.cache".into()],
         },
         Program {
             name: "hwdb",
             commands: vec![command(["systemd-hwdb", "update", "--usr"])],
             needs: "/usr/bin/systemd-hwdb".into(),
-            inputs: |p| below(p, &["/usr/lib/udev/hwdb.d/", "/etc/udev/hwdb.d/"]) || programs(p, &["systemd-hwdb"]),
+            inputs: Box::new(|p| below(p, &["/usr/lib/udev/hwdb.d/", "/etc/udev/hwdb.d/"]) || programs(p, &["systemd-hwdb"])),
             outputs: vec!["/usr/lib/udev/hwdb.bin".into()],
         },
         Program {
             name: "catalog",
             commands: vec![command(["mkdir", "-p", "/var/lib/systemd/catalog"]), command(["journalctl", "--update-catalog"])],
             needs: "/usr/bin/journalctl".into(),
-            inputs: |p| below(p, &["/usr/lib/systemd/catalog/"]) || programs(p, &["journalctl"]),
+            inputs: Box::new(|p| below(p, &["/usr/lib/systemd/catalog/"]) || programs(p, &["journalctl"])),
             outputs: vec!["/var/lib/systemd/catalog/database".into()],
         },
         Program {
@@ -67,9 +80,9 @@ pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Program> {
             commands: vec![command(["glib-compile-schemas", "/usr/share/glib-2.0/schemas"])],
             needs: "/usr/bin/glib-compile-schemas".into(),
             // Debian keeps the program beside the library and links to it.
-            inputs: |p| {
-                below(p, &["/usr/share/glib-2.0/schemas/", "/usr/lib/x86_64-linux-gnu/glib-2.0/"]) || programs(p, &["glib-compile-schemas"])
-            },
+            inputs: Box::new(|p| {
+                below(p, &["/usr/share/glib-2.0/schemas/", "/usr/lib/{multiarch}/glib-2.0/"]) || programs(p, &["glib-compile-schemas"])
+            }),
             outputs: vec!["/usr/share/glib-2.0/schemas/gschemas.compiled".into()],
         },
     ];
@@ -79,7 +92,9 @@ pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Program> {
             name: "depmod",
             commands: vec![command(["depmod", version])],
             needs: "/usr/sbin/depmod".into(),
-            inputs: |p| below(p, &["/usr/lib/modules/", "/usr/lib/depmod.d/", "/etc/depmod.d/"]) || programs(p, &["depmod", "kmod"]),
+            inputs: Box::new(|p| {
+                below(p, &["/usr/lib/modules/", "/usr/lib/depmod.d/", "/etc/depmod.d/"]) || programs(p, &["depmod", "kmod"])
+            }),
             outputs: [
                 "alias",
                 "alias.bin",
@@ -118,11 +133,11 @@ struct Listing {
 const LISTINGS: [Listing; 4] = [
     Listing {
         name: "giomodules",
-        programs: &["/usr/bin/gio-querymodules-64", "/usr/bin/gio-querymodules", "/usr/lib/x86_64-linux-gnu/glib-2.0/gio-querymodules"],
+        programs: &["/usr/bin/gio-querymodules-64", "/usr/bin/gio-querymodules", "/usr/lib/{multiarch}/glib-2.0/gio-querymodules"],
         arguments: &[],
-        folders: &["/usr/lib64/gio/modules", "/usr/lib/x86_64-linux-gnu/gio/modules"],
+        folders: &["/usr/lib64/gio/modules", "/usr/lib/{multiarch}/gio/modules"],
         inputs: |p| {
-            let data = ["/usr/lib64/gio/modules/", "/usr/lib/x86_64-linux-gnu/gio/modules/", "/usr/lib/x86_64-linux-gnu/glib-2.0/"];
+            let data = ["/usr/lib64/gio/modules/", "/usr/lib/{multiarch}/gio/modules/", "/usr/lib/{multiarch}/glib-2.0/"];
             below(p, &data) || programs(p, &["gio-querymodules-64", "gio-querymodules"])
         },
         output: "giomodule.cache",
@@ -155,20 +170,20 @@ const LISTINGS: [Listing; 4] = [
 
 impl Listing {
     fn program(&self, tree: &FileTree) -> Option<Program> {
-        let program = self.programs.iter().find(|program| tree.at(program).is_some())?;
+        let program = self.programs.iter().map(|program| with_multiarch(program)).find(|program| tree.at(program).is_some())?;
         // An empty folder is not worth a listing, and some of these programs write none for it.
-        let files = |folder: &&&str| {
+        let files = |folder: &String| {
             let id = ImagePath::parse(folder).none_because("a table of absolute paths").and_then(|path| tree.get(&path));
             id.is_some_and(|id| tree.children(id).len() > 0)
         };
-        let folder = self.folders.iter().find(files)?;
-        let output = if self.output.is_empty() { (*folder).to_owned() } else { format!("{folder}/{}", self.output) };
-        let words = std::iter::once(*program).chain(self.arguments.iter().copied()).chain([*folder]);
+        let folder = self.folders.iter().map(|folder| with_multiarch(folder)).find(files)?;
+        let output = if self.output.is_empty() { folder.clone() } else { format!("{folder}/{}", self.output) };
+        let words = std::iter::once(program.as_str()).chain(self.arguments.iter().copied()).chain([folder.as_str()]);
         Some(Program {
             name: self.name,
             commands: vec![command(words)],
-            needs: (*program).to_owned(),
-            inputs: self.inputs,
+            needs: program,
+            inputs: Box::new(self.inputs),
             outputs: vec![output],
         })
     }

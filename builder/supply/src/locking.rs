@@ -172,15 +172,7 @@ fn resolved(supply: &mut Supply, set: &PackageSet, held: Option<Held<'_>>, work:
     if !absent.is_empty() {
         work.progress.note(&format!("no repository has these packages of groups: {}", absent.join(", ")));
     }
-    let request = Request {
-        install,
-        exclude: set.exclude.clone(),
-        weak: set.weak,
-        multilib: set.multilib,
-        modules: set.modules.clone(),
-        installonly: set.installonly.clone(),
-        keep: BTreeMap::new(),
-    };
+    let request = Request::from(PackageSet { install, ..set.clone() });
     // Without a missing file this does nothing.
     let complete = |snapshots: &mut [RepoSnapshot], missing: &BTreeSet<String>| -> Result<()> {
         for snapshot in snapshots {

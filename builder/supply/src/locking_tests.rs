@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::packs;
-use model::{Facts, Kind, Silent};
+use model::{Kind, Silent};
 use std::path::Path;
-use std::sync::Arc;
+
+/// 1 January 2026.
+const NOW: SourceDateEpoch = SourceDateEpoch(1_767_225_600);
 
 const RECIPE: &str = r#"schema = 1
 name = "t"
@@ -41,20 +43,6 @@ fn publish(folder: &Path, time: u32, location: &str) {
     std::fs::write(folder.join("repo/p.rpm"), b"pack").unwrap();
 }
 
-fn settings(folder: &Path) -> SupplySettings {
-    SupplySettings {
-        cache: folder.join("cache"),
-        facts: Arc::new(Facts::none()),
-        offline: false,
-        ca: None,
-        proxies: Default::default(),
-        allow_older: false,
-        locked: false,
-        mirror: None,
-        now: SourceDateEpoch(1_767_225_600),
-    }
-}
-
 fn fetch(recipe: &Recipe, settings: &SupplySettings) -> Result<()> {
     let lock = ensure(recipe, settings, &Silent)?;
     packs::bring(recipe, &lock.packages, &lock.repositories, settings, &Silent).map(drop)
@@ -73,7 +61,7 @@ fn project() -> (tempfile::TempDir, Recipe) {
 #[test]
 fn metadata_older_than_the_lockfile_is_refused_unless_asked_for() {
     let (folder, recipe) = project();
-    let settings = settings(folder.path());
+    let settings = SupplySettings::in_folder(folder.path(), NOW);
     let lock = |settings: &SupplySettings| lock(&recipe, &Update::Everything, settings, &Silent);
     let first = lock(&settings).unwrap();
     assert_eq!(first.repositories, [LockedRepository::new("r", "1000", SourceDateEpoch(1000), None)]);
@@ -93,7 +81,7 @@ fn metadata_older_than_the_lockfile_is_refused_unless_asked_for() {
 #[test]
 fn a_package_on_another_host_is_neither_locked_nor_taken_from_the_cache() {
     let (folder, recipe) = project();
-    let settings = settings(folder.path());
+    let settings = SupplySettings::in_folder(folder.path(), NOW);
     fetch(&recipe, &settings).unwrap();
     let lockfile = std::fs::read_to_string(recipe.lockfile()).unwrap();
     let own = format!("file://{}/repo/p.rpm", folder.path().display());
@@ -114,7 +102,7 @@ fn a_package_on_another_host_is_neither_locked_nor_taken_from_the_cache() {
 #[test]
 fn a_lockfile_is_fetched_from_a_snapshot_when_the_mirror_has_newer_packages_alone() {
     let (folder, recipe) = project();
-    let settings = settings(folder.path());
+    let settings = SupplySettings::in_folder(folder.path(), NOW);
     lock(&recipe, &Update::Everything, &settings, &Silent).unwrap();
     let lockfile = std::fs::read_to_string(recipe.lockfile()).unwrap();
     let locked = SupplySettings { locked: true, ..settings };

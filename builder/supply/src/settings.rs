@@ -37,3 +37,21 @@ impl SupplySettings {
         })
     }
 }
+
+#[cfg(test)]
+impl SupplySettings {
+    /// For tests: a cache in `folder`, nothing known, and everything allowed.
+    pub(crate) fn in_folder(folder: &std::path::Path, now: SourceDateEpoch) -> Self {
+        SupplySettings {
+            cache: folder.join("cache"),
+            facts: Arc::new(Facts::none()),
+            offline: false,
+            ca: None,
+            proxies: ProxyEnvironment::default(),
+            allow_older: false,
+            locked: false,
+            mirror: None,
+            now,
+        }
+    }
+}

@@ -4,9 +4,8 @@ use super::*;
 use crate::SupplySettings;
 use crate::net::tests::{Server, ok, quick, status};
 use crate::sources::package_mirrors;
-use model::{Digest, Facts, Silent};
+use model::{Digest, Silent};
 use recipe::lock::LockedRepository;
-use std::sync::Arc;
 
 /// 14 November 2023, 22:13:20 UTC.
 const LOCKED: SourceDateEpoch = SourceDateEpoch(1_700_000_000);
@@ -53,20 +52,6 @@ fn a_template_gives_the_folders_of_the_locked_time_and_of_a_day_later() {
     check("url = \"http://m\"\nsnapshots = \"../old/{time}\"", 951_782_400, &["HERE/old/20000229T000000Z"]);
 }
 
-fn settings(folder: &std::path::Path) -> SupplySettings {
-    SupplySettings {
-        cache: folder.join("cache"),
-        facts: Arc::new(Facts::none()),
-        offline: false,
-        ca: None,
-        proxies: Default::default(),
-        allow_older: false,
-        locked: true,
-        mirror: None,
-        now: LOCKED,
-    }
-}
-
 #[test]
 fn a_package_that_the_mirror_has_forgotten_comes_from_the_snapshot_of_its_time() {
     let check = |lines: &dyn Fn(&Server, &Server) -> String, location: &str, asked: &[&str]| {
@@ -79,7 +64,8 @@ fn a_package_that_the_mirror_has_forgotten_comes_from_the_snapshot_of_its_time()
         let repo = repository(folder.path(), &lines(&mirror, &archive));
         let locked = [LockedRepository::new("r", "1", LOCKED, None)];
         let client = quick(false);
-        let mirrors = package_mirrors(&repo, &locked, &settings(folder.path()), &client).unwrap();
+        let settings = SupplySettings { locked: true, ..SupplySettings::in_folder(folder.path(), LOCKED) };
+        let mirrors = package_mirrors(&repo, &locked, &settings, &client).unwrap();
         let to = folder.path().join("package");
         mirrors.download(&client, location, &to, 4, &Digest::of(b"good"), &Silent).unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), b"good");

@@ -1,22 +1,14 @@
-//! One virtual machine as QEMU's arguments: q35, one processor, virtio disk (by default with a throw-away layer), user network.
+//! One virtual machine as QEMU's arguments: one processor, virtio disk (by default with a throw-away layer), user network.
 
 use super::Console;
-use model::{Error, Result, ResultExt, open_disk};
+use model::{Arch, Error, Result, ResultExt, open_disk};
 use recipe::Firmware;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// The program that must be installed.
-const QEMU: &str = "qemu-system-x86_64";
-
-/// OVMF's code and variable store, by the packages' various habits; the first pair that is there is taken.
-const OVMF: [(&str, &str); 4] = [
-    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
-    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
-    ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
-    ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
-];
+const QEMU: &str = Arch::TARGET.qemu();
 
 pub struct Machine {
     /// raw, qcow2, vmdk, vhd, vhdx or vdi, told apart by their magic.
@@ -70,7 +62,8 @@ impl Machine {
         let child = with_death_signal().args(&arguments).stdin(input).stdout(output).spawn().map_err(|e| {
             let absent = e.kind() == std::io::ErrorKind::NotFound;
             let error = Error::tool(format!("cannot start {QEMU}")).source(e);
-            if absent { error.hint("install QEMU: package qemu-system-x86 (Debian) or qemu-system-x86-core (Fedora)") } else { error }
+            let [debian, fedora] = Arch::TARGET.qemu_packages();
+            if absent { error.hint(format!("install QEMU: package {debian} (Debian) or {fedora} (Fedora)")) } else { error }
         })?;
         Ok((child, firmware.map(|(_, variables)| variables)))
     }
@@ -81,7 +74,7 @@ impl Machine {
         let mut push = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
         // Emulation only: there are machines whose /dev/kvm opens and then fails in the firmware's first instructions.
         push(&["-nodefaults", "-no-user-config", "-accel", "tcg"]);
-        push(&["-machine", "q35", "-cpu", "max", "-smp", "1", "-m", &self.memory_mib.to_string()]);
+        push(&["-machine", Arch::TARGET.qemu_machine(), "-cpu", "max", "-smp", "1", "-m", &self.memory_mib.to_string()]);
         push(&["-display", "none", "-vga", "std"]);
         if self.serial == Serial::Pipes {
             // A test sees a panic that reboots as the machine's end.
@@ -174,10 +167,11 @@ pub fn image_format(image: &Path) -> Result<&'static str> {
 
 /// The code, and a private copy of the variables, since the firmware writes to them.
 fn uefi_files(scratch: &Path) -> Result<(PathBuf, Variables)> {
-    let (code, variables) =
-        OVMF.iter().find(|(code, variables)| Path::new(code).exists() && Path::new(variables).exists()).ok_or_else(|| {
-            Error::tool("no UEFI firmware (OVMF) on this machine").hint("install the package ovmf (Debian) or edk2-ovmf (Fedora)")
-        })?;
+    let there = |(code, variables): &&(&str, &str)| Path::new(code).exists() && Path::new(variables).exists();
+    let (code, variables) = Arch::TARGET.uefi_firmware().iter().find(there).ok_or_else(|| {
+        let [debian, fedora] = Arch::TARGET.uefi_packages();
+        Error::tool("no UEFI firmware for QEMU on this machine").hint(format!("install the package {debian} (Debian) or {fedora} (Fedora)"))
+    })?;
     // A new file with a random name, whoever else may write to the folder.
     let failed = || format!("copy {variables} to {}", scratch.display());
     let copy = tempfile::Builder::new().prefix("uefi-variables-").suffix(".fd").tempfile_in(scratch).context(failed)?;

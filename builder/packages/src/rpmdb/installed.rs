@@ -60,7 +60,7 @@ pub struct Installed<'a> {
 pub struct Installation {
     /// Seconds since 1970 UTC; also the number of the transaction.
     pub time: u32,
-    /// The colours of ELF files that the machine runs: 3 (32 and 64 bits) on x86-64, 0 where there is one kind.
+    /// The colours of ELF files that the machine runs: 3 where it runs those of 32 and of 64 bits, 0 where there is one kind.
     pub color: u32,
 }
 

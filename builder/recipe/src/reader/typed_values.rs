@@ -25,6 +25,22 @@ impl Reader<'_> {
         self.account_id(key)
     }
 
+    /// A text that `what` names in messages, or `false`, which is `None` like an absent key.
+    pub fn text_or_false(&mut self, key: &'static str, what: &str) -> Option<At<String>> {
+        match self.table.get(key).map(|entry| &entry.node) {
+            Some(Node { value: Value::Bool(false), .. }) => {
+                self.take(key);
+                None
+            }
+            Some(Node { at, value: Value::Bool(true) }) => {
+                self.faults.add(at, format!("`{key}` must be {what} or false, found true"), None);
+                self.take(key);
+                None
+            }
+            _ => self.text(key),
+        }
+    }
+
     /// Bytes in a sector of a disk.
     pub fn sector(&mut self, key: &'static str) -> Option<At<u64>> {
         let node = self.take(key)?;

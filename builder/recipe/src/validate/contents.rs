@@ -45,13 +45,7 @@ pub(super) fn scriptlet(mut row: Reader<'_>) -> Option<ScriptletRule> {
 }
 
 pub(super) fn conflict(mut row: Reader<'_>) -> Option<ConflictRule> {
-    let path = row.required_text("path").filter(|path| {
-        let good = path.value.starts_with('/') && !path.value.split('/').any(|name| name == "..");
-        if !good {
-            row.faults.add(&path.at, format!("`path` must be an absolute path or a pattern of such, found {:?}", path.value), None);
-        }
-        good
-    });
+    let path = row.required_typed("path", names::path_pattern);
     let package = row.required_typed("package", names::package);
     let reason = row.required_prose("reason");
     row.finish();
@@ -113,7 +107,7 @@ pub(super) fn copy(mut row: Reader<'_>) -> Option<CopyRule> {
     Some(CopyRule { from: from?.value, to: to?.value, mode })
 }
 
-fn check_unit(unit: &At<String>, faults: &Faults) {
+pub(super) fn check_unit(unit: &At<String>, faults: &Faults) {
     if !names::is_unit(&unit.value) {
         let hint = format!("did you mean `{}.service`", unit.value);
         let hint = Some(hint).filter(|_| names::is_unit(&format!("{}.service", unit.value)) && !unit.value.contains('.'));

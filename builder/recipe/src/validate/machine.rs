@@ -2,6 +2,7 @@
 
 use super::super::raw::{Faults, Place};
 use super::super::reader::Reader;
+use super::contents::check_unit;
 use super::{kernel_arguments, names};
 use crate::recipe::*;
 use crate::{Compression, Firmware, OutputFormat};
@@ -21,11 +22,15 @@ fn words(section: &mut Reader<'_>, key: &'static str) -> Vec<String> {
 
 pub(super) fn initramfs(mut section: Reader<'_>) -> Initramfs {
     let generator = section.choice("generator", &[("dracut", InitramfsGenerator::Dracut), ("none", InitramfsGenerator::None)]);
+    let mut exclude: Vec<String> = section.typed_texts("exclude", names::path_pattern).into_iter().map(|pattern| pattern.value).collect();
+    exclude.sort();
+    exclude.dedup();
     let initramfs = Initramfs {
         generator: generator.unwrap_or(InitramfsGenerator::Dracut),
         modules: words(&mut section, "modules"),
         drivers: words(&mut section, "drivers"),
         omit: words(&mut section, "omit"),
+        exclude,
     };
     section.finish();
     initramfs
@@ -88,7 +93,10 @@ pub(super) fn disk(mut section: Reader<'_>) -> (Disk, DiskPlaces) {
     }
     firmware.sort();
     firmware.dedup();
-    let grow = section.flag("grow", true);
+    let grow = section.text_or_false("grow", "the unit that makes the root grow");
+    if let Some(unit) = &grow {
+        check_unit(unit, section.faults);
+    }
     if let Some(at) = large.as_ref().filter(|_| firmware.contains(&Firmware::Bios)) {
         section.faults.add(at, "no BIOS starts from a disk with sectors of 4096 bytes", Some("set firmware = [\"uefi\"]".into()));
     }
@@ -96,7 +104,16 @@ pub(super) fn disk(mut section: Reader<'_>) -> (Disk, DiskPlaces) {
     let places = DiskPlaces { size: size.as_ref().map(|size| size.at.clone()), large_sectors: large };
     let size = size.map(|size| size.value);
     (
-        Disk { size, esp, boot, reserve, sector: sector.map_or(512, |sector| sector.value), filesystem: Filesystem::Ext4, firmware, grow },
+        Disk {
+            size,
+            esp,
+            boot,
+            reserve,
+            sector: sector.map_or(512, |sector| sector.value),
+            filesystem: Filesystem::Ext4,
+            firmware,
+            grow: grow.map(|unit| unit.value),
+        },
         places,
     )
 }

@@ -52,6 +52,12 @@ pub(super) fn package_pattern(text: &str) -> Result<String, &'static str> {
     if !good || text.len() > 512 { Err("a pattern is made of the letters of package names, *, ? and [ ]") } else { Ok(text.to_owned()) }
 }
 
+/// A pattern over absolute paths of the image.
+pub(super) fn path_pattern(text: &str) -> Result<String, &'static str> {
+    let good = text.starts_with('/') && !text.split('/').any(|name| name == "..");
+    if good { Ok(text.to_owned()) } else { Err("it must be an absolute path without .., or a pattern of such") }
+}
+
 /// What dracut takes in a list of modules or drivers, which is separated by blanks.
 pub(super) fn dracut_word(text: &str) -> Result<String, &'static str> {
     let good = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._+=/*-".contains(&b)) && !text.starts_with('-');

@@ -5,7 +5,7 @@ use super::super::raw::{Faults, nearest};
 use super::super::reader::{At, Reader};
 use super::{absolute, names, siblings};
 use crate::recipe::*;
-use model::{Digest, OptionJudged, read_regular};
+use model::{Arch, Digest, OptionJudged, read_regular};
 use std::path::{Path, PathBuf};
 
 /// With the id of every row, also of those that have faults.
@@ -245,7 +245,11 @@ fn deb_kind(row: &mut Reader<'_>, deb: bool, faults: &Faults) -> Option<RepoKind
             row.missing("suite", Some("such as \"trixie\"".into()));
         }
         let components = if components.is_empty() { vec!["main".to_owned()] } else { components.into_iter().map(|c| c.value).collect() };
-        return Some(RepoKind::Deb { suite: suite?.value, components, arch: arch.map_or_else(|| "amd64".to_owned(), |arch| arch.value) });
+        return Some(RepoKind::Deb {
+            suite: suite?.value,
+            components,
+            arch: arch.map_or_else(|| Arch::TARGET.deb().to_owned(), |arch| arch.value),
+        });
     }
     for at in [suite.map(|s| s.at), components.first().map(|c| c.at.clone()), arch.map(|a| a.at)].into_iter().flatten() {
         faults.add(&at, "`suite`, `components` and `arch` are for repositories of type \"deb\" only", None);

@@ -10,6 +10,8 @@ use libc::{c_long, sock_filter};
 /// The newest call that has been considered: `listns` of Linux 6.18. From 424 on, numbers are the same on every architecture.
 const NEWEST: u32 = 470;
 
+// Calls and their numbers are those of the machine that builds, whatever image it builds: `cfg`, not `model::Arch`, tells machines apart in this folder.
+
 /// `AUDIT_ARCH_*` of linux/audit.h.
 #[cfg(target_arch = "x86_64")]
 const ARCHITECTURE: u32 = 0xc000_003e;

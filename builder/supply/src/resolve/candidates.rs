@@ -47,7 +47,7 @@ impl<'a> Candidates<'a> {
             first_alternatives: Vec::new(),
             successions: BTreeMap::new(),
         };
-        candidates.follow(request.weak, wanted)?;
+        candidates.follow(request.set.weak, wanted)?;
         Ok(candidates)
     }
 

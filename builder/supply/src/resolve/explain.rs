@@ -4,7 +4,7 @@ use crate::repos::PackageMeta;
 use crate::resolve::candidates::Candidates;
 use crate::resolve::libsolv::{Problem, Reason};
 use crate::resolve::{Expression, parse_rich, rich};
-use model::{Error, Kind, nearest_name};
+use model::{Arch, Error, Kind, nearest_name};
 use std::collections::BTreeMap;
 
 /// Steps of "which is needed by".
@@ -123,7 +123,7 @@ fn sentence(reason: &Reason, problem: &Problem, candidates: &Candidates<'_>) -> 
             }
         }
         Reason::NotInstallable { package } => {
-            format!("{} cannot be installed on x86_64{}", name(*package), because(*package, problem, candidates))
+            format!("{} cannot be installed on {}{}", name(*package), Arch::TARGET.rpm(), because(*package, problem, candidates))
         }
         Reason::InferiorArch { package } => format!("{} is of a lesser architecture than another of its name", name(*package)),
         Reason::Other(text) => text.clone(),

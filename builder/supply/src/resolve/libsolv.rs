@@ -106,7 +106,7 @@ impl Pool {
         }
     }
 
-    /// Packages of the 32-bit architectures may stand beside those of x86_64.
+    /// Packages of the 32-bit architectures may stand beside the native ones.
     pub(super) fn allow_multilib(&mut self) {
         self.multilib = true;
         // SAFETY: the pool is alive; both flags are plain switches, read when the solver makes its rules.
@@ -207,7 +207,7 @@ impl Pool {
         unsafe {
             let solver = c::solver_create(self.raw);
             c::solver_set_flag(solver, c::SOLVER_FLAG_IGNORE_RECOMMENDED as libc::c_int, libc::c_int::from(!weak));
-            // Without this, a name's x86_64 package forbids its i686 one.
+            // Without this, a name's 64-bit package forbids its 32-bit one.
             c::solver_set_flag(solver, c::SOLVER_FLAG_NO_INFARCHCHECK as libc::c_int, libc::c_int::from(self.multilib));
             let problems = c::solver_solve(solver, &mut jobs.0);
             let answer = if problems == 0 {

@@ -22,27 +22,25 @@ use crate::repos::{PackageMeta, RepoSnapshot};
 use candidates::Candidates;
 use checker::InstallSet;
 use libsolv::Wanted;
-use model::{Error, Kind, Result};
+use model::{Arch, Error, Kind, Result};
 use packages::capability::Capability;
+use recipe::PackageSet;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the recipe asks for.
+/// What is to be resolved.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// Names, capabilities, absolute paths, `name >= 1.2`, or rich dependencies.
-    pub install: Vec<String>,
-    /// Globs over names, `name.arch` and full names: these packages do not exist.
-    pub exclude: Vec<String>,
-    /// Also what is recommended.
-    pub weak: bool,
-    /// 32-bit packages may be chosen, too.
-    pub multilib: bool,
-    /// `name:stream` of the modules that are enabled besides the default ones.
-    pub modules: Vec<String>,
-    /// Globs over names of which several versions may stand side by side.
-    pub installonly: Vec<String>,
+    /// What the recipe asks for, its groups expanded: `install` has names, capabilities, absolute paths, `name >= 1.2`, or rich dependencies. Which
+    /// repositories serve it is decided already.
+    pub set: PackageSet,
     /// Names of which only these full names exist.
     pub keep: BTreeMap<String, Vec<String>>,
+}
+
+impl From<PackageSet> for Request {
+    fn from(set: PackageSet) -> Self {
+        Request { set, keep: BTreeMap::new() }
+    }
 }
 
 /// A package by its place in the snapshots.
@@ -90,7 +88,7 @@ pub fn resolve_or_missing_files(repos: &[RepoSnapshot], request: &Request) -> Re
 }
 
 fn wanted(request: &Request) -> Result<Vec<Expression>> {
-    request.install.iter().map(|text| parse_wanted(text)).collect()
+    request.set.install.iter().map(|text| parse_wanted(text)).collect()
 }
 
 fn choose(repos: &[RepoSnapshot], request: &Request, wanted: &[Expression], candidates: &Candidates<'_>) -> Result<Vec<Chosen>> {
@@ -98,17 +96,17 @@ fn choose(repos: &[RepoSnapshot], request: &Request, wanted: &[Expression], cand
     if !unknown.is_empty() {
         return Err(explain::error(unknown));
     }
-    let mut pool = libsolv::Pool::new("x86_64");
+    let mut pool = libsolv::Pool::new(Arch::TARGET.rpm());
     for (repo, snapshot) in repos.iter().enumerate() {
         let handle = pool.add_repo(&snapshot.id, snapshot.priority);
         for package in candidates.packages_of(repo) {
             pool.add(handle, package, &candidates.file_provides(package))?;
         }
     }
-    if request.multilib {
+    if request.set.multilib {
         pool.allow_multilib();
     }
-    for glob in &request.installonly {
+    for glob in &request.set.installonly {
         let names = candidates.selected_names();
         names.into_iter().filter(|name| model::wildcard_matches(glob, name)).for_each(|name| pool.allow_several(name));
     }
@@ -116,11 +114,11 @@ fn choose(repos: &[RepoSnapshot], request: &Request, wanted: &[Expression], cand
         .iter()
         .map(|expression| candidates.succession_of(expression).map_or(Wanted::Expression(expression), Wanted::OneOf))
         .collect();
-    match pool.solve(&jobs, candidates.first_alternatives(), request.weak) {
+    match pool.solve(&jobs, candidates.first_alternatives(), request.set.weak) {
         Ok(ids) => {
             let chosen = ids.into_iter().map(|id| candidates.chosen(id)).collect::<Result<Vec<_>>>()?;
-            kernels::at_most_one(chosen.iter().filter_map(|chosen| Some(chosen.of(repos)?.1)), &request.installonly)?;
-            let faults = together(repos, &chosen).faults(&request.installonly);
+            kernels::at_most_one(chosen.iter().filter_map(|chosen| Some(chosen.of(repos)?.1)), &request.set.installonly)?;
+            let faults = together(repos, &chosen).faults(&request.set.installonly);
             if faults.is_empty() { Ok(chosen) } else { Err(Error::internal("the solver's answer does not hold:").problems(faults)) }
         }
         Err(problems) => Err(explain::error(explain::sentences(&problems, candidates))),

@@ -3,12 +3,8 @@
 use crate::repos::{PackageMeta, RepoSnapshot};
 use crate::resolve::modules::ModuleFilter;
 use crate::resolve::{Chosen, Request};
-use model::{Result, wildcard_matches};
+use model::{Arch, Result, wildcard_matches};
 use std::borrow::Cow;
-
-/// The native and the multilib architectures of x86_64. Source packages are never candidates.
-const NATIVE: [&str; 2] = ["x86_64", "noarch"];
-const MULTILIB: [&str; 5] = ["i686", "i586", "i486", "i386", "athlon"];
 
 pub(super) struct Visible<'a> {
     /// Repositories in their order, packages as their metadata lists them.
@@ -17,7 +13,7 @@ pub(super) struct Visible<'a> {
 }
 
 pub(super) fn visible<'a>(repos: &'a [RepoSnapshot], request: &Request) -> Result<Visible<'a>> {
-    let modules = ModuleFilter::new(repos, &request.modules)?;
+    let modules = ModuleFilter::new(repos, &request.set.modules)?;
     let mut visible = Visible { packages: Vec::new(), hidden: Vec::new() };
     for (repo, snapshot) in repos.iter().enumerate() {
         for (number, package) in snapshot.packages.iter().enumerate() {
@@ -33,15 +29,17 @@ pub(super) fn visible<'a>(repos: &'a [RepoSnapshot], request: &Request) -> Resul
 fn why_not(snapshot: &RepoSnapshot, package: &PackageMeta, request: &Request, modules: &ModuleFilter<'_>) -> Option<Cow<'static, str>> {
     let arch = package.nevra.arch.as_str();
     let any = |globs: &[String]| globs.iter().any(|glob| matches_package(glob, package));
-    if MULTILIB.contains(&arch) && !request.multilib {
+    let multilib = Arch::TARGET.rpm_multilib().contains(&arch);
+    if multilib && !request.set.multilib {
         Some("is a 32-bit package, which `multilib = true` would show".into())
-    } else if !MULTILIB.contains(&arch) && !NATIVE.contains(&arch) {
+    } else if !multilib && ![Arch::TARGET.rpm(), "noarch"].contains(&arch) {
+        // Source packages among them.
         Some("is for another architecture".into())
     } else if !snapshot.visible.is_empty() && !any(&snapshot.visible) {
         Some("is not among the `packages` that its repository may show".into())
     } else if any(&snapshot.exclude) {
         Some("is excluded from its repository".into())
-    } else if any(&request.exclude) {
+    } else if any(&request.set.exclude) {
         Some("is excluded by the recipe".into())
     } else if let Some(pinned) = request.keep.get(&package.nevra.name).filter(|pinned| !pinned.contains(&package.nevra.to_string())) {
         Some(format!("is held at {}", pinned.join(", ")).into())

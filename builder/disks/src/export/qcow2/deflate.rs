@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 /// From this entropy on, in bits a byte, a cluster is kept as it is ...
 const STORED: u64 = hundredths(790);
-/// ... and from this one on compressed quickly. Measured on the disk of recipes/atomic-host.toml, one core of x86_64: a MiB less by the thorough search costs
+/// ... and from this one on compressed quickly. Measured on the disk of recipes/atomic-host.toml, one core: a MiB less by the thorough search costs
 /// 0.08 to 0.18 s below 7 bits, 0.2 to 1 s from there to 7.9. At 5.5 that image is just smaller than QEMU's (518 to 519 MiB).
 const QUICK: u64 = hundredths(550);
 /// Levels of libdeflate. Together no larger than zlib's 6 with the 4 KiB window that QEMU gives it; libdeflate's own 6 takes twice the time.

@@ -2,6 +2,7 @@
 
 use super::state::{Errno, State};
 use mlua::{FromLuaMulti, Lua, MultiValue, Table, Value, Variadic};
+use model::Arch;
 use model::tree::NodeKind;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -195,7 +196,7 @@ fn system(lua: &Lua, state: &Rc<RefCell<State>>, posix: &Table) -> mlua::Result<
         "uname",
         lua.create_function(|_, format: Option<String>| {
             let format = format.unwrap_or_else(|| "%s %n %r %v %m".into());
-            let known = [("%s", "Linux"), ("%n", "localhost"), ("%r", KERNEL), ("%v", "#1"), ("%m", "x86_64")];
+            let known = [("%s", "Linux"), ("%n", "localhost"), ("%r", KERNEL), ("%v", "#1"), ("%m", Arch::TARGET.uname())];
             Ok(known.iter().fold(format, |text, (key, value)| text.replace(key, value)))
         })?,
     )?;

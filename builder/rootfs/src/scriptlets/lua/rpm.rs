@@ -3,8 +3,8 @@
 use super::posix::bytes;
 use super::state::State;
 use mlua::{Lua, MultiValue, Value, Variadic};
-use model::glob_matches;
 use model::tree::FileTree;
+use model::{Arch, glob_matches};
 use packages::evr::Evr;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ const MACROS: [(&str, &str); 10] = [
     ("_prefix", "/usr"),
     ("_bindir", "/usr/bin"),
     ("_sbindir", "/usr/sbin"),
-    ("_libdir", "/usr/lib64"),
+    ("_libdir", Arch::TARGET.rpm_libdir()),
     ("_libexecdir", "/usr/libexec"),
     ("_datadir", "/usr/share"),
     ("_sysconfdir", "/etc"),

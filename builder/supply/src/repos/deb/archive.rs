@@ -21,7 +21,7 @@ pub struct DebSource<'a> {
     pub suite: &'a str,
     /// For example `main`.
     pub components: &'a [String],
-    /// Debian's name: `amd64`.
+    /// dpkg's name.
     pub arch: &'a str,
     /// Armored public keys.
     pub keys: &'a [Vec<u8>],

@@ -2,7 +2,7 @@
 //!
 //! Every offset is checked; a file that does not hold together has no dynamic information rather than an error, as for ld.so it is no library.
 
-use model::ResultJudged;
+use model::{Arch, ResultJudged};
 
 /// What an ELF file says about shared libraries.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,8 +18,6 @@ const DT_NULL: u64 = 0;
 const DT_NEEDED: u64 = 1;
 const DT_STRTAB: u64 = 5;
 const DT_SONAME: u64 = 14;
-/// x86-64, the only architecture here.
-const EM_X86_64: u16 = 62;
 /// Bytes of one program header and one dynamic entry.
 const PHENT: usize = 56;
 const DYNENT: usize = 16;
@@ -38,10 +36,10 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().none_because("the slice has that length")?))
 }
 
-/// `None` if this is no x86-64 ELF file or has no dynamic section.
+/// `None` if this is no ELF file of the image's architecture or has no dynamic section.
 pub fn dynamic(bytes: &[u8]) -> Option<Dynamic> {
     // Class 64 bits, little-endian, version 1.
-    if !bytes.starts_with(b"\x7fELF\x02\x01\x01") || u16_at(bytes, 18)? != EM_X86_64 {
+    if !bytes.starts_with(b"\x7fELF\x02\x01\x01") || u16_at(bytes, 18)? != Arch::TARGET.elf_machine() {
         return None;
     }
     let table = usize::try_from(u64_at(bytes, 32)?).none_because("an offset beyond the address space is outside the file")?;

@@ -100,7 +100,7 @@ impl Release {
         })
     }
 
-    /// Digest and bytes of an index, for example `main/binary-amd64/Packages.xz`.
+    /// Digest and bytes of an index, for example `main/binary-all/Packages.xz`.
     pub fn file(&self, path: &str) -> Option<(Digest, u64)> {
         self.files.get(path).copied()
     }

@@ -10,7 +10,7 @@
 //! | base-files | provides filesystem, setup, basesystem too, and requires nothing: it is installed first |
 
 use crate::repos::PackageMeta;
-use model::{Digest, Error, Result};
+use model::{Arch, Digest, Error, Result};
 use packages::capability::{Capability, Comparison};
 use packages::deb::Version;
 use packages::deb::control::Stanza;
@@ -34,9 +34,11 @@ fn map(stanza: &Stanza<'_>, name: &str) -> Result<PackageMeta> {
     let version = Version::parse(stanza.require("Version")?)?;
     let (epoch, rpm_version, release) = evr(&version);
     let arch = match stanza.require("Architecture")? {
-        "amd64" => "x86_64",
         "all" => "noarch",
-        other => return Err(Error::integrity(format!("architecture {other:?}: expected amd64 or all"))),
+        name => match Arch::from_deb(name) {
+            Some(arch) => arch.rpm(),
+            None => return Err(Error::integrity(format!("architecture {name:?}: expected {} or all", Arch::TARGET.deb()))),
+        },
     };
     let field =
         |field: &str| -> Result<Vec<Vec<Relation<'_>>>> { relation::parse(stanza.get(field).unwrap_or("")).map_err(|e| e.context(field)) };

@@ -10,7 +10,7 @@
 //! dpkg tells a script what happens by its arguments and a few variables, rpm by a count: a line after the `#!` sets what dpkg would. `config`
 //! (debconf's questions) and `triggers` have no counterpart and are dropped.
 
-use model::{Error, Result};
+use model::{Arch, Error, Result};
 use rpm::Scriptlet;
 
 /// A maintainer script's name, and the arguments that dpkg gives it.
@@ -55,7 +55,8 @@ pub(super) fn scriptlet(package: &str, phase: Phase, bytes: &[u8]) -> Result<Scr
     let interpreter = program.first().filter(|p| p.starts_with('/')).ok_or_else(|| bad("names no absolute interpreter"))?;
     let quoted: Vec<String> = phase.arguments().iter().map(|a| format!("'{a}'")).collect();
     // Names of packages have no character that a shell or Perl would read otherwise.
-    let variables = [("DPKG_MAINTSCRIPT_NAME", phase.file()), ("DPKG_MAINTSCRIPT_PACKAGE", package), ("DPKG_MAINTSCRIPT_ARCH", "amd64")];
+    let variables =
+        [("DPKG_MAINTSCRIPT_NAME", phase.file()), ("DPKG_MAINTSCRIPT_PACKAGE", package), ("DPKG_MAINTSCRIPT_ARCH", Arch::TARGET.deb())];
     let prelude = match interpreter.rsplit('/').next().unwrap_or("") {
         "sh" | "bash" | "dash" => {
             let exports: Vec<String> = variables.iter().map(|(name, value)| format!("{name}='{value}'")).collect();

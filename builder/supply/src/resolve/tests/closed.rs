@@ -31,7 +31,7 @@ fn each_name(repos: &[RepoSnapshot], step: usize) -> (usize, usize) {
     let names: BTreeSet<&str> = repos.iter().flat_map(|repo| &repo.packages).map(|p| p.nevra.name.as_str()).collect();
     let (mut closed, mut refused) = (0, 0);
     for name in names.into_iter().step_by(step) {
-        match resolve(repos, &Request { weak: true, ..request(&[name]) }) {
+        match resolve(repos, &PackageSet { weak: true, ..set(&[name]) }.into()) {
             Ok(_) => closed += 1,
             Err(error) => {
                 assert_eq!(error.kind(), Kind::Unresolvable, "{name}: {error}");
@@ -103,7 +103,7 @@ fn the_enterprise_linux_recipes_base_resolves_against_real_base_os_metadata() {
             "containernetworking-plugins"
         ]
     );
-    let chosen = resolve(&repos, &Request { install: here, ..Request::default() }).unwrap();
+    let chosen = resolve(&repos, &PackageSet { install: here, ..PackageSet::default() }.into()).unwrap();
     let kernels: Vec<String> =
         chosen.iter().map(|c| c.of(&repos).unwrap().1).filter(|p| p.nevra.name == "kernel-core").map(|p| p.nevra.to_string()).collect();
     assert_eq!(kernels, ["kernel-core-5.14.0-55.el9.x86_64"]);

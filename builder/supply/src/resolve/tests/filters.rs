@@ -55,14 +55,14 @@ fn modular_packages_are_hidden_unless_their_stream_is_the_default_or_enabled() {
         (&["openssl:3", "nodejs:8"], "ssl", Err("needs the module nodejs in one of the streams 10, not 8")),
         (&["nodejs:9"], "node", Err("no repository has the module stream nodejs:9")),
     ] {
-        let request = Request { modules: modules.iter().map(|m| m.to_string()).collect(), ..request(&[install]) };
+        let request = PackageSet { modules: modules.iter().map(|m| m.to_string()).collect(), ..set(&[install]) }.into();
         match (found(&repos, &request), expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found, [expected], "{modules:?}"),
             (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{modules:?}: {error}"),
             (found, expected) => panic!("{modules:?} {install}: {found:?}, expected {expected:?}"),
         }
     }
-    let error = found(&repos, &Request { modules: vec!["nodejs:9".into()], ..request(&["node"]) }).unwrap_err();
+    let error = found(&repos, &PackageSet { modules: vec!["nodejs:9".into()], ..set(&["node"]) }.into()).unwrap_err();
     assert_eq!(error.hint_text(), Some("nodejs has 10, 8"));
 }
 
@@ -89,7 +89,7 @@ fn a_group_is_its_mandatory_and_default_packages_and_conditional_ones_where_they
         let install: Vec<String> = install.iter().map(|i| i.to_string()).collect();
         let expanded = expand_groups(&install, &comps, &repos).unwrap();
         assert_eq!(expanded.absent, ["core: gone"]);
-        let chosen = resolve(&repos, &Request { install: expanded.install, ..Request::default() }).unwrap();
+        let chosen = resolve(&repos, &PackageSet { install: expanded.install, ..PackageSet::default() }.into()).unwrap();
         let mut names: Vec<_> = chosen.iter().map(|c| c.of(&repos).unwrap().1.nevra.name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(names.join(" "), expected, "{install:?}");
@@ -108,7 +108,7 @@ fn thirty_two_bit_packages_stay_out_unless_asked_for() {
     let repos = [repo("r", 99, vec![lib("x86_64", "lib.so()(64bit)"), lib("i686", "lib.so"), package("old", "1", &["lib.so"])])];
     let error = found(&repos, &request(&["old"])).unwrap_err().to_string();
     assert!(error.contains("(lib-1-1.i686 is a 32-bit package, which `multilib = true` would show)"), "{error}");
-    let multilib = |install: &[&str]| Request { multilib: true, ..request(install) };
+    let multilib = |install: &[&str]| Request::from(PackageSet { multilib: true, ..set(install) });
     assert_eq!(found(&repos, &multilib(&["lib"])).unwrap(), ["lib-1-1.x86_64@r"]);
     assert_eq!(found(&repos, &multilib(&["old"])).unwrap(), ["lib-1-1.i686@r", "old-1-1.noarch@r"]);
     assert_eq!(found(&repos, &multilib(&["old", "lib.so()(64bit)"])).unwrap(), ["lib-1-1.i686@r", "lib-1-1.x86_64@r", "old-1-1.noarch@r"]);
@@ -131,7 +131,7 @@ fn a_second_kernel_is_refused_unless_named() {
     assert!(error.to_string().contains("2 kernels: kernel-core-6-1.noarch; kernel-debug-core-6-1.noarch"), "{error}");
     let two = ["kernel-core = 5", "kernel-core = 6"];
     assert_eq!(found(&repos, &request(&two)).unwrap_err().kind(), Kind::Unresolvable);
-    let several = Request { installonly: vec!["kernel*".into()], ..request(&two) };
+    let several = PackageSet { installonly: vec!["kernel*".into()], ..set(&two) }.into();
     assert_eq!(found(&repos, &several).unwrap(), ["kernel-core-5-1.noarch@r", "kernel-core-6-1.noarch@r"]);
 }
 
@@ -145,7 +145,7 @@ fn excludes_of_a_repository_and_of_the_recipe_match_names_architectures_and_vers
             if in_repository {
                 repos[0].exclude = vec![glob.into()];
             } else {
-                request.exclude = vec![glob.into()];
+                request.set.exclude = vec![glob.into()];
             }
             assert_eq!(found(&repos, &request).ok().map(|found| found.join(" ")).as_deref(), expected, "{glob}");
         }

@@ -22,8 +22,12 @@ fn stubs(names: &[&str]) -> Option<Vec<RepoSnapshot>> {
     names.iter().map(|name| snapshot(&format!("rpms/stub-repos/{name}"), name, 99)).collect()
 }
 
+fn set(install: &[&str]) -> PackageSet {
+    PackageSet { install: install.iter().map(|s| s.to_string()).collect(), ..PackageSet::default() }
+}
+
 fn request(install: &[&str]) -> Request {
-    Request { install: install.iter().map(|s| s.to_string()).collect(), ..Request::default() }
+    set(install).into()
 }
 
 /// Sorted `nevra@repo`.
@@ -74,7 +78,7 @@ fn the_closures_are_those_that_libsolv_chose_elsewhere() {
         let repos: Vec<_> = known["repos"].as_array().unwrap().iter().collect();
         let repos: Vec<_> = repos.iter().map(|r| snapshot(r["path"].as_str().unwrap(), r["id"].as_str().unwrap(), 99).unwrap()).collect();
         let start = std::time::Instant::now();
-        let chosen = resolve(&repos, &Request { install: list("install"), ..Request::default() }).unwrap();
+        let chosen = resolve(&repos, &PackageSet { install: list("install"), ..PackageSet::default() }.into()).unwrap();
         println!("{case}: {} packages in {:?}", chosen.len(), start.elapsed());
         assert_eq!(names(&repos, &chosen), list("packages"), "{case}");
     }
@@ -196,7 +200,7 @@ fn what_is_recommended_comes_only_if_asked_for() {
     let c = PackageMeta { supplements: vec![Capability::any("a")], ..package("c", "1", &[]) };
     let repos = [repo("r", 99, vec![a, package("b", "1", &[]), c])];
     for (weak, expected) in [(false, 1), (true, 3)] {
-        assert_eq!(resolve(&repos, &Request { weak, ..request(&["a"]) }).unwrap().len(), expected);
+        assert_eq!(resolve(&repos, &PackageSet { weak, ..set(&["a"]) }.into()).unwrap().len(), expected);
     }
 }
 
@@ -226,7 +230,7 @@ fn a_set_without_an_answer_is_explained_in_sentences() {
         ("uses-secret", &["nothing provides secret needed by uses-secret-1-1.noarch (secret-1-1.noarch is excluded by the recipe)"]),
         ("secret", &["(secret-1-1.noarch is excluded by the recipe)"]),
     ] {
-        let error = resolve(&repos, &Request { exclude: vec!["sec*".into()], ..request(&[install]) }).unwrap_err();
+        let error = resolve(&repos, &PackageSet { exclude: vec!["sec*".into()], ..set(&[install]) }.into()).unwrap_err();
         assert_eq!(error.kind(), Kind::Unresolvable);
         for part in parts {
             assert!(error.to_string().contains(part), "{install}: {error}");
