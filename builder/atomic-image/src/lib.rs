@@ -15,4 +15,5 @@
 pub mod cli;
 pub mod inspect;
 pub mod pipeline;
+pub mod tree;
 pub mod vm;

@@ -17,6 +17,10 @@ mod needs;
 mod object_stamps;
 mod objects;
 mod store;
+mod store_check;
+mod store_copy;
+mod store_deltas;
+mod store_prune;
 mod store_read;
 mod summary;
 
@@ -28,6 +32,9 @@ pub use known::KnownContents;
 pub use needs::{Ancestor, needs};
 pub use objects::{CommitId, ContentId, DirmetaId, DirtreeId, ObjectKind};
 pub use store::Store;
+pub use store_check::CheckReport;
+pub use store_copy::CopyReport;
+pub use store_prune::PruneReport;
 pub use store_read::{Listed, LogEntry};
 
 pub use format::{CommitObject, MetadataValue, Summary, SummaryRef};

@@ -185,7 +185,7 @@ impl Store {
     }
 
     /// An error of kind integrity if the object's bytes do not have its name.
-    fn verify_object(&self, kind: ObjectKind, digest: Digest) -> Result<()> {
+    pub(crate) fn verify_object(&self, kind: ObjectKind, digest: Digest) -> Result<()> {
         match kind {
             ObjectKind::ArchiveFile => self.verify_content(digest),
             _ => self.read_metadata(kind, digest).map(drop),
@@ -193,7 +193,7 @@ impl Store {
     }
 
     /// Held while objects are written, as libostree does, so that nobody removes unused objects meanwhile.
-    fn lock_shared(&self) -> Result<File> {
+    pub(crate) fn lock_shared(&self) -> Result<File> {
         let path = self.root.join(".lock");
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.context(|| format!("open {}", path.display()))?;
@@ -245,7 +245,7 @@ impl Store {
         Ok(bytes)
     }
 
-    fn ref_path(&self, name: &str) -> Result<PathBuf> {
+    pub(crate) fn ref_path(&self, name: &str) -> Result<PathBuf> {
         let word =
             |w: &str| !w.is_empty() && !w.starts_with(['.', '-']) && w.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
         if !name.split('/').all(word) {
@@ -255,7 +255,7 @@ impl Store {
     }
 
     /// Whatever was renamed into place is on the device before something refers to it.
-    fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         let folder = File::open(&self.root).context(|| format!("open {}", self.root.display()))?;
         rustix::fs::syncfs(&folder).map_err(std::io::Error::from).context(|| format!("sync {}", self.root.display()))
     }

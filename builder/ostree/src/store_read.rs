@@ -156,6 +156,38 @@ impl Store {
         Ok(out)
     }
 
+    /// The content of a file of a commit, of at most `limit` bytes; `None` if there is no such file. Symlinks are not followed.
+    pub fn read_file(&self, id: CommitId, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>> {
+        let commit = self.read_commit(id)?;
+        let mut folder = commit.root_tree;
+        let mut components = path.components().peekable();
+        while let Some(component) = components.next() {
+            let tree = DirTree::decode(&self.read_metadata(ObjectKind::DirTree, folder)?).context(|| format!("read commit {id}"))?;
+            if components.peek().is_some() {
+                match tree.directories.into_iter().find(|(name, _, _)| name.as_bytes() == component) {
+                    Some((_, below, _)) => folder = below,
+                    None => return Ok(None),
+                }
+                continue;
+            }
+            let Some((_, content)) = tree.files.into_iter().find(|(name, _)| name.as_bytes() == component) else { return Ok(None) };
+            let header = self.open_content(content)?.1;
+            if header.file.is_symlink() {
+                return Err(Error::recipe(format!("{path} is a symlink to {}", header.file.target)));
+            }
+            if header.size > limit {
+                return Err(Error::recipe(format!("{path} has {} bytes, more than the {limit} that are read at once", header.size)));
+            }
+            let bytes = std::sync::Mutex::new(Vec::new());
+            self.unpack(content, header.size, |part, _| {
+                bytes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend_from_slice(part);
+                Ok(())
+            })?;
+            return Ok(Some(bytes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)));
+        }
+        Ok(None)
+    }
+
     /// Every object of a commit but the commit itself.
     pub fn objects_of(&self, id: CommitId) -> Result<BTreeSet<Digest>> {
         let commit = self.read_commit(id)?;

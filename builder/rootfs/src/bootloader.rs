@@ -2,7 +2,7 @@
 
 use crate::programs::{self, Program, ProgramCache, command};
 use model::tree::{Attributes, Edit, FileTree, Inode};
-use model::{Arch, Error, ImagePath, Result, SourceDateEpoch};
+use model::{Arch, Digest, Error, ImagePath, Result, SourceDateEpoch};
 
 /// What the disk stage places.
 pub struct BootImages {
@@ -12,6 +12,14 @@ pub struct BootImages {
     pub core: Vec<u8>,
     /// The loader that UEFI firmware tries without a boot variable.
     pub efi: Vec<u8>,
+}
+
+impl BootImages {
+    /// Tells one bootloader from another.
+    pub fn digest(&self) -> Digest {
+        let parts = [&self.boot_sector, &self.core, &self.efi].map(|part| Digest::of(part).to_string());
+        Digest::of(parts.join(" ").as_bytes())
+    }
 }
 
 /// The texts of `boot/` that go into the images.

@@ -5,6 +5,7 @@
 //! /usr/share/atomic-image/update-keys.gpg          the keys that libostree checks with, as a keyring
 //! /usr/share/atomic-image/update-keys.ed25519      the same keys in base64, one a line, for the release plan
 //! /usr/share/atomic-image/update-mirrors           the addresses, if there are several
+//! /usr/lib/bootc/kargs.d/00-atomic-image.toml      the kernel's arguments
 //! /usr/share/atomic-image/update.json              names of stateroot, ref, remote, channel, and the version
 //! ```
 //!
@@ -46,6 +47,7 @@ pub(crate) fn apply(tree: &mut FileTree, recipe: &Recipe, epoch: SourceDateEpoch
     };
     let json = serde_json::to_string_pretty(&identity).map_err(|e| Error::internal("write update.json").source(e))?;
     let mut written = vec![text_file(tree, &format!("{FOLDER}/update.json"), json + "\n", epoch)?];
+    written.push(text_file(tree, "/usr/lib/bootc/kargs.d/00-atomic-image.toml", kernel_arguments(&recipe.kernel_arguments())?, epoch)?);
     let Some(update) = &recipe.update else { return Ok(written) };
 
     written.push(text_file(tree, &format!("/etc/ostree/remotes.d/{os}.conf"), remote(os, update), epoch)?);
@@ -60,6 +62,13 @@ pub(crate) fn apply(tree: &mut FileTree, recipe: &Recipe, epoch: SourceDateEpoch
     tree.insert(&path, Inode::file(keyring, Attributes::at(epoch, 0o644)), Edit::Replace)?;
     written.push(path);
     Ok(written)
+}
+
+/// The arguments of the kernel in the form of bootc's kargs.d, so that an update can change them: libostree itself keeps those of the deployment before.
+fn kernel_arguments(arguments: &[String]) -> Result<String> {
+    // An array of strings in JSON is one in TOML, too.
+    let list = serde_json::to_string(arguments).map_err(|e| Error::internal("write kernel arguments").source(e))?;
+    Ok(format!("# The recipe's kernel arguments, without `ostree=`.\nkargs = {list}\n"))
 }
 
 /// libostree asks the addresses of a list one after the other.

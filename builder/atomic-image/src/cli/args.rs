@@ -1,5 +1,6 @@
 //! The command line as types. Usage errors end with exit code 2.
 
+use super::tree_args::{KeygenArguments, SigningArguments, TreeCommand};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use recipe::{OutputFormat, Weakness};
@@ -64,6 +65,11 @@ pub(super) enum Command {
     /// Look after the cache of downloads and packs
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Work with the store of commits: history, differences, signatures, releases
+    #[command(subcommand)]
+    Tree(TreeCommand),
+    /// Make a key pair to sign releases with
+    Keygen(KeygenArguments),
     /// Write a NoCloud seed that cloud-init reads at first boot
     Seed(SeedArguments),
     /// Print a shell's completions for this program
@@ -94,6 +100,8 @@ pub(super) struct BuildArguments {
     pub jobs: Option<u16>,
     #[command(flatten)]
     pub lock: LockfileArguments,
+    #[command(flatten)]
+    pub signing: SigningArguments,
     /// Do not wait until the artifacts are on the device: faster, but a loss of power right after may damage them
     #[arg(long)]
     pub no_sync: bool,

@@ -22,6 +22,7 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<()> {
         formats: formats(&arguments.format),
         jobs: arguments.jobs.map_or(shared.jobs, usize::from),
         durable: !arguments.no_sync,
+        signing_keys: environment::signing_keys(&arguments.signing)?.into(),
         ..shared
     };
     environment::use_lockfile(&mut settings, &arguments.lock);

@@ -2,8 +2,10 @@
 
 use super::apt_sources;
 use super::args::{LockfileArguments, SourceArguments};
+use super::tree_args::SigningArguments;
 use crate::pipeline::{Parent, Settings};
-use model::{Error, Facts, InputExt, Progress, Result, SourceDateEpoch, open_regular};
+use model::{Error, Facts, InputExt, Progress, Result, SourceDateEpoch, open_regular, read_input_text};
+use signing::SigningKey;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -71,6 +73,46 @@ pub(super) fn require_writable(folder: &Path, option: &str) -> Result<()> {
             Err(e) => return Err(e).input(|| refused(shown)),
         }
     }
+}
+
+/// The private keys that were named, else the one of `ATOMIC_IMAGE_SIGN_KEY`: a file's name or the key itself, as services that keep secrets give it.
+pub(super) fn signing_keys(arguments: &SigningArguments) -> Result<Vec<SigningKey>> {
+    let mut named: Vec<SigningKey> = Vec::new();
+    for path in &arguments.sign_key {
+        named.push(signing_key(path)?);
+    }
+    #[expect(clippy::disallowed_methods, reason = "cli/ is where the environment is read")]
+    let variable = std::env::var_os("ATOMIC_IMAGE_SIGN_KEY").filter(|value| !value.is_empty());
+    match variable {
+        Some(value) if named.is_empty() => {
+            let key = match value.to_str().map(SigningKey::parse) {
+                Some(Ok(key)) => key,
+                // The value is not shown: it may be a key with a slip in it.
+                _ => signing_key(Path::new(&value))
+                    .map_err(|e| Error::new(e.kind(), "ATOMIC_IMAGE_SIGN_KEY is neither a private key nor the name of its file"))?,
+            };
+            Ok(vec![key])
+        }
+        _ => Ok(named),
+    }
+}
+
+/// The same where there must be one.
+pub(super) fn required_signing_keys(arguments: &SigningArguments) -> Result<Vec<SigningKey>> {
+    let keys = signing_keys(arguments)?;
+    match keys.is_empty() {
+        false => Ok(keys),
+        true => {
+            Err(Error::recipe("no signing key")
+                .hint("give --sign-key FILE or set ATOMIC_IMAGE_SIGN_KEY; `atomic-image keygen NAME` makes one"))
+        }
+    }
+}
+
+fn signing_key(path: &Path) -> Result<SigningKey> {
+    /// Of a key file, in bytes.
+    const LARGEST: u64 = 4096;
+    SigningKey::parse(&read_input_text(path, LARGEST)?).map_err(|e| Error::recipe(format!("{}: {e}", path.display())))
 }
 
 /// The folder that was named, or the user's.

@@ -12,6 +12,7 @@ mod diff;
 mod environment;
 mod explain;
 mod inspect;
+mod keygen;
 mod lock;
 mod log;
 mod man;
@@ -19,6 +20,8 @@ mod render;
 mod rpm;
 mod seed;
 mod trace;
+mod tree;
+mod tree_args;
 mod verify;
 
 use args::{Arguments, Command};
@@ -65,6 +68,8 @@ fn run(command: &Command) -> Result<()> {
         Command::Verify(arguments) => verify::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Boot(arguments) => boot::run(arguments),
+        Command::Tree(command) => tree::run(command),
+        Command::Keygen(arguments) => keygen::run(arguments),
         Command::Seed(arguments) => seed::run(arguments),
         Command::Completions(arguments) => completions::run(arguments),
         Command::Man(arguments) => man::run(arguments),

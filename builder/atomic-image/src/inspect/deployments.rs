@@ -104,10 +104,15 @@ fn version(root: &ext4::Reader, place: &Place) -> Result<Option<String>> {
 fn packages(root: &ext4::Reader, place: &Place) -> Result<Vec<PackageRow>> {
     let path = place.path()?.join("usr/share/atomic-image/packages")?;
     let Some(bytes) = small_file(root, &path)? else { return Ok(vec![]) };
-    let text = String::from_utf8(bytes).map_err(|_| Error::integrity(format!("{path}: not UTF-8")))?;
+    package_rows(&path.to_string(), &bytes)
+}
+
+/// The rows of a list of packages that the builder left; `place` is for messages.
+pub(crate) fn package_rows(place: &str, bytes: &[u8]) -> Result<Vec<PackageRow>> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Error::integrity(format!("{place}: not UTF-8")))?;
     let parse = |(index, line): (usize, &str)| {
         let row = line.split_once(' ').map(|(nevra, sha256)| PackageRow { nevra: nevra.to_owned(), sha256: sha256.to_owned() });
-        row.ok_or_else(|| Error::integrity(format!("{path} line {}: expected a NEVRA and a sha256, found {line:?}", index + 1)))
+        row.ok_or_else(|| Error::integrity(format!("{place} line {}: expected a NEVRA and a sha256, found {line:?}", index + 1)))
     };
     text.lines().enumerate().map(parse).collect()
 }

@@ -58,8 +58,11 @@ pub struct FileChange {
 pub fn diff(a: &Path, b: &Path) -> Result<Diff> {
     let [before, after] = [a, b].map(opened);
     let ((size_before, before), (size_after, after)) = (before?, after?);
-    let mut out =
-        Diff { packages: packages(&before, &after), sizes: sizes((size_before, &before), (size_after, &after)), ..Diff::default() };
+    let mut out = Diff {
+        packages: package_changes(&before.packages, &after.packages),
+        sizes: sizes((size_before, &before), (size_after, &after)),
+        ..Diff::default()
+    };
     let [old, new] = [&before, &after].map(|r| {
         r.deployments.first().map(|d| d.kernel_arguments.clone()).default_because("an image without a deployment has no kernel arguments")
     });
@@ -95,10 +98,11 @@ fn split(row: &PackageRow) -> (String, String) {
     (format!("{name}.{arch}"), format!("{version}-{release}"))
 }
 
-fn packages(before: &ImageReport, after: &ImageReport) -> Vec<PackageChange> {
+/// What became of each package.
+pub(crate) fn package_changes(before: &[PackageRow], after: &[PackageRow]) -> Vec<PackageChange> {
     let mut both: BTreeMap<String, [Option<(String, &str)>; 2]> = BTreeMap::new();
-    for (side, report) in [before, after].into_iter().enumerate() {
-        for row in &report.packages {
+    for (side, rows) in [before, after].into_iter().enumerate() {
+        for row in rows {
             let (name, version) = split(row);
             both.entry(name).or_default()[side] = Some((version, &row.sha256));
         }

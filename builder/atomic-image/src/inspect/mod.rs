@@ -23,6 +23,8 @@ mod view;
 mod volumes;
 
 pub use compare::{Difference, compare};
+pub(crate) use deployments::package_rows;
+pub(crate) use diff::package_changes;
 pub use diff::{Diff, FileChange, PackageChange, SizeChange, diff};
 pub use explain::{Place, explain};
 pub use report::{DeploymentRow, FilesystemRow, FilesystemState, ImageReport, PackageRow, PartitionRow};

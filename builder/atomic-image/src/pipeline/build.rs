@@ -158,7 +158,7 @@ fn compose(
     let version = recipe.version_at(epoch);
     let store = store()?;
     let objects = ostree::tree_objects(rootfs.tree(), ostree::content_ids(rootfs.tree(), known)?)?;
-    let tree = history::Tree { recipe, tree: rootfs.tree(), objects, version: &version, epoch };
+    let tree = history::Tree { recipe, tree: rootfs.tree(), objects, version: &version, bootloader: boot_images.digest(), epoch };
     let (commit, previous) = tree.commit(store.as_ref(), settings, progress)?;
     stages.done("commit");
 

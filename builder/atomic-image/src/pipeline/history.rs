@@ -5,7 +5,7 @@
 
 use super::Settings;
 use model::tree::FileTree;
-use model::{Error, Progress, Result, ResultExt, SourceDateEpoch};
+use model::{Digest, Error, Progress, Result, ResultExt, SourceDateEpoch};
 use ostree::{Ancestor, Commit, CommitId, CommitMeta, Kernel, MetadataValue, Store, TreeObjects};
 use recipe::{Recipe, Rollback};
 use std::collections::BTreeMap;
@@ -40,6 +40,8 @@ pub(super) struct Tree<'a> {
     pub tree: &'a FileTree,
     pub objects: TreeObjects,
     pub version: &'a str,
+    /// Of the bootloader's images, which are on the disk and not in the tree.
+    pub bootloader: Digest,
     pub epoch: SourceDateEpoch,
 }
 
@@ -92,6 +94,7 @@ impl Tree<'_> {
     fn after(&self, parent: Option<(CommitId, u64)>, ancestors: &[Ancestor], kernel: &Kernel) -> Result<Commit> {
         let soonest = parent.map_or(0, |(_, timestamp)| u32::try_from(timestamp).unwrap_or(u32::MAX).saturating_add(1));
         let mut metadata = ostree::needs(&self.objects.sizes(self.tree), kernel, ancestors);
+        metadata.insert("atomic-image.bootloader".to_owned(), MetadataValue::Text(self.bootloader.to_string()));
         metadata.insert("version".to_owned(), MetadataValue::Text(self.version.to_owned()));
         metadata.insert("ostree.ref-binding".to_owned(), MetadataValue::TextList(vec![self.recipe.reference.clone()]));
         self.objects.clone().commit(&CommitMeta {

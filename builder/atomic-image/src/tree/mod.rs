@@ -1,0 +1,11 @@
+//! The tree store as a product: its history, what changes between two commits, releases, and a server for it.
+
+mod diff;
+mod named;
+mod release;
+mod serve;
+
+pub use diff::{KernelChange, TreeDiff, diff};
+pub use named::named;
+pub use release::{Release, ReleasePlan, Wave, read_plan, write_plan};
+pub use serve::serve;

@@ -1,0 +1,154 @@
+//! The release plan: one signed file beside the summary that tells hosts which version is for whom, and when.
+//!
+//! ```text
+//! release.json  {"payload": base64 of the plan in JSON, "signatures": [{"key": base64, "signature": base64}]}
+//! ```
+//!
+//! The signatures are raw Ed25519 over the payload's bytes. The plan's serial number grows with each writing, so that a host refuses an older plan.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use model::{AtomicFile, Entry, Error, Result, ResultJudged};
+use ostree::{CommitId, Store};
+use serde::{Deserialize, Serialize};
+use signing::{PublicKey, SigningKey};
+use std::collections::BTreeMap;
+
+const FILE: &str = "release.json";
+/// In bytes; hosts read no more.
+const LARGEST: u64 = 1 << 20;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleasePlan {
+    pub schema: u32,
+    pub serial: u64,
+    pub refs: BTreeMap<String, RefPlan>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefPlan {
+    /// The newest version of each channel.
+    pub channels: BTreeMap<String, String>,
+    /// The oldest first.
+    pub releases: Vec<Release>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    pub version: String,
+    pub commit: CommitId,
+    /// Seconds since 1970 UTC.
+    pub published: u64,
+    /// Without any, everybody may have it at once.
+    pub waves: Vec<Wave>,
+    pub paused: bool,
+    /// An older host must go through this version.
+    pub barrier: bool,
+}
+
+/// From so many seconds after the release on, so many percent of the hosts may have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wave {
+    pub percent: u8,
+    pub after_seconds: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Signed {
+    payload: String,
+    signatures: Vec<SignatureRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SignatureRow {
+    key: String,
+    signature: String,
+}
+
+impl ReleasePlan {
+    /// Puts `release` into the plan of a ref, in place of one of the same version, and makes it the newest of `channel`.
+    pub fn release(&mut self, reference: &str, channel: &str, release: Release) {
+        let plan = self.refs.entry(reference.to_owned()).or_default();
+        plan.channels.insert(channel.to_owned(), release.version.clone());
+        match plan.releases.iter_mut().find(|known| known.version == release.version) {
+            Some(known) => *known = release,
+            None => plan.releases.push(release),
+        }
+    }
+}
+
+/// The store's plan, or an empty one. With `keys` one of them must have signed it.
+pub fn read_plan(store: &Store, keys: &[PublicKey]) -> Result<ReleasePlan> {
+    let path = store.path().join(FILE);
+    if let Entry::Absent = Entry::open(&path)? {
+        return Ok(ReleasePlan { schema: 1, serial: 0, refs: BTreeMap::new() });
+    }
+    let broken = || Error::integrity(format!("{} is no release plan", path.display()));
+    let bytes = Entry::read(&path, LARGEST)?.ok_or_else(broken)?;
+    let signed: Signed = serde_json::from_slice(&bytes).map_err(|e| broken().source(e))?;
+    let payload = STANDARD.decode(&signed.payload).map_err(|e| broken().source(e))?;
+    let good = |row: &SignatureRow| {
+        let signature = STANDARD.decode(&row.signature).none_because("what is no base64 is no signature");
+        let signature = signature.and_then(|bytes| bytes.try_into().none_because("what has another length is no signature"));
+        signature.is_some_and(|signature| keys.iter().any(|key| key.verifies(&payload, &signature)))
+    };
+    if !keys.is_empty() && !signed.signatures.iter().any(good) {
+        return Err(Error::integrity(format!("{}: none of the keys has signed it", path.display())));
+    }
+    serde_json::from_slice(&payload).map_err(|e| broken().source(e))
+}
+
+/// Writes the plan with the next serial number, signed by `keys`.
+pub fn write_plan(store: &Store, mut plan: ReleasePlan, keys: &[SigningKey]) -> Result<ReleasePlan> {
+    plan.serial = plan.serial.checked_add(1).ok_or_else(|| Error::recipe("the release plan's serial number cannot grow any more"))?;
+    let failed = |e: serde_json::Error| Error::internal("encode the release plan").source(e);
+    let payload = serde_json::to_vec(&plan).map_err(failed)?;
+    let row = |key: &SigningKey| SignatureRow { key: key.public().to_string(), signature: STANDARD.encode(key.sign(&payload)) };
+    let signed = Signed { signatures: keys.iter().map(row).collect(), payload: STANDARD.encode(&payload) };
+    let mut bytes = serde_json::to_vec_pretty(&signed).map_err(failed)?;
+    bytes.push(b'\n');
+    if bytes.len() as u64 > LARGEST {
+        return Err(Error::recipe(format!("the release plan has {} bytes, and hosts read {LARGEST} at most", bytes.len())));
+    }
+    AtomicFile::write(&store.path().join(FILE), &bytes)?;
+    Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Digest, Kind};
+
+    #[test]
+    fn a_plan_comes_back_with_a_larger_serial_and_is_refused_when_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let (key, stranger) = (SigningKey::from_seed(&[1; 32]), SigningKey::from_seed(&[2; 32]));
+        let release = |version: &str, paused| Release {
+            version: version.into(),
+            commit: CommitId::new(Digest::of(version.as_bytes())),
+            published: 1_700_000_000,
+            waves: vec![Wave { percent: 10, after_seconds: 0 }, Wave { percent: 100, after_seconds: 21_600 }],
+            paused,
+            barrier: false,
+        };
+        let mut plan = read_plan(&store, &[key.public()]).unwrap();
+        plan.release("a/b", "stable", release("1.0", false));
+        let written = write_plan(&store, plan, std::slice::from_ref(&key)).unwrap();
+        let mut plan = read_plan(&store, &[stranger.public(), key.public()]).unwrap();
+        assert_eq!((plan.serial, &plan), (1, &written));
+        plan.release("a/b", "stable", release("1.1", false));
+        plan.release("a/b", "stable", release("1.0", true));
+        let plan = write_plan(&store, plan, std::slice::from_ref(&key)).unwrap();
+        let versions: Vec<(&str, bool)> = plan.refs["a/b"].releases.iter().map(|r| (r.version.as_str(), r.paused)).collect();
+        assert_eq!((plan.serial, versions), (2, vec![("1.0", true), ("1.1", false)]));
+
+        assert_eq!(read_plan(&store, &[stranger.public()]).unwrap_err().kind(), Kind::Integrity);
+        let path = folder.path().join(FILE);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let changed = text.replacen("\"payload\": \"ey", "\"payload\": \"eX", 1);
+        assert_ne!(text, changed);
+        std::fs::write(&path, changed).unwrap();
+        assert_eq!(read_plan(&store, &[key.public()]).unwrap_err().kind(), Kind::Integrity);
+    }
+}
