@@ -154,10 +154,11 @@ fn the_reports_of_lock_fetch_and_cache_verify_are_the_committed_ones() {
     let cache = folder.path().join(".cache/atomic-image");
     let mut rpms: Vec<_> = fs::read_dir(cache.join("rpms")).unwrap().map(|entry| entry.unwrap().path()).collect();
     rpms.sort();
+    // A damaged file is set aside under a random name.
+    let aside = regex::Regex::new(r"\.rpm\.[0-9a-f]+").unwrap();
     for (rpm, line) in rpms.iter().zip(["cache verify --quiet", "cache verify --quiet --json"]) {
         damage(rpm);
-        // A damaged file is set aside under a random name.
-        lines += &regex::Regex::new(r"\.rpm\.[0-9a-f]+").unwrap().replace_all(&answer(folder.path(), line), ".rpm.RANDOM");
+        lines += &aside.replace_all(&answer(folder.path(), line), ".rpm.RANDOM");
     }
     fs::write(folder.path().join("letter"), "dear").unwrap();
     lines += &answer(folder.path(), "cache verify --quiet --cache .");
