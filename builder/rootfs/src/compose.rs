@@ -131,6 +131,8 @@ pub fn compose(
         };
         initramfs::generate(&mut tree, version, &config, cache, epoch)?;
     }
+    // After the initramfs, which does not depend on it.
+    kernel_arguments(&mut tree, recipe, epoch)?;
     tmpfiles::empty_var(&mut tree, &accounts)?;
     shape::apply(&mut tree, epoch)?;
     normalize::clamp(&mut tree, epoch);
@@ -235,6 +237,13 @@ fn tuning(tree: &mut FileTree, recipe: &Recipe, epoch: SourceDateEpoch) -> Resul
     }
     let text: String = recipe.tuning.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
     text_file(tree, "/usr/lib/sysctl.d/90-atomic-image.conf", format!("# The recipe's [tuning].\n{text}"), epoch).map(drop)
+}
+
+/// The recipe's kernel arguments, in the form that bootc reads: an upgrade compares those of two trees, and gives the host what changed.
+fn kernel_arguments(tree: &mut FileTree, recipe: &Recipe, epoch: SourceDateEpoch) -> Result<()> {
+    let quoted = |word: &String| format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""));
+    let words: Vec<String> = recipe.kernel_arguments().iter().map(quoted).collect();
+    text_file(tree, "/usr/lib/bootc/kargs.d/10-atomic-image.toml", format!("kargs = [{}]\n", words.join(", ")), epoch).map(drop)
 }
 
 /// The packages of the image with their digests, for `inspect` and for whoever logs in.
