@@ -253,11 +253,15 @@ class Trials(unittest.TestCase):
 
     def test_when_the_deployments_cannot_be_read_a_counted_boot_reboots(self) -> None:
         with mock.patch.object(health, "load", side_effect=HostError("no")):
-            self.assertEqual(health.cannot_tell(self.layout), 1)
+            self.assertEqual(health.cannot_tell(self.layout, "no"), 1)
             self.assertEqual(self.commands, [])
             self.host.deploy(NEW)
-            health.cannot_tell(self.layout)
-        self.assertEqual(self.commands, [["systemctl", "reboot", "--force"]])
+            health.cannot_tell(self.layout, "no")
+            self.assertEqual(self.commands, [["systemctl", "reboot", "--force"]])
+            for _ in range(4):
+                self.host.power_on()
+            health.cannot_tell(self.layout, "no")
+            self.assertEqual(len(self.commands), 1, "the tree that GRUB fell back to stays up")
 
     def test_a_cut_off_line_and_a_damaged_state_are_no_obstacle(self) -> None:
         with open(self.layout.state / "boots.jsonl", "a", encoding="utf-8") as file:

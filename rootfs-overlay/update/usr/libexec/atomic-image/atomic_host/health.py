@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Iterable, Optional
 
-from . import trial
+from . import grubenv, trial
 from .deployments import booted, load
 from .errors import HostError
 from .layout import Layout
@@ -54,11 +54,12 @@ def verdict(check: Path, seconds: int) -> Optional[str]:
     """Runs a check until it passes, at most `seconds`. Returns why it failed, or `None`."""
     deadline = time.monotonic() + seconds
     while True:
-        left = deadline - time.monotonic()
-        reason = once(check, max(1.0, left))
+        began = time.monotonic()
+        reason = once(check, max(1.0, deadline - began))
         if reason is None:
             return None
-        if time.monotonic() + PAUSE >= deadline:
+        # Another try needs as long as this one, and one that is cut short would hide the reason.
+        if time.monotonic() + PAUSE + (time.monotonic() - began) >= deadline:
             return reason
         time.sleep(PAUSE)
 
@@ -146,10 +147,15 @@ def emergency(layout: Layout) -> int:
     return bad(layout, f"systemd came to emergency mode; failed units: {units or 'none that it names'}", force=True)
 
 
-def cannot_tell(layout: Layout) -> int:
-    """Ends a boot of which not even the deployments can be read. Two files of /boot are enough to see that GRUB counts it."""
-    if layout.grubenv.exists() and not trial.is_proven(layout) and (layout.entries / "ostree-2.conf").exists():
-        announce(["The deployments of this host cannot be read, and this boot is counted, so this host reboots."])
+def cannot_tell(layout: Layout, why: str) -> int:
+    """Ends a boot whose health cannot be found out. Two files of /boot are enough to see that GRUB counts it."""
+    try:
+        fallen = grubenv.read(layout.grubenv).get("boot_fallback") == "1"
+    except HostError:
+        return 1
+    # The tree that GRUB fell back to is booted whatever happens: it would reboot for ever.
+    if not fallen and not trial.is_proven(layout) and (layout.entries / "ostree-2.conf").exists():
+        announce([f"The health of this boot cannot be found out, and it is counted, so this host reboots: {why}."])
         attempt(["systemctl", "reboot", "--force"])
     return 1
 
@@ -204,6 +210,6 @@ def main(words: list[str]) -> int:
             return commands[words[0]](layout)
     except (HostError, OSError) as error:
         say(3, f"{' '.join(words)}: {error}")
-        return cannot_tell(layout) if words[0] in ("run", "deadline", "emergency") else 1
+        return cannot_tell(layout, str(error)) if words[0] in ("run", "deadline", "emergency") else 1
     print(f"usage: health {'|'.join([*commands, 'arm'])}", file=sys.stderr)
     return 2
