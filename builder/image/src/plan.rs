@@ -1,5 +1,6 @@
 //! From a sealed rootfs to a planned disk: commit, deployments, filesystems, partitions.
 
+use crate::boot_data::environment_block;
 use crate::{BIOS_BOOT, BIOS_BOOT_SIZE, DiskImage, DiskParts, EspFiles, headroom};
 use disks::{grub, mbr};
 use filesystems::ext4;
@@ -53,6 +54,8 @@ pub fn plan(request: &DiskRequest) -> Result<DiskPlan> {
     })?;
     let grub_cfg = Inode::file(GRUB_CFG.as_bytes(), Attributes::at(epoch, 0o644));
     sysroot.boot.insert(&ImagePath::parse("/grub2/grub.cfg")?, grub_cfg, Edit::Create)?;
+    let environment = Inode::file(environment_block(), Attributes::at(epoch, 0o644));
+    sysroot.boot.insert(&ImagePath::parse("/grub2/grubenv")?, environment, Edit::Create)?;
     // The mount point of the ESP, which fstab names.
     sysroot.boot.ensure_directory(&ImagePath::parse("/efi")?, Attributes::at(epoch, 0o755))?;
     if let Some(labels) = labels {

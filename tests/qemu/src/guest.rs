@@ -1,14 +1,14 @@
 //! A booted guest: logged in on the serial console, and reachable over ssh and https.
 
 use crate::payload;
-use atomic_image::{vm::Console, vm::Machine, vm::Serial};
+use atomic_image::vm::{Console, Machine, Serial, Ssh};
 use model::{Error, Kind, Result, ResultExt};
 use recipe::Firmware;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// From power-on to the login prompt, and from there to a shell (cloud-init sets the password meanwhile).
@@ -21,7 +21,7 @@ const PROMPT_SETTING: &str = "PS1='READY-$((40+2))> '";
 
 pub struct Guest {
     pub console: Console,
-    ssh_port: u16,
+    ssh: Ssh,
     cockpit_port: u16,
     scratch: PathBuf,
 }
@@ -58,10 +58,12 @@ impl Guest {
             forward: vec![(ssh_port, 22), (cockpit_port, 9090)],
             memory_mib: 3072,
             serial: Serial::Pipes,
+            control: None,
             scratch: scratch.clone(),
         };
         let console = machine.console()?;
-        Ok(Guest { console, ssh_port, cockpit_port, scratch })
+        let ssh = Ssh { port: ssh_port, user: "centos".into(), password: payload::PASSWORD.into() };
+        Ok(Guest { console, ssh, cockpit_port, scratch })
     }
 
     /// Waits for the prompt and logs in on the serial console; tries again while cloud-init has not set the password yet.
@@ -99,28 +101,7 @@ impl Guest {
 
     /// Runs `command` as centos over ssh with the password, `input` on its stdin; returns what it printed. Fails as it fails.
     pub fn ssh(&self, command: &str, input: &[u8], seconds: u64) -> Result<String> {
-        let port = self.ssh_port.to_string();
-        let mut child = Command::new("timeout")
-            .args([&seconds.to_string(), "sshpass", "-p", payload::PASSWORD, "ssh", "-p", &port])
-            .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"])
-            .args(["-o", "PubkeyAuthentication=no", "-o", "ConnectTimeout=60", "-o", "ServerAliveInterval=30"])
-            .args(["centos@127.0.0.1", command])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context(|| "start timeout, sshpass and ssh")?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A guest that does not read says so by its exit.
-            stdin.write_all(input).ok();
-        }
-        let output = child.wait_with_output().context(|| "wait for ssh")?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        if output.status.success() {
-            return Ok(text);
-        }
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        Err(Error::new(Kind::Verification, format!("ssh {:?} ended with {}:\n{text}{stderr}", shortened(command), output.status)))
+        self.ssh.must(command, input, seconds)
     }
 
     /// (status, body) of a page of cockpit; with a password, as centos.
@@ -139,10 +120,6 @@ impl Guest {
         }
         Err(Error::new(Kind::Verification, format!("cockpit {path}: {}", String::from_utf8_lossy(&output.stderr).trim())))
     }
-}
-
-fn shortened(command: &str) -> String {
-    command.chars().take(80).collect()
 }
 
 /// Two ports that nobody listens on. They lie below the range from which the kernel takes the local ports of outgoing connections (32768 and up, in

@@ -41,6 +41,7 @@ pub(super) fn run(arguments: &BootArguments) -> Result<()> {
         forward: arguments.forward.clone(),
         memory_mib: arguments.memory,
         serial: Serial::Terminal,
+        control: None,
         scratch: scratch.path().to_path_buf(),
     };
     machine.run()

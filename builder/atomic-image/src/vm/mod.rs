@@ -1,7 +1,13 @@
-//! QEMU: the machine's arguments, and its serial console for tests. The image is never written to.
+//! QEMU: the machine's arguments, its serial console, and what a program controls it with: monitor and ssh. An image is written to only if that is asked for.
 
 mod console;
+mod guest;
+mod monitor;
 mod qemu;
+mod ssh;
 
 pub use console::Console;
-pub use qemu::{Machine, Serial, image_format};
+pub use guest::{Bench, Guest};
+pub use monitor::Monitor;
+pub use qemu::{Control, Machine, Serial, image_format};
+pub use ssh::{Answer, Ssh};

@@ -24,8 +24,18 @@ pub struct Machine {
     pub forward: Vec<(u16, u16)>,
     pub memory_mib: u32,
     pub serial: Serial,
+    pub control: Option<Control>,
     /// An existing folder for the private copy of the UEFI variables.
     pub scratch: PathBuf,
+}
+
+/// For a machine that a program controls: it may reboot, and its whole state can be saved into its image.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// Where QEMU makes the socket that a [`Monitor`](super::Monitor) connects to.
+    pub monitor: PathBuf,
+    /// A state that was saved in the image, to go on from instead of power-on.
+    pub from: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +86,13 @@ impl Machine {
         push(&["-nodefaults", "-no-user-config", "-accel", "tcg"]);
         push(&["-machine", Arch::TARGET.qemu_machine(), "-cpu", "max", "-smp", "1", "-m", &self.memory_mib.to_string()]);
         push(&["-display", "none", "-vga", "std"]);
-        if self.serial == Serial::Pipes {
+        if let Some(control) = &self.control {
+            push(&["-qmp", &format!("unix:{},server=on,wait=off", escaped(&control.monitor)?)]);
+            push(&["-device", "i6300esb", "-action", "watchdog=reset"]);
+            if let Some(name) = &control.from {
+                push(&["-loadvm", name]);
+            }
+        } else if self.serial == Serial::Pipes {
             // A test sees a panic that reboots as the machine's end.
             push(&["-no-reboot"]);
         }
@@ -200,6 +216,7 @@ mod tests {
             forward: vec![(2222, 22), (9090, 9090)],
             memory_mib: 2048,
             serial: Serial::Pipes,
+            control: None,
             scratch: folder.path().to_path_buf(),
         };
         let arguments = machine.arguments(Some((Path::new("/c.fd"), Path::new("/v.fd")))).unwrap();
@@ -243,9 +260,17 @@ mod tests {
             forward: vec![],
             memory_mib: 64,
             serial: Serial::Pipes,
+            control: Some(Control { monitor: "/m,n".into(), from: Some("booted".into()) }),
             scratch: folder.path().into(),
         };
         let absent = Machine { image: "/nowhere".into(), ..machine };
         assert!(absent.arguments(None).unwrap_err().to_string().contains("cannot read image /nowhere"));
+        std::fs::write(folder.path().join("other"), [0; 2048]).unwrap();
+        let controlled = Machine { image: folder.path().join("other"), ..absent };
+        let line = controlled.arguments(None).unwrap().iter().map(|a| a.to_str().unwrap()).collect::<Vec<_>>().join(" ");
+        assert!(
+            line.contains("-qmp unix:/m,,n,server=on,wait=off") && line.contains("-loadvm booted") && !line.contains("-no-reboot"),
+            "{line}"
+        );
     }
 }

@@ -1,0 +1,99 @@
+//! A machine that is powered on, looked into, saved, and cut off: what a proof of updates does to it.
+//!
+//! The first guest boots once and is saved under a name; each scenario then goes on from there, which takes seconds in place of a boot.
+
+use super::{Console, Control, Machine, Monitor, Serial, Ssh};
+use model::{Error, Kind, Result, ResultJudged};
+use recipe::Firmware;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// From QEMU's start to its monitor's greeting. Loading a saved state comes before it.
+const MONITOR: Duration = Duration::from_secs(120);
+/// Between two looks at a guest that boots.
+const PAUSE: Duration = Duration::from_secs(3);
+/// Seconds of one look.
+const LOOK: u64 = 60;
+
+/// What every guest of a series has in common.
+#[derive(Debug, Clone)]
+pub struct Bench {
+    /// A qcow2 image that is written to: the saved states are in it.
+    pub disk: PathBuf,
+    pub seed: PathBuf,
+    /// A folder of one's own, for the monitor's socket.
+    pub scratch: PathBuf,
+    pub memory_mib: u32,
+    /// How the seed lets one in; its port is forwarded to the guest's port 22.
+    pub ssh: Ssh,
+}
+
+/// A running machine. Dropping it is a loss of power: the process is killed, and what it had not written is lost.
+pub struct Guest {
+    pub console: Console,
+    pub monitor: Monitor,
+    pub ssh: Ssh,
+}
+
+impl Bench {
+    /// Powers on, or goes on from the state saved as `from`. BIOS, since the variables of UEFI cannot be saved.
+    pub fn power_on(&self, from: Option<&str>) -> Result<Guest> {
+        let socket = self.scratch.join("monitor");
+        std::fs::remove_file(&socket).ignore_because("there is none before the first guest");
+        let machine = Machine {
+            image: self.disk.clone(),
+            keep: true,
+            firmware: Firmware::Bios,
+            second: None,
+            seed: Some(self.seed.clone()),
+            forward: vec![(self.ssh.port, 22)],
+            memory_mib: self.memory_mib,
+            serial: Serial::Pipes,
+            control: Some(Control { monitor: socket.clone(), from: from.map(str::to_owned) }),
+            scratch: self.scratch.clone(),
+        };
+        let console = machine.console()?;
+        let monitor = Monitor::connect(&socket, MONITOR)?;
+        Ok(Guest { console, monitor, ssh: self.ssh.clone() })
+    }
+}
+
+impl Guest {
+    /// Waits until `command` succeeds over ssh, looking again and again: the guest may be off, booting or not ready.
+    pub fn wait_until(&mut self, command: &str, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let answer = self.ssh.run(command, b"", LOOK)?;
+            if answer.status == 0 {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let said = format!("{}{}", answer.stdout, answer.stderr);
+                let seconds = timeout.as_secs();
+                return Err(Error::new(
+                    Kind::Verification,
+                    format!("{command:?} did not succeed within {seconds} s; last it said: {said}"),
+                ));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Waits until this boot is another one than `boot`, a boot id, and its health is decided. Returns the new boot id.
+    pub fn wait_for_health(&mut self, boot: &str, timeout: Duration) -> Result<String> {
+        let is_new =
+            format!("[ \"$(cat /proc/sys/kernel/random/boot_id)\" != \"{boot}\" ] && systemctl is-active --quiet atomic-health.target");
+        self.wait_until(&is_new, timeout)?;
+        self.boot_id()
+    }
+
+    /// Returns the kernel's number of this boot.
+    pub fn boot_id(&self) -> Result<String> {
+        Ok(self.ssh.must("cat /proc/sys/kernel/random/boot_id", b"", LOOK)?.trim().to_owned())
+    }
+
+    /// Kills the machine, as a loss of power does.
+    pub fn cut_power(self) {
+        drop(self);
+    }
+}
