@@ -6,7 +6,7 @@ use filesystems::ext4;
 use image::{DiskParts, EspFiles, assemble, esp};
 use model::tree::{Attributes, Edit, FileTree, Inode};
 use model::{Blob, ByteSize, Digest, ImagePath, ImageSeed, Segment, Segments, Silent, SourceDateEpoch};
-use ostree::{Commit, CommitMeta, Deployment, MetadataValue, Remote, Sysroot, SysrootRequest, commit, sysroot};
+use ostree::{Commit, CommitMeta, Deployment, MetadataValue, Sysroot, SysrootRequest, commit, sysroot};
 use std::path::PathBuf;
 
 pub const EPOCH: SourceDateEpoch = SourceDateEpoch(1_700_000_000);
@@ -45,7 +45,7 @@ pub fn deployed(tree: &FileTree, commit: &Commit) -> Sysroot {
     sysroot(&SysrootRequest {
         os: "test-os".into(),
         ref_name: "test/x86_64/stable".into(),
-        remote: Remote { name: "upstream".into(), url: "http://updates.example/repo".into(), gpg_verify: false },
+        remote: "upstream".into(),
         deployments: vec![deployment(1, "quiet"), deployment(0, "debug")],
         epoch: EPOCH,
     })

@@ -3,7 +3,7 @@
 use super::deferred_progress::DeferredProgress;
 use super::history::{self, Parent, Previous};
 use super::stages::Stages;
-use super::{LockReport, LockedRow, Report, Settings, cache};
+use super::{LockReport, LockedRow, Report, Settings, budget, cache};
 use disks::export::{self, Artifact, ExportOptions, Finished};
 use image::{BOOT_DATA, DeploymentSource, DiskImage, DiskPlan, DiskRequest};
 use model::{
@@ -196,6 +196,10 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
         if settings.images_only { Ok(None) } else { Store::create(&settings.repo)?.remembering(&settings.supply.facts).map(Some) }
     };
     let (composed, store) = compose(recipe, settings, open_store, &known, &mut stages, progress)?;
+    if recipe.budget.size.is_some() {
+        // Before anything is published.
+        budget::check_disk(recipe, composed.plan(recipe)?.disk.layout.size, &composed.packages)?;
+    }
     // It only saves time.
     let _ = known.save();
     let _lock = FolderLock::acquire(&folder, || progress.note(&format!("waiting for another build that writes to {}", folder.display())))?;

@@ -1,5 +1,6 @@
 //! The whole build: one function, one line per stage.
 
+mod budget;
 mod build;
 mod cache;
 mod cache_verify;
