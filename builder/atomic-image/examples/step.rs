@@ -3,13 +3,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench's harness may drop an error")]
 
-use atomic_image::{pipeline, pipeline::Settings};
+use atomic_image::pipeline::{self, Parent, Settings};
 use disks::Compression;
 use disks::export::{qcow2, raw};
 use filesystems::ext4;
 use model::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
 use model::{AtomicFile, Blob, Error, Facts, ImagePath, Result, ResultExt, Silent, SourceDateEpoch};
-use ostree::{CommitMeta, Deployment, KnownContents, Remote, Store, SysrootRequest};
+use ostree::{CommitMeta, Deployment, KnownContents, Store, SysrootRequest};
 use recipe::lock::{KeptIds, Lockfile};
 use rootfs::ProgramCache;
 use std::fs::File;
@@ -76,7 +76,7 @@ fn run(recipe: &Path, cache: &Path, out: &Path, step: &str) -> Result<()> {
             let commit = ostree::commit(&tree, &meta)?;
             let deployment =
                 |serial| Deployment { commit: &commit, tree: &tree, serial, kargs: vec![], title: "bench".into(), version: None };
-            let remote = Remote { name: "bench".into(), url: "http://localhost".into(), gpg_verify: false };
+            let remote = "bench".to_owned();
             let deployments = vec![deployment(0), deployment(1)];
             let request = SysrootRequest { os: "bench".into(), ref_name: "bench".into(), remote, deployments, epoch };
             let root = ostree::sysroot(&request)?.root;
@@ -194,6 +194,8 @@ fn settings(cache: &Path) -> Result<Settings> {
         repo: PathBuf::new(),
         images_only: true,
         formats: Vec::new(),
+        signing_keys: Arc::default(),
+        parent: Parent::OfStore,
         jobs: std::thread::available_parallelism().map_or(1, |n| n.get()),
     })
 }
