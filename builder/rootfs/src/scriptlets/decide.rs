@@ -2,7 +2,7 @@
 
 use super::report::Undecided;
 use super::{Action, Ledger, Row, Script, Scriptlet, Work, report};
-use crate::scriptlets::analysis::{self, Analysis, Invocation};
+use crate::scriptlets::analysis::{self, Analysis, Invocation, Statement};
 use model::{Digest, Result, glob_matches};
 use packages::rpm::Phase;
 use recipe::{DefaultPolicy, Policy, ScriptletRule};
@@ -98,10 +98,14 @@ pub fn read(scriptlet: &Scriptlet) -> Analysis {
         // `%post -p /sbin/ldconfig` has no text.
         program if scriptlet.text.trim().is_empty() => match analysis::native_command(program) {
             Some(mechanism) => Analysis { mechanisms: [mechanism].into(), ..Default::default() },
-            None => Analysis { remainder: vec![scriptlet.interpreter.join(" ")], ..Default::default() },
+            None => Analysis { remainder: vec![Statement { line: 1, text: scriptlet.interpreter.join(" ") }], ..Default::default() },
         },
         _ => Analysis {
-            remainder: scriptlet.text.lines().map(str::to_owned).filter(|line| !line.trim().is_empty()).collect(),
+            remainder: (1..)
+                .zip(scriptlet.text.lines())
+                .filter(|(_, text)| !text.trim().is_empty())
+                .map(|(line, text)| Statement { line, text: text.to_owned() })
+                .collect(),
             ..Default::default()
         },
     }
@@ -146,7 +150,7 @@ mod tests {
     fn all_undecided_scriptlets_are_reported_at_once() {
         let error = interpret(&[scriptlet("a", "touch /x"), scriptlet("b", "exit 0"), scriptlet("c", "touch /y")], &[]).unwrap_err();
         let (text, hint) = (error.to_string(), error.hint_text().unwrap().to_owned());
-        assert!(text.contains("a post") && text.contains("touch /y") && !text.contains("b post"), "{text}");
+        assert!(text.contains("a post") && text.contains("line 1: touch /y") && !text.contains("b post"), "{text}");
         assert!(hint.contains(&short_digest("touch /x")) && hint.contains(&short_digest("touch /y")));
         assert_eq!(error.kind(), model::Kind::Recipe);
     }

@@ -137,10 +137,10 @@ fn membership(arguments: &[&str]) -> Option<Vec<Line>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scriptlets::shell::words;
+    use crate::scriptlets::{analysis::texts, shell};
 
     fn said(command: &str) -> Option<String> {
-        let words = words(command).unwrap();
+        let words = texts(&shell::parse(command).unwrap().list[0].first).unwrap();
         let lines = lines(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
         let text = |line: &Line| match line {
             Line::Group { name, gid } => format!("g {name} {gid:?}"),

@@ -1,72 +1,118 @@
 //! What is known of conditions on a fresh installation that is not a running system.
 
-use super::chain::{chain, quiet};
-use super::walk::Reader;
-use crate::scriptlets::shell::words;
+use super::walk::Walker;
+use crate::scriptlets::shell::syntax::{AndOr, Command, CommandKind, Joint, Part, Pipeline, Redirection, Word};
 use model::ResultJudged;
 
-impl Reader<'_> {
-    /// A word with what is known of a fresh installation put in; `None` if something else is in it.
-    pub(super) fn substitute(&self, word: &str) -> Option<String> {
-        let mut out = word.to_owned();
-        for (variable, value) in [("1", &self.arguments[0]), ("2", &self.arguments[1]), ("DPKG_ROOT", &String::new())] {
-            for form in [format!("${{{variable}}}"), format!("${{{variable}:-}}"), format!("${variable}")] {
-                out = out.replace(&form, value);
-            }
-        }
-        (!out.contains('$')).then_some(out)
+impl Walker<'_> {
+    /// Returns what a word expands to on a fresh installation; `None` if something in it is not known.
+    pub(super) fn value(&self, word: &Word) -> Option<String> {
+        let mut out = String::new();
+        self.expand(&word.parts, &mut |part, _| out.push_str(part))?;
+        Some(out)
     }
 
-    /// Whether a condition holds on a fresh installation that is not a running system.
-    pub(super) fn truth(&self, condition: &str) -> Option<bool> {
-        let condition = condition.trim();
-        // Left-associative with equal precedence, as in the shell; operators in quotes make `words` fail below.
-        let and = condition.rfind("&&").map(|at| (at, true));
-        let or = condition.rfind("||").map(|at| (at, false));
-        if let Some((at, is_and)) = and.into_iter().chain(or).max() {
-            let (a, b) = (self.truth(&condition[..at]), self.truth(&condition[at + 2..]));
-            return match (is_and, a, b) {
-                (true, Some(false), _) | (true, _, Some(false)) => Some(false),
-                (false, Some(true), _) | (false, _, Some(true)) => Some(true),
-                (true, Some(true), Some(true)) => Some(true),
-                (false, Some(false), Some(false)) => Some(false),
-                _ => None,
+    /// Returns the pattern of a case's arm for `model::glob_matches`; `None` if something in it is not known.
+    pub(super) fn pattern(&self, word: &Word) -> Option<String> {
+        let mut out = String::new();
+        self.expand(&word.parts, &mut |part, is_quoted| {
+            for c in part.chars() {
+                match c {
+                    '*' | '?' | '[' if is_quoted => out.extend(['[', c, ']']),
+                    c => out.push(c),
+                }
+            }
+        })?;
+        Some(out)
+    }
+
+    /// Gives `put` each piece of text, and whether it is quoted.
+    fn expand(&self, parts: &[Part], put: &mut dyn FnMut(&str, bool)) -> Option<()> {
+        for part in parts {
+            match part {
+                Part::Literal(text) => put(text, false),
+                Part::Quoted(text) => put(text, true),
+                Part::DoubleQuoted(inner) => self.expand(inner, &mut |text, _| put(text, true))?,
+                Part::Parameter(parameter) => {
+                    // A default that is empty changes nothing of what is known here.
+                    let is_plain = parameter.operation.as_ref().is_none_or(|(operator, word)| operator == ":-" && word.is_empty());
+                    let value = match parameter.name.as_str() {
+                        "1" => &self.arguments[0],
+                        "2" => &self.arguments[1],
+                        "DPKG_ROOT" => "",
+                        _ => return None,
+                    };
+                    put(is_plain.then_some(value)?, true);
+                }
+                Part::Command(_) | Part::Process(_) | Part::Arithmetic(_) | Part::Array(_) | Part::Unsupported(_) => return None,
+            }
+        }
+        Some(())
+    }
+
+    /// Whether a condition holds, if that is known. What is run to find out changes nothing, or is not known.
+    pub(super) fn truth(&self, condition: &[AndOr]) -> Option<bool> {
+        let [and_or] = condition else { return None };
+        if and_or.is_background {
+            return None;
+        }
+        let mut truth = self.pipeline_truth(&and_or.first);
+        let mut only_looks = truth.is_some() || looks(&and_or.first);
+        for (joint, next) in &and_or.rest {
+            let next_truth = self.pipeline_truth(next);
+            truth = match (joint, truth) {
+                // The next one does not run.
+                (Joint::And, Some(false)) | (Joint::Or, Some(true)) => continue,
+                (Joint::And, Some(true)) | (Joint::Or, Some(false)) => next_truth,
+                (Joint::And, None) => next_truth.filter(|truth| !truth && only_looks),
+                (Joint::Or, None) => next_truth.filter(|truth| *truth && only_looks),
             };
+            only_looks &= next_truth.is_some() || looks(next);
         }
-        if let Some(rest) = condition.strip_prefix("! ") {
-            return self.truth(rest).map(|t| !t);
+        truth.filter(|_| only_looks)
+    }
+
+    pub(super) fn pipeline_truth(&self, pipeline: &Pipeline) -> Option<bool> {
+        let [command] = pipeline.commands.as_slice() else { return None };
+        self.command_truth(command).map(|truth| truth != pipeline.is_negated)
+    }
+
+    fn command_truth(&self, command: &Command) -> Option<bool> {
+        let CommandKind::Simple { assignments, words } = &command.kind else { return None };
+        if !assignments.is_empty() || !command.redirections.iter().all(Redirection::is_silent) {
+            return None;
         }
-        let words = words(&quiet(condition))?;
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let inner = match words.as_slice() {
+        let texts = words.iter().map(Word::text).collect::<Option<Vec<_>>>()?;
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        match texts.as_slice() {
             // The labels are the builder's work, and the machine that builds is not asked.
-            ["selinuxenabled" | "/usr/sbin/selinuxenabled" | "/sbin/selinuxenabled"] if self.by_rpm => return Some(false),
-            ["[", inner @ .., "]"] | ["test", inner @ ..] => inner,
-            ["dpkg", "--compare-versions", "$2", operator, _] if self.arguments[1].is_empty() => {
-                return match *operator {
-                    "lt" | "le" | "ne" | "gt-nl" | "ge-nl" => Some(true),
-                    "gt" | "ge" | "eq" | "lt-nl" | "le-nl" => Some(false),
-                    _ => None,
-                };
-            }
-            _ => return None,
-        };
-        let value = |word: &str| self.substitute(word);
-        match inner {
-            ["!", rest @ ..] => {
-                self.truth(&format!("[ {} ]", rest.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(" "))).map(|t| !t)
-            }
-            ["-n", word] => value(word).map(|v| !v.is_empty()),
-            ["-z", word] => value(word).map(|v| v.is_empty()),
-            ["-d", "/run/systemd/system"] => Some(false),
-            [a, "=" | "==", b] => Some(value(a)? == value(b)?),
-            [a, "!=", b] => Some(value(a)? != value(b)?),
+            ["selinuxenabled" | "/usr/sbin/selinuxenabled" | "/sbin/selinuxenabled"] if self.by_rpm => Some(false),
+            ["[", inner @ .., "]"] => self.test(words.get(1..words.len() - 1)?, inner),
+            ["test", inner @ ..] => self.test(words.get(1..)?, inner),
+            // To dpkg an empty version is earlier than any other.
+            ["dpkg", "--compare-versions", _, operator, _] if self.value(words.get(2)?)?.is_empty() => match *operator {
+                "lt" | "le" | "ne" | "gt-nl" | "ge-nl" => Some(true),
+                "gt" | "ge" | "eq" | "lt-nl" | "le-nl" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The arguments of `test`, as words and as texts.
+    fn test(&self, words: &[Word], texts: &[&str]) -> Option<bool> {
+        let value = |index: usize| self.value(words.get(index)?);
+        match texts {
+            ["!", rest @ ..] => self.test(words.get(1..)?, rest).map(|truth| !truth),
+            ["-n", _] => Some(!value(1)?.is_empty()),
+            ["-z", _] => Some(value(1)?.is_empty()),
+            ["-d", _] => (value(1)? == "/run/systemd/system").then_some(false),
+            [_, "=" | "==", _] => Some(value(0)? == value(2)?),
+            [_, "!=", _] => Some(value(0)? != value(2)?),
             // rpm passes the number of installed instances.
-            [a, operator, b] => {
-                let (a, b): (u32, u32) = (
-                    value(a)?.parse().none_because("what is no number is decided when it runs")?,
-                    value(b)?.parse().none_because("what is no number is decided when it runs")?,
-                );
+            [_, operator, _] => {
+                let number = |index| value(index)?.parse::<u32>().none_because("what is no number is decided when it runs");
+                let (a, b) = (number(0)?, number(2)?);
                 match *operator {
                     "-eq" => Some(a == b),
                     "-ne" => Some(a != b),
@@ -82,10 +128,9 @@ impl Reader<'_> {
     }
 }
 
-/// Programs that look and change nothing.
+/// Programs that look and change nothing outside of the script.
 const LOOKING: &[&str] = &[
     "[",
-    "[[",
     "test",
     "command",
     "which",
@@ -110,47 +155,55 @@ const LOOKING: &[&str] = &[
     "false",
     "echo",
     "ls",
+    "read",
 ];
 
-/// A condition that only looks: all of its parts do, those that are substituted into it as well.
-pub(super) fn is_question(condition: &str) -> bool {
-    !condition.contains('`') && chain(condition).iter().all(|(_, part)| looks(part))
+/// Whether a condition only looks: all of its commands do, those in substitutions as well.
+pub(super) fn is_question(condition: &[AndOr]) -> bool {
+    condition.iter().all(|and_or| !and_or.is_background && and_or.pipelines().all(|(_, pipeline)| looks(pipeline)))
 }
 
-fn looks(part: &str) -> bool {
-    let mut outer = part.trim().trim_start_matches("! ").to_owned();
-    while let Some(start) = outer.find("$(") {
-        let Some(len) = closing(&outer[start + 2..]) else { return false };
-        if !is_question(&outer[start + 2..start + 2 + len]) {
-            return false;
-        }
-        outer.replace_range(start..start + 2 + len + 1, "x");
-    }
-    let plain = quiet(&outer);
-    let base = |piece: &str| piece.split_whitespace().next().and_then(|first| first.rsplit('/').next()).unwrap_or("").to_owned();
-    // `dpkg-divert` without options that change something, which all begin so.
-    let changes =
-        plain.contains("dpkg-divert") && !plain.contains("--list") && !plain.contains("--truename") && !plain.contains("--listpackage");
-    !plain.contains(['>', ';']) && !changes && plain.split('|').all(|piece| LOOKING.contains(&base(piece).as_str()))
+pub(super) fn looks(pipeline: &Pipeline) -> bool {
+    pipeline.commands.iter().all(|command| {
+        let only_words_look = |words: &[Word]| words.iter().all(|word| is_only_looked_up(&word.parts));
+        command.redirections.iter().all(|redirection| redirection.is_silent() || is_input(redirection))
+            && match &command.kind {
+                CommandKind::Simple { assignments, words } => assignments.is_empty() && is_looking(words) && only_words_look(words),
+                CommandKind::Test(words) => only_words_look(words),
+                _ => false,
+            }
+    })
 }
 
-/// Where the parenthesis closes that was opened before.
-fn closing(text: &str) -> Option<usize> {
-    let mut depth = 0usize;
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' if depth == 0 => return Some(at),
-            ')' => depth -= 1,
-            _ => {}
-        }
-    }
-    None
+fn is_looking(words: &[Word]) -> bool {
+    let Some(first) = words.first().and_then(Word::text) else { return false };
+    let name = first.rsplit('/').next().unwrap_or("");
+    // Without one of these it changes something.
+    let is_query = |word: &Word| word.text().is_some_and(|text| ["--list", "--truename", "--listpackage"].contains(&text.as_str()));
+    LOOKING.contains(&name) && (name != "dpkg-divert" || words.iter().any(is_query))
+}
+
+/// Whether a redirection only reads. What a here-document holds is not looked at.
+pub(super) fn is_input(redirection: &Redirection) -> bool {
+    matches!(redirection.operator, "<" | "<&" | "<<<") && is_only_looked_up(&redirection.target.parts)
+}
+
+/// Whether nothing that runs to expand these changes anything.
+pub(super) fn is_only_looked_up(parts: &[Part]) -> bool {
+    parts.iter().all(|part| match part {
+        Part::Literal(_) | Part::Quoted(_) => true,
+        Part::DoubleQuoted(inner) | Part::Arithmetic(inner) => is_only_looked_up(inner),
+        Part::Parameter(parameter) => parameter.operation.as_ref().is_none_or(|(_, word)| is_only_looked_up(word)),
+        Part::Command(list) | Part::Process(list) => is_question(list),
+        Part::Array(words) => words.iter().all(|word| is_only_looked_up(&word.parts)),
+        Part::Unsupported(_) => false,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scriptlets::shell;
 
     #[test]
     fn a_question_changes_nothing() {
@@ -158,18 +211,25 @@ mod tests {
             ("[ -e /x ]", true),
             ("! [ -e /x ] && test -d /y || command -v z >/dev/null 2>&1", true),
             ("[ -z \"$(dpkg-query -f '${Version}' -W podman-docker 2> /dev/null)\" ]", true),
+            ("[[ $(uname -m) = x86_64 && -e /x ]]", true),
             ("getent passwd x >/dev/null", true),
             ("dpkg -l x | grep -q ii", true),
+            ("grep -q 'a > b; c' </x", true),
             ("[ -e /x ] || rm /y", false),
+            ("[ -e /x ] & rm /y", false),
+            ("[ -e /x ]; rm /y", false),
             ("[ -z \"$(rm /x)\" ]", false),
             ("[ -z `rm /x` ]", false),
+            ("[ -z \"${x:-$(rm /y)}\" ]", false),
+            ("[ $((1 + $(rm /x))) = 2 ]", false),
+            ("[[ -n $(rm /x) ]]", false),
+            ("cat <(rm /x)", false),
             ("[ a ] > /etc/x", false),
             ("dpkg-divert --rename --add /x", false),
             ("rm /x", false),
             ("cat /x | tee /y", false),
-            ("[ $(a", false),
         ] {
-            assert_eq!(is_question(condition), expected, "{condition}");
+            assert_eq!(is_question(&shell::parse(condition).unwrap().list), expected, "{condition}");
         }
     }
 }

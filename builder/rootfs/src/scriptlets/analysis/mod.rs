@@ -4,19 +4,18 @@
 //! dropped, and statements whose work a native stage does are taken out. What remains is what somebody must decide about.
 
 mod accounts;
-mod chain;
 mod commands;
 mod conditions;
 mod walk;
 
 use crate::alternatives::Alternative;
 use crate::scriptlets::shell;
-use chain::quiet;
 use commands::{COMMANDS, SECTIONS};
 use conf::sysusers::Line;
-use shell::words;
+use model::ResultJudged;
+use shell::syntax::{AndOr, CommandKind, Joint, Pipeline, Redirection, Word};
 use std::collections::BTreeSet;
-use walk::{Reader, Walk, is_assignment, is_inert};
+use walk::Walker;
 
 /// The outcome of reading one script.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,7 +28,14 @@ pub struct Analysis {
     /// Names of the native stages that do the script's work, sorted.
     pub mechanisms: BTreeSet<&'static str>,
     /// Statements that nothing native covers; empty if the script is understood.
-    pub remainder: Vec<String>,
+    pub remainder: Vec<Statement>,
+}
+
+/// A statement in one line of text, with the line of the script at which it begins, from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    pub line: usize,
+    pub text: String,
 }
 
 /// Who runs the script, with the first argument.
@@ -44,69 +50,111 @@ pub enum Invocation<'a> {
 pub fn read(text: &str, called: Invocation<'_>) -> Analysis {
     let mut analysis = Analysis::default();
     let (sections, rest) = cut_sections(text);
-    for (tool, body) in sections {
-        let Some((_, mechanism)) = SECTIONS.iter().find(|(name, _)| *name == tool) else { continue };
+    for section in sections {
+        let Some((_, mechanism)) = SECTIONS.iter().find(|(name, _)| *name == section.tool) else { continue };
         analysis.mechanisms.insert(mechanism);
         if *mechanism == "alternatives" {
             // Only the alternatives count; what the generated section does besides serves upgrades.
-            let mut inner = Reader::new(called, &mut analysis);
-            match shell::parse(&body) {
-                Some(nodes) => drop(inner.block(&nodes, true)),
-                None => analysis.remainder.push(body),
+            match shell::parse(&section.body) {
+                Ok(script) => drop(Walker::new(called, &section.body, section.lines_before, &mut analysis).block(&script.list, true)),
+                Err(error) => analysis.remainder.extend(unparsed(&section.body, section.lines_before, &error)),
             }
         }
     }
-    let Some(nodes) = shell::parse(&rest) else {
-        analysis.remainder.extend(rest.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned));
-        return analysis;
+    let script = match shell::parse(&rest) {
+        Ok(script) => script,
+        Err(error) => {
+            analysis.remainder.extend(unparsed(&rest, 0, &error));
+            return analysis;
+        }
     };
-    let mut inner = Reader::new(called, &mut analysis);
-    inner.collect_functions(&nodes);
-    let Walk { mut left, .. } = inner.block(&nodes, true);
-    if left.iter().all(|s| is_inert(s) || is_assignment(s)) {
-        left.clear();
+    let mut walker = Walker::new(called, &rest, 0, &mut analysis);
+    walker.collect_functions(&script.list);
+    let left = walker.block(&script.list, true).left;
+    if left.iter().all(|leftover| leftover.only_assigns) {
+        return analysis;
     }
+    let mut left: Vec<Statement> = left.into_iter().map(|leftover| leftover.statement).collect();
     // A function that is still called is shown with its callers, so that the message holds all that the script would do.
-    let functions = inner.functions.clone();
-    for (name, _) in functions {
-        if left.iter().any(|s| s.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == name)) {
-            left.push(format!("{name}() is defined in the script"));
+    for (name, body) in std::mem::take(&mut walker.functions) {
+        if left.iter().any(|s| s.text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == name)) {
+            left.push(Statement { line: body.span.line, text: format!("{name}() is defined in the script") });
         }
     }
     analysis.remainder.extend(left);
     analysis
 }
 
-/// The native stage that does what a command line without pipes and redirections asks.
+/// All lines of a script without a tree, after the reason.
+fn unparsed(text: &str, lines_before: usize, error: &shell::SyntaxError) -> Vec<Statement> {
+    let reason = Statement { line: lines_before + error.line, text: format!("column {}: {}", error.column, error.what) };
+    let lines = text.lines().zip(lines_before + 1..).map(|(line, number)| Statement { line: number, text: line.trim().to_owned() });
+    let lines = lines.filter(|line| !line.text.is_empty() && !line.text.starts_with('#'));
+    std::iter::once(reason).chain(lines).collect()
+}
+
+/// The native stage that does what a command line asks: one command, whose failure may be ignored with `|| :`.
 pub(super) fn native_command(command: &str) -> Option<&'static str> {
-    let plain = quiet(command);
-    let first = words(plain.trim_end_matches("|| :").trim_end_matches("|| true").trim())?.into_iter().next()?;
+    let script = shell::parse(command).none_because("what does not parse is no command that is known")?;
+    let [AndOr { first, rest, is_background: false, .. }] = script.list.as_slice() else { return None };
+    let first = texts(first)?.into_iter().next()?;
+    match rest.as_slice() {
+        [] => {}
+        [(Joint::Or, ignored)] if matches!(texts(ignored)?.as_slice(), [word] if word == ":" || word == "true") => {}
+        _ => return None,
+    }
     let base = first.rsplit('/').next()?;
     COMMANDS.iter().find(|(name, _)| *name == first || *name == base).map(|(_, mechanism)| *mechanism)
 }
 
-/// The sections that debhelper generated whose work is known, as (tool, body), and the script without them.
-pub(crate) fn cut_sections(text: &str) -> (Vec<(String, String)>, String) {
+/// The words of a pipeline that is one simple command whose redirections only hide what it says.
+fn texts(pipeline: &Pipeline) -> Option<Vec<String>> {
+    let command = pipeline.single().filter(|command| command.redirections.iter().all(Redirection::is_silent))?;
+    match &command.kind {
+        CommandKind::Simple { assignments, words } if assignments.is_empty() => words.iter().map(Word::text).collect(),
+        _ => None,
+    }
+}
+
+/// What debhelper generated into a script with one of its tools.
+pub(crate) struct Section {
+    pub tool: String,
+    pub body: String,
+    /// Lines of the script before the body.
+    pub lines_before: usize,
+}
+
+/// The sections that debhelper generated whose work is known, and the script with empty lines in their place.
+pub(crate) fn cut_sections(text: &str) -> (Vec<Section>, String) {
     let (mut sections, mut rest) = (Vec::new(), String::new());
-    let mut open: Option<(String, String)> = None;
-    for line in text.lines() {
+    let mut open: Option<Section> = None;
+    // Lines of the section that is open.
+    let mut count = 0;
+    for (line, number) in text.lines().zip(1..) {
         let mark = line.trim();
         if let Some(tool) = mark.strip_prefix("# Automatically added by ").filter(|_| open.is_none()) {
             let tool = tool.split('/').next().unwrap_or("");
             if SECTIONS.iter().any(|(name, _)| *name == tool) {
-                open = Some((tool.to_owned(), String::new()));
+                open = Some(Section { tool: tool.to_owned(), body: String::new(), lines_before: number });
+                count = 1;
                 continue;
             }
         }
         match &mut open {
-            Some(_) if mark == "# End automatically added section" => sections.extend(open.take()),
-            Some((_, body)) => *body += &format!("{line}\n"),
+            Some(_) if mark == "# End automatically added section" => {
+                sections.extend(open.take());
+                rest += &"\n".repeat(count + 1);
+            }
+            Some(section) => {
+                section.body += &format!("{line}\n");
+                count += 1;
+            }
             None => rest += &format!("{line}\n"),
         }
     }
     // A section without its end is not one.
-    if let Some((_, body)) = open {
-        rest += &body;
+    if let Some(section) = open {
+        rest += &format!("\n{}", section.body);
     }
     (sections, rest)
 }
@@ -115,8 +163,12 @@ pub(crate) fn cut_sections(text: &str) -> (Vec<(String, String)>, String) {
 mod tests {
     use super::*;
 
+    fn texts_of(analysis: &Analysis) -> Vec<String> {
+        analysis.remainder.iter().map(|statement| statement.text.clone()).collect()
+    }
+
     fn remainder(text: &str) -> Vec<String> {
-        read(text, Invocation::ByDpkg("configure")).remainder
+        texts_of(&read(text, Invocation::ByDpkg("configure")))
     }
 
     #[test]
@@ -151,9 +203,44 @@ mod tests {
             ("true && rm /x", "rm /x"),
             ("true && rm /x || :", "rm /x"),
             ("rm /x >/dev/null 2>&1 || :", "rm /x"),
+            ("rm /x && exit 0", "rm /x && exit 0"),
+            ("[ -e /x ] & rm /y", "rm /y"),
+            ("if rm /x && [ a = b ]; then :; fi", "if rm /x && [ a = b ]"),
+            ("if [ -e /x ]; rm /y; then :; fi", "rm /y"),
+            ("until rm /x; do :; done", "until rm /x"),
+            ("for f in $(rm /x); do :; done", "for f in $(rm /x)"),
+            ("while read f; do echo $f; done > /etc/x", "/etc/x"),
+            ("case $(rm /x) in a) ;; esac", "case $(rm /x)"),
+            ("case configure in $x) rm /y;; esac", "rm /y"),
+            ("cat <(rm /x) && rm /y", "rm /y"),
+            ("{ [ -e /x ] && true; } || rm /y", "rm /y"),
+            ("looks() { [ -e /x ] && true; }\nlooks || rm /y", "rm /y"),
+            ("ldconfig() { rm /x; }\nldconfig a", "ldconfig a"),
+            ("a=(b); ((a = 1))", "column 8: an arithmetic command (("),
         ] {
             assert!(remainder(script).join("\n").contains(expected), "{script}: {:?}", remainder(script));
         }
+    }
+
+    #[test]
+    fn blocks_within_chains_and_behind_silent_redirections_are_understood() {
+        for script in [
+            "[ -x /usr/bin/x ] && { systemctl preset x; ldconfig; } || :",
+            "{ ldconfig\n} >/dev/null 2>&1",
+            "(umask 022; ldconfig)",
+            "if\n  [ -e /x ]\nthen ldconfig; fi",
+            "f() (\n ldconfig\n)\nf",
+        ] {
+            assert_eq!(remainder(script), Vec::<String>::new(), "{script}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_names_its_line_in_the_whole_script() {
+        let script = "#!/bin/sh\n# Automatically added by dh_icons/1\nrm /x\n# End automatically added section\nif [ -e /y ]; then\n  rm \\\n   /y\nfi\n";
+        let left = read(script, Invocation::ByDpkg("configure")).remainder;
+        let found: Vec<(usize, &str)> = left.iter().map(|statement| (statement.line, statement.text.as_str())).collect();
+        assert_eq!(found, [(5, "if [ -e /y ]"), (6, "rm /y")]);
     }
 
     fn by_rpm(text: &str) -> Analysis {
@@ -199,7 +286,7 @@ mod tests {
              {\n /usr/sbin/groupadd -g 22 -r -f utmp || :\n}\nsystemctl enable x.socket\nsystemctl start x.socket\n\
              /usr/sbin/update-alternatives --install /usr/lib64/a.so \\\n a.so.x86_64 /usr/lib64/b.so 30\n/usr/sbin/alternatives --remove c /d",
         );
-        assert_eq!(analysis.remainder, Vec::<String>::new());
+        assert_eq!(analysis.remainder, Vec::new());
         assert_eq!(analysis.accounts.len(), 3);
         assert!(matches!(&analysis.accounts[1], Line::User { name, uid: Some(uid), .. } if *name == "sshd" && uid.get() == 74));
         assert_eq!((analysis.enable, analysis.alternatives.len()), (vec!["x.socket".to_owned()], 1));

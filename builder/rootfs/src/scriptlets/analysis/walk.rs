@@ -1,64 +1,82 @@
-//! The walk over a script's statements.
+//! The walk over a script's syntax tree.
 
-use super::chain::{Joint, chain, quiet};
 use super::commands::{COMMANDS, INERT};
-use super::conditions::is_question;
-use super::{Analysis, Invocation, accounts};
+use super::conditions::{is_input, is_only_looked_up, is_question, looks};
+use super::{Analysis, Invocation, Statement, accounts};
 use crate::alternatives::Alternative;
-use crate::scriptlets::shell::{Node, words};
+use crate::scriptlets::shell::syntax::{AndOr, Assignment, CaseArm, Command, CommandKind, Joint, Pipeline, Redirection, Span, Word};
 use model::OptionJudged;
 use std::collections::BTreeMap;
+
+/// Calls of functions that are followed, all in all.
+const INLINED_MAX: usize = 64;
 
 /// What is left of a block, and whether control cannot come out of its end.
 #[derive(Default)]
 pub(super) struct Walk {
-    pub left: Vec<String>,
+    pub left: Vec<Leftover>,
     ends: bool,
 }
 
-pub(super) struct Reader<'a> {
+/// A statement that nothing native covers.
+pub(super) struct Leftover {
+    pub statement: Statement,
+    /// It sets variables that nothing outside the script sees, and runs nothing.
+    pub only_assigns: bool,
+}
+
+pub(super) struct Walker<'a> {
     pub arguments: [String; 2],
-    pub functions: BTreeMap<String, Vec<Node>>,
+    pub functions: BTreeMap<String, Command>,
     pub by_rpm: bool,
+    text: &'a str,
+    /// The line of the package's file at which `text` begins, from 0.
+    lines_before: usize,
     analysis: &'a mut Analysis,
     inlined: usize,
 }
 
-impl<'a> Reader<'a> {
-    pub fn new(called: Invocation<'_>, analysis: &'a mut Analysis) -> Self {
+impl<'a> Walker<'a> {
+    pub fn new(called: Invocation<'_>, text: &'a str, lines_before: usize, analysis: &'a mut Analysis) -> Self {
         let (first, by_rpm) = match called {
             Invocation::ByDpkg(first) => (first, false),
             Invocation::ByRpm(first) => (first, true),
         };
-        Reader { arguments: [first.to_owned(), String::new()], functions: BTreeMap::new(), by_rpm, analysis, inlined: 0 }
+        let arguments = [first.to_owned(), String::new()];
+        Walker { arguments, functions: BTreeMap::new(), by_rpm, text, lines_before, analysis, inlined: 0 }
     }
 
-    pub fn collect_functions(&mut self, nodes: &[Node]) {
-        for node in nodes {
-            if let Node::Function { name, body } = node {
-                self.functions.insert(name.clone(), body.clone());
+    pub fn collect_functions(&mut self, list: &[AndOr]) {
+        for command in list.iter().filter(|and_or| and_or.rest.is_empty()).filter_map(|and_or| and_or.first.single()) {
+            if let CommandKind::Function { name, body } = &command.kind {
+                self.functions.insert(name.clone(), (**body).clone());
             }
         }
     }
 
+    /// A statement as it is written, in one line.
+    fn statement(&self, span: Span) -> Statement {
+        let source = self.text.get(span.start..span.end).unwrap_or("").replace("\\\n", "\n");
+        let text = source.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        Statement { line: self.lines_before + span.line, text }
+    }
+
+    fn left(&self, span: Span) -> Walk {
+        Walk { left: vec![Leftover { statement: self.statement(span), only_assigns: false }], ends: false }
+    }
+
+    /// Puts the head of a block, from its beginning up to the byte `end`, before what is left of it.
+    fn headed(&self, span: Span, end: usize, prefix: &str, mut left: Vec<Leftover>) -> Vec<Leftover> {
+        let Statement { line, text } = self.statement(Span { end, ..span });
+        left.insert(0, Leftover { statement: Statement { line, text: format!("{prefix}{text}") }, only_assigns: false });
+        left
+    }
+
     /// `certain`: the block is surely executed.
-    pub fn block(&mut self, nodes: &[Node], certain: bool) -> Walk {
+    pub fn block(&mut self, list: &[AndOr], certain: bool) -> Walk {
         let mut walk = Walk::default();
-        for node in nodes {
-            let inner = match node {
-                Node::Statement(text) => self.statement(text, certain),
-                Node::Function { .. } => Walk::default(),
-                Node::Group(body) => self.block(body, certain),
-                Node::If { arms, otherwise } => self.conditional(arms, otherwise, certain),
-                Node::Case { word, arms } => self.case(word, arms, certain),
-                Node::Loop { head, body } => {
-                    let mut inner = self.block(body, false);
-                    if !inner.left.is_empty() {
-                        inner.left.insert(0, head.clone());
-                    }
-                    Walk { ends: false, ..inner }
-                }
-            };
+        for and_or in list {
+            let inner = self.and_or(and_or, certain);
             walk.left.extend(inner.left);
             if inner.ends {
                 walk.ends = certain;
@@ -68,7 +86,41 @@ impl<'a> Reader<'a> {
         walk
     }
 
-    fn conditional(&mut self, arms: &[(String, Vec<Node>)], otherwise: &[Node], certain: bool) -> Walk {
+    fn command(&mut self, command: &Command, certain: bool) -> Walk {
+        if let CommandKind::Simple { assignments, words } = &command.kind {
+            return self.simple(command, assignments, words, certain);
+        }
+        if !command.redirections.iter().all(|redirection| redirection.is_silent() || is_input(redirection)) {
+            return self.left(command.span);
+        }
+        match &command.kind {
+            CommandKind::Function { .. } => Walk::default(),
+            CommandKind::Group(body) => self.block(body, certain),
+            // `exit` leaves the subshell alone.
+            CommandKind::Subshell(body) => Walk { ends: false, ..self.block(body, certain) },
+            CommandKind::If { arms, otherwise } => self.conditional(arms, otherwise, certain),
+            CommandKind::Case { word, arms } => self.case(command.span, word, arms, certain),
+            CommandKind::While { condition, body } => {
+                let end = condition.last().map_or(command.span.start, |and_or| and_or.span.end);
+                self.repeated(Span { end, ..command.span }, body, is_question(condition))
+            }
+            CommandKind::For { name_span, words, body, .. } => {
+                let end = words.iter().flatten().last().map_or(name_span.end, |word| word.span.end);
+                let only_looks = words.iter().flatten().all(|word| is_only_looked_up(&word.parts));
+                self.repeated(Span { end, ..command.span }, body, only_looks)
+            }
+            CommandKind::Simple { .. } | CommandKind::Test(_) => self.left(command.span),
+        }
+    }
+
+    /// A loop, whose head only looks or is left as well.
+    fn repeated(&mut self, head: Span, body: &[AndOr], head_only_looks: bool) -> Walk {
+        let left = self.block(body, false).left;
+        let is_understood = left.is_empty() && head_only_looks;
+        Walk { left: if is_understood { left } else { self.headed(head, head.end, "", left) }, ends: false }
+    }
+
+    fn conditional(&mut self, arms: &[(Vec<AndOr>, Vec<AndOr>)], otherwise: &[AndOr], certain: bool) -> Walk {
         let (mut left, mut certain_here) = (Vec::new(), certain);
         for (condition, body) in arms {
             match self.truth(condition) {
@@ -82,8 +134,9 @@ impl<'a> Reader<'a> {
                     certain_here = false;
                     let inner = self.block(body, false).left;
                     if !inner.is_empty() || !is_question(condition) {
-                        left.push(format!("if {condition}"));
-                        left.extend(inner);
+                        let (first, last) = (condition.first(), condition.last());
+                        let span = first.map_or_else(Span::default, |and_or| and_or.span);
+                        left.extend(self.headed(span, last.map_or(span.end, |and_or| and_or.span.end), "if ", inner));
                     }
                 }
             }
@@ -93,68 +146,110 @@ impl<'a> Reader<'a> {
         Walk { left, ends: walk.ends && certain_here }
     }
 
-    fn case(&mut self, word: &str, arms: &[(String, Vec<Node>)], certain: bool) -> Walk {
-        let Some(value) = words(word).and_then(|w| self.substitute(w.first()?)) else {
-            let mut left: Vec<String> = arms.iter().flat_map(|(_, body)| self.block(body, false).left).collect();
-            if !left.is_empty() {
-                left.insert(0, format!("case {word}"));
-            }
-            return Walk { left, ends: false };
-        };
-        let matches =
-            |pattern: &str| pattern.split('|').map(|p| p.trim().trim_matches(['"', '\''])).any(|p| model::glob_matches(p, &value));
-        match arms.iter().find(|(pattern, _)| matches(pattern)) {
-            Some((_, body)) => self.block(body, certain),
-            None => Walk::default(),
+    fn case(&mut self, span: Span, word: &Word, arms: &[CaseArm], certain: bool) -> Walk {
+        if let Some(value) = self.value(word)
+            && let Some(chosen) = self.arm(&value, arms)
+        {
+            return chosen.map_or_else(Walk::default, |arm| self.block(&arm.body, certain));
         }
+        let left: Vec<Leftover> = arms.iter().flat_map(|arm| self.block(&arm.body, false).left).collect();
+        let is_understood = left.is_empty() && is_only_looked_up(&word.parts);
+        Walk { left: if is_understood { left } else { self.headed(span, word.span.end, "", left) }, ends: false }
     }
 
-    /// What is left of a chain is left as a whole.
-    fn statement(&mut self, text: &str, certain: bool) -> Walk {
-        let parts = chain(text);
-        if parts.len() == 1 {
-            return self.simple(text, certain);
+    /// The arm that matches, if any does; `None` if that is not known.
+    fn arm<'c>(&self, value: &str, arms: &'c [CaseArm]) -> Option<Option<&'c CaseArm>> {
+        for arm in arms {
+            for pattern in &arm.patterns {
+                if model::glob_matches(self.pattern(pattern)?, value) {
+                    return Some(Some(arm));
+                }
+            }
         }
+        Some(None)
+    }
+
+    /// What is left of several pipelines is left as a whole.
+    fn and_or(&mut self, and_or: &AndOr, certain: bool) -> Walk {
+        if and_or.is_background {
+            return self.left(and_or.span);
+        }
+        if and_or.rest.is_empty() {
+            return self.pipeline(&and_or.first, certain);
+        }
+        let parts: Vec<(Option<Joint>, &Pipeline)> = and_or.pipelines().collect();
         let mut success = Some(true);
         let mut is_whole = true;
         for (at, (joint, part)) in parts.iter().enumerate() {
             let runs = match (joint, success) {
-                (Joint::First, _) | (Joint::And, Some(true)) | (Joint::Or, Some(false)) => Some(true),
+                (None, _) | (Some(Joint::And), Some(true)) | (Some(Joint::Or), Some(false)) => Some(true),
                 (_, Some(_)) => Some(false),
                 (_, None) => None,
             };
             if runs == Some(false) {
                 continue;
             }
-            if let Some(truth) = self.truth(part) {
+            if let Some(truth) = self.pipeline_truth(part) {
                 success = if runs == Some(true) { Some(truth) } else { None };
                 continue;
             }
-            if is_question(part) {
+            if looks(part) {
                 // What makes an account asks first whether it is there.
-                let asks_for_account =
-                    self.by_rpm && matches!(parts.get(at + 1), Some((Joint::Or, next)) if makes_account(next)) && is_about_accounts(part);
+                let asks_for_account = self.by_rpm
+                    && matches!(parts.get(at + 1), Some((Some(Joint::Or), next)) if makes_account(next))
+                    && is_about_accounts(part);
                 success = if asks_for_account && runs == Some(true) { Some(false) } else { None };
                 continue;
             }
-            let walk = self.simple(part, certain && runs == Some(true));
-            if walk.ends {
-                return Walk { left: Vec::new(), ends: runs == Some(true) };
-            }
+            let walk = self.pipeline(part, certain && runs == Some(true));
             is_whole &= walk.left.is_empty();
-            success = (walk.left.is_empty() && runs == Some(true)).then_some(true);
+            if walk.ends {
+                let left = if is_whole { Vec::new() } else { self.left(and_or.span).left };
+                return Walk { left, ends: runs == Some(true) };
+            }
+            let succeeds = walk.left.is_empty() && runs == Some(true) && self.is_one_command(part);
+            success = succeeds.then_some(true);
         }
-        Walk { left: if is_whole { Vec::new() } else { vec![text.to_owned()] }, ends: false }
+        if is_whole { Walk::default() } else { self.left(and_or.span) }
     }
 
-    fn simple(&mut self, text: &str, certain: bool) -> Walk {
-        let left = |text: &str| Walk { left: vec![text.to_owned()], ends: false };
-        let plain = quiet(text);
-        let Some(words) = words(&plain) else { return left(text) };
-        let arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+    /// A command that native stages do succeeds; of a block and a function nobody knows.
+    fn is_one_command(&self, pipeline: &Pipeline) -> bool {
+        name(pipeline).is_none_or(|name| !self.functions.contains_key(&name))
+            && pipeline.single().is_some_and(|command| matches!(command.kind, CommandKind::Simple { .. }))
+    }
+
+    fn pipeline(&mut self, pipeline: &Pipeline, certain: bool) -> Walk {
+        match pipeline.single() {
+            Some(command) => self.command(command, certain),
+            None => self.left(pipeline.span),
+        }
+    }
+
+    fn simple(&mut self, command: &Command, assignments: &[Assignment], words: &[Word], certain: bool) -> Walk {
+        let mut left = self.left(command.span);
+        if !command.redirections.iter().all(Redirection::is_silent) {
+            return left;
+        }
+        if !assignments.is_empty() {
+            let is_plain = words.is_empty() && assignments.iter().all(|assignment| assignment.value.text().is_some());
+            left.left.iter_mut().for_each(|leftover| leftover.only_assigns = is_plain);
+            return left;
+        }
+        let Some(texts) = words.iter().map(Word::text).collect::<Option<Vec<_>>>() else { return left };
+        let arguments: Vec<&str> = texts.iter().map(String::as_str).collect();
         let base = |word: &str| word.rsplit('/').next().unwrap_or("").to_owned();
         match arguments.as_slice() {
             [] => Walk::default(),
+            [name] if self.functions.contains_key(*name) && self.inlined < INLINED_MAX => {
+                self.inlined += 1;
+                let Some(body) = self.functions.get(*name).cloned() else { return left };
+                let outer = std::mem::take(&mut self.arguments);
+                let walk = self.command(&body, certain);
+                self.arguments = outer;
+                Walk { ends: false, ..walk }
+            }
+            [name, ..] if self.functions.contains_key(*name) => left,
             ["exit", "0"] | ["return"] | ["return", "0"] => Walk { left: Vec::new(), ends: true },
             [".", file] if file.ends_with("/debconf/confmodule") => Walk::default(),
             [program, rest @ ..] if matches!(base(program).as_str(), "update-alternatives" | "alternatives") => match rest {
@@ -166,7 +261,7 @@ impl<'a> Reader<'a> {
                         self.analysis.mechanisms.insert("alternatives");
                         Walk::default()
                     }
-                    None => left(text),
+                    None => left,
                 },
             },
             ["echo" | "printf", ..] => Walk::default(),
@@ -179,30 +274,24 @@ impl<'a> Reader<'a> {
                     self.analysis.mechanisms.insert("presets");
                     Walk::default()
                 }
-                _ => left(text),
+                _ => left,
             },
-            command if self.by_rpm && makes_account(&plain) => match accounts::lines(command).filter(|_| certain) {
-                Some(lines) => {
-                    self.analysis.accounts.extend(lines);
-                    self.analysis.mechanisms.insert("sysusers");
-                    Walk::default()
+            [program, ..] if self.by_rpm && ACCOUNT_PROGRAMS.contains(&base(program).as_str()) => {
+                match accounts::lines(&arguments).filter(|_| certain) {
+                    Some(lines) => {
+                        self.analysis.accounts.extend(lines);
+                        self.analysis.mechanisms.insert("sysusers");
+                        Walk::default()
+                    }
+                    None => left,
                 }
-                None => left(text),
-            },
-            [name] if self.functions.contains_key(*name) && self.inlined < 64 => {
-                self.inlined += 1;
-                let body = self.functions.get(*name).cloned().default_because("an unknown function has no body");
-                let outer = std::mem::take(&mut self.arguments);
-                let walk = self.block(&body, certain);
-                self.arguments = outer;
-                Walk { ends: false, ..walk }
             }
             [first, ..] => match COMMANDS.iter().find(|(name, _)| name == first || *name == base(first)) {
                 Some((_, mechanism)) => {
                     self.analysis.mechanisms.insert(mechanism);
                     Walk::default()
                 }
-                None => left(text),
+                None => left,
             },
         }
     }
@@ -217,56 +306,55 @@ fn systemctl(arguments: &[&str]) -> Option<Vec<String>> {
             Some(units.iter().map(|unit| if unit.contains('.') { (**unit).to_string() } else { format!("{unit}.service") }).collect())
         }
         // What is done to running units has no counterpart in an image.
-        [verb, ..]
-            if [
-                "preset",
-                "preset-all",
-                "daemon-reload",
-                "daemon-reexec",
-                "start",
-                "stop",
-                "restart",
-                "try-restart",
-                "reload",
-                "kill",
-                "reload-or-restart",
-                "reload-or-try-restart",
-                "condrestart",
-                "is-active",
-                "is-enabled",
-                "reset-failed",
-                "show",
-            ]
-            .contains(*verb) =>
-        {
-            Some(Vec::new())
-        }
+        [verb, ..] if OF_RUNNING_UNITS.contains(*verb) => Some(Vec::new()),
         _ => None,
     }
 }
 
-fn makes_account(command: &str) -> bool {
-    let first = command.split_whitespace().next().unwrap_or("");
-    matches!(first.rsplit('/').next(), Some("groupadd" | "useradd" | "usermod" | "gpasswd"))
+/// systemctl's verbs that change nothing of which units an image starts.
+const OF_RUNNING_UNITS: [&str; 17] = [
+    "preset",
+    "preset-all",
+    "daemon-reload",
+    "daemon-reexec",
+    "start",
+    "stop",
+    "restart",
+    "try-restart",
+    "reload",
+    "kill",
+    "reload-or-restart",
+    "reload-or-try-restart",
+    "condrestart",
+    "is-active",
+    "is-enabled",
+    "reset-failed",
+    "show",
+];
+
+const ACCOUNT_PROGRAMS: [&str; 4] = ["groupadd", "useradd", "usermod", "gpasswd"];
+
+/// The name of a pipeline's only command, without its folder.
+fn name(pipeline: &Pipeline) -> Option<String> {
+    words(pipeline).first()?.text()?.rsplit('/').next().map(str::to_owned)
 }
 
-fn is_about_accounts(condition: &str) -> bool {
-    let mut words = condition.split_whitespace();
-    let first = words.next().unwrap_or("");
-    match first.rsplit('/').next() {
-        Some("getent") => matches!(words.next(), Some("passwd" | "group")),
-        Some("id") => true,
-        _ => false,
+fn words(pipeline: &Pipeline) -> &[Word] {
+    match pipeline.single().map(|command| &command.kind) {
+        Some(CommandKind::Simple { assignments, words }) if assignments.is_empty() => words,
+        _ => &[],
     }
 }
 
-pub(super) fn is_inert(statement: &str) -> bool {
-    words(statement).is_some_and(|words| words.first().is_none_or(|first| INERT.contains(&first.as_str())))
+fn makes_account(pipeline: &Pipeline) -> bool {
+    name(pipeline).is_some_and(|name| ACCOUNT_PROGRAMS.contains(&name.as_str()))
 }
 
-/// `NAME=value` alone: nothing outside the script sees it.
-pub(super) fn is_assignment(statement: &str) -> bool {
-    statement.split_once('=').is_some_and(|(name, value)| {
-        !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_') && words(value).is_some_and(|w| w.len() <= 1)
-    })
+fn is_about_accounts(pipeline: &Pipeline) -> bool {
+    let database = words(pipeline).get(1).and_then(Word::text).default_because("a command without arguments names no database");
+    match name(pipeline).as_deref() {
+        Some("getent") => matches!(database.as_str(), "passwd" | "group"),
+        Some("id") => true,
+        _ => false,
+    }
 }
