@@ -50,7 +50,7 @@ fn upgrade(guest: &mut Guest, boot: &str) -> Result<()> {
     let boot = guest.wait_for_health(boot, BOOT)?;
     let shown =
         root(guest, "cat /usr/share/atomic-image/marker /etc/kept /var/kept /proc/cmdline; getent passwd newuser; atomic host status")?;
-    expect("the new tree", &shown, &["1.1\nkept\nkept\n", " panic=9 ", " audit=0 ", "newuser:x:480:", "Version: 1.1", "valid by key"])?;
+    expect("the new tree", &shown, &["1.1\nkept\nkept\n", " panic=9", " audit=0", "newuser:x:480:", "Version: 1.1", "valid by key"])?;
     if shown.contains("panic=10") {
         return Err(Error::new(Kind::Verification, format!("the old kernel argument is still there:\n{shown}")));
     }
