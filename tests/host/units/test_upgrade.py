@@ -223,6 +223,14 @@ class Upgrades(unittest.TestCase):
         self.server.repo.rename(self.server.repo.with_name("away"))
         self.refused("", NETWORK)
 
+    def test_the_next_mirror_is_asked_when_one_is_away(self) -> None:
+        self.publish()
+        self.machine.write(f"etc/ostree/remotes.d/{OS}.conf", f'[remote "{OS}"]\nurl=mirrorlist=file:///usr/share/atomic-image/update-mirrors\n')
+        mirrors = ["http://127.0.0.1:1/repo", f"file://{self.server.repo}"]
+        self.machine.write("usr/share/atomic-image/update-mirrors", "\n".join(mirrors) + "\n")
+        self.assertEqual(self.machine.source.urls, tuple(mirrors))
+        self.assertIsNotNone(self.upgrade(check=True).commit)
+
     def test_a_version_is_found_in_the_history(self) -> None:
         self.publish()
         self.publish("1.2", 2 * DAY)

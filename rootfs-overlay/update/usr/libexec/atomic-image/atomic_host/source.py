@@ -21,6 +21,8 @@ from .layout import Layout, read_state, read_text
 # Seconds without a byte.
 PATIENCE = 60
 SCHEMES = ("http", "https", "file")
+# How libostree's configuration names a file with a URL a line.
+MIRRORS = "mirrorlist=file://"
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def load(layout: Layout) -> Source:
 
 
 def urls(layout: Layout, remote: str) -> tuple[str, ...]:
-    """Returns the URLs of a remote: `url`, and `contenturl` if it is another one."""
+    """Returns the URLs of a remote: `url`, or the lines of the tree's file that it names as `mirrorlist=file:///…`."""
     config = configparser.ConfigParser(interpolation=None, strict=False)
     text = read_text(layout.root / f"etc/ostree/remotes.d/{remote}.conf") or read_text(layout.repo / "config") or ""
     try:
@@ -124,7 +126,10 @@ def urls(layout: Layout, remote: str) -> tuple[str, ...]:
         section = config[f'remote "{remote}"']
     except (configparser.Error, KeyError) as error:
         raise HostError(f"remote {remote} has no configuration in /etc/ostree/remotes.d", NO_SOURCE) from error
-    found = [word for name in ("url", "contenturl") for word in section.get(name, "").split(";") if word]
+    url = section.get("url", "")
+    found = [url] if url else []
+    if url.startswith(MIRRORS):
+        found = (read_text(layout.root / url[len(MIRRORS) :].lstrip("/")) or "").split()
     good = tuple(word for word in found if urllib.parse.urlsplit(word).scheme in SCHEMES)
     if not good:
         raise HostError(f"remote {remote}: expected a url of http, https or file, found {', '.join(map(shown, found)) or 'none'}", NO_SOURCE)
