@@ -8,6 +8,7 @@ mod against_libostree;
 mod bare;
 mod bootcsum;
 mod commit;
+mod delta;
 mod deploy;
 mod format;
 mod gvariant;
@@ -19,6 +20,7 @@ mod store_read;
 
 pub use bootcsum::Kernel;
 pub use commit::{Commit, CommitMeta, ContentIds, commit, commit_of, content_ids};
+pub use delta::{ContentCost, Cost, DeltaName, DeltaOptions, DeltaReport, ListedDelta, MadeDelta};
 pub use deploy::{Deployment, Remote, Sysroot, SysrootRequest, sysroot};
 pub use known::KnownContents;
 pub use objects::{CommitId, ContentId, DirmetaId, DirtreeId, ObjectKind};

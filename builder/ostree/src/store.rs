@@ -193,7 +193,7 @@ impl Store {
     }
 
     /// Held while objects are written, as libostree does, so that nobody removes unused objects meanwhile.
-    fn lock_shared(&self) -> Result<File> {
+    pub(crate) fn lock_shared(&self) -> Result<File> {
         let path = self.root.join(".lock");
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.context(|| format!("open {}", path.display()))?;
@@ -255,7 +255,7 @@ impl Store {
     }
 
     /// Whatever was renamed into place is on the device before something refers to it.
-    fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         let folder = File::open(&self.root).context(|| format!("open {}", self.root.display()))?;
         rustix::fs::syncfs(&folder).map_err(std::io::Error::from).context(|| format!("sync {}", self.root.display()))
     }

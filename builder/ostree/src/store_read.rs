@@ -157,7 +157,7 @@ impl Store {
     }
 
     /// The open object, its header read.
-    fn open_content(&self, digest: Digest) -> Result<(File, ArchiveHeader)> {
+    pub(crate) fn open_content(&self, digest: Digest) -> Result<(File, ArchiveHeader)> {
         let path = self.object_path(ObjectKind::ArchiveFile, digest);
         let reading = || format!("read {}", path.display());
         let file = match Entry::open(&path)? {
@@ -185,7 +185,7 @@ impl Store {
     }
 
     /// Gives a content object's `size` bytes in pieces to `take`, with the number of bytes before each, and refuses an object whose name is not theirs.
-    fn unpack(&self, digest: Digest, size: u64, take: impl Fn(&[u8], u64) -> Result<()>) -> Result<()> {
+    pub(crate) fn unpack(&self, digest: Digest, size: u64, take: impl Fn(&[u8], u64) -> Result<()>) -> Result<()> {
         let path = self.object_path(ObjectKind::ArchiveFile, digest);
         let (mut file, header) = self.open_content(digest)?;
         let mut hasher = Hasher::new();
