@@ -79,6 +79,7 @@ fn the_reports_on_a_store_are_the_committed_ones() {
         "tree cat 1.1 /absent",
         "tree diff 1.0 1.1",
         "tree diff 1.0 1.1 --json",
+        "tree cost 1.0 1.1",
         "tree check --quiet",
         "tree check --json --quiet",
         "tree verify --key demo.pub",

@@ -44,7 +44,7 @@ impl Detached {
 
     pub fn encode(&self) -> Vec<u8> {
         let mut entries: Vec<(&str, Value)> =
-            self.others.iter().map(|(key, variant)| (key.as_str(), Value::raw(Shape::VARIANT, variant.clone()))).collect();
+            self.others.iter().map(|(key, variant)| (key.as_str(), Value::serialised(variant.clone(), Shape::VARIANT))).collect();
         let ed25519: Vec<Value> = self.ed25519.iter().map(|signature| Value::bytes(signature)).collect();
         let openpgp: Vec<Value> = self.openpgp.iter().map(|packet| Value::bytes(packet)).collect();
         for (key, list) in [(ED25519, ed25519), (OPENPGP, openpgp)] {

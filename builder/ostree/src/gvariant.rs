@@ -21,11 +21,17 @@ pub struct Shape {
 }
 
 impl Shape {
+    pub const BYTE: Shape = Shape { align: 1, size: Some(1) };
     pub const U32: Shape = Shape { align: 4, size: Some(4) };
     pub const U64: Shape = Shape { align: 8, size: Some(8) };
     /// `s` and `ay` alike: bytes at any alignment.
     pub const BYTES: Shape = Shape::variable(1);
     pub const VARIANT: Shape = Shape::variable(8);
+
+    /// A tuple of fixed size: `size` bytes with its padding.
+    pub const fn fixed(align: usize, size: usize) -> Shape {
+        Shape { align, size: Some(size) }
+    }
 
     /// A container whose strictest member is aligned to `align` bytes.
     pub const fn variable(align: usize) -> Shape {
@@ -54,6 +60,21 @@ impl Value {
     /// `t` in the order of the machines that we build for.
     pub fn u64_le(value: u64) -> Value {
         Value { shape: Shape::U64, bytes: value.to_le_bytes().into() }
+    }
+
+    /// `u` in the order of the machines that we build for.
+    pub fn u32_le(value: u32) -> Value {
+        Value { shape: Shape::U32, bytes: value.to_le_bytes().into() }
+    }
+
+    /// `y`.
+    pub fn byte(value: u8) -> Value {
+        Value { shape: Shape::BYTE, bytes: vec![value] }
+    }
+
+    /// A value that is serialised already. Its type must have this shape.
+    pub fn serialised(bytes: Vec<u8>, shape: Shape) -> Value {
+        Value { shape, bytes }
     }
 
     pub fn string(text: &str) -> Value {
@@ -109,11 +130,6 @@ impl Value {
             append_offsets(&mut bytes, &ends);
         }
         Value { shape: Shape::variable(element.align), bytes }
-    }
-
-    /// A value that is serialised already.
-    pub fn raw(shape: Shape, bytes: Vec<u8>) -> Value {
-        Value { shape, bytes }
     }
 
     /// `b`.
@@ -220,6 +236,10 @@ pub fn u32_be(bytes: &[u8]) -> Result<u32> {
 
 pub fn u64_be(bytes: &[u8]) -> Result<u64> {
     bytes.try_into().map(u64::from_be_bytes).map_err(|_| broken("u64", bytes))
+}
+
+pub fn u32_le(bytes: &[u8]) -> Result<u32> {
+    bytes.try_into().map(u32::from_le_bytes).map_err(|_| broken("u32", bytes))
 }
 
 pub fn u64_le(bytes: &[u8]) -> Result<u64> {

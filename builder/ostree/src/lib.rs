@@ -8,6 +8,7 @@ mod against_libostree;
 mod bare;
 mod bootcsum;
 mod commit;
+mod delta;
 mod deploy;
 mod detached;
 mod format;
@@ -26,6 +27,7 @@ mod summary;
 
 pub use bootcsum::Kernel;
 pub use commit::{Commit, CommitMeta, ContentIds, TreeObjects, commit, content_ids, tree_objects};
+pub use delta::{ContentCost, Cost, DeltaName, DeltaOptions, DeltaReport, ListedDelta, MadeDelta};
 pub use deploy::{Deployment, Sysroot, SysrootRequest, sysroot};
 pub use detached::Detached;
 pub use known::KnownContents;

@@ -113,12 +113,25 @@ impl Store {
     /// Writes the objects that are missing or damaged, then the commit, then the ref. `level` is deflate's, 1 to 9. Returns how many content objects were
     /// written.
     pub fn write(&self, commit: &Commit, tree: &FileTree, ref_name: &str, level: u32, progress: &dyn Progress) -> Result<usize> {
-        let _span = tracing::info_span!("store").entered();
-        let ref_path = self.ref_path(ref_name)?;
-        let _lock = self.lock_shared()?;
-        if let Some(refs) = ref_path.parent() {
+        self.ref_path(ref_name)?;
+        let written = self.write_commit(commit, tree, level, progress)?;
+        self.set_ref(ref_name, commit.id)?;
+        Ok(written)
+    }
+
+    /// Lets a ref name a commit that the store has.
+    pub fn set_ref(&self, ref_name: &str, commit: CommitId) -> Result<()> {
+        let path = self.ref_path(ref_name)?;
+        if let Some(refs) = path.parent() {
             sweep(refs);
         }
+        AtomicFile::write(&path, format!("{commit}\n").as_bytes())
+    }
+
+    /// Writes the objects that are missing or damaged, then the commit, which no ref names yet.
+    pub fn write_commit(&self, commit: &Commit, tree: &FileTree, level: u32, progress: &dyn Progress) -> Result<usize> {
+        let _span = tracing::info_span!("store").entered();
+        let _lock = self.lock_shared()?;
         for folder in 0..=255u8 {
             let path = self.root.join(format!("objects/{folder:02x}"));
             std::fs::create_dir_all(&path).context(|| format!("create directory {}", path.display()))?;
@@ -170,7 +183,6 @@ impl Store {
             self.write_metadata(ObjectKind::Commit, commit.id.digest(), &commit.bytes)?;
             self.sync()?;
         }
-        AtomicFile::write(&ref_path, format!("{}\n", commit.id).as_bytes())?;
         let now: BTreeMap<Digest, Metadata> = needed.iter().filter_map(|object| Some((object.digest, self.metadata(object)?))).collect();
         stamps.replace(&now)?;
         Ok(to_write.iter().filter(|object| object.kind == ObjectKind::ArchiveFile).count())

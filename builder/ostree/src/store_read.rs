@@ -1,6 +1,6 @@
 //! Reading the tree store back: history, listings, and whole trees (for a rollback to an earlier commit). Every byte is checked against its name.
 
-use crate::format::{ArchiveHeader, CommitObject, DirMeta, DirTree, FileHeader};
+use crate::format::{ArchiveHeader, CommitObject, DirMeta, DirTree, FileHeader, MetadataValue};
 use crate::store::{IN_MEMORY, Store, corrupted};
 use crate::{CommitId, ObjectKind};
 use model::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
@@ -23,6 +23,16 @@ const MAX_RATIO: u64 = 1032;
 pub struct LogEntry {
     pub id: CommitId,
     pub commit: CommitObject,
+}
+
+impl LogEntry {
+    /// What the commit says of itself.
+    pub fn version(&self) -> Option<&str> {
+        match self.commit.metadata.get("version") {
+            Some(MetadataValue::Text(version)) => Some(version),
+            _ => None,
+        }
+    }
 }
 
 /// One name of a committed tree.
@@ -208,7 +218,7 @@ impl Store {
     }
 
     /// The open object, its header read.
-    fn open_content(&self, digest: Digest) -> Result<(File, ArchiveHeader)> {
+    pub(crate) fn open_content(&self, digest: Digest) -> Result<(File, ArchiveHeader)> {
         let path = self.object_path(ObjectKind::ArchiveFile, digest);
         let reading = || format!("read {}", path.display());
         let file = match Entry::open(&path)? {
@@ -236,7 +246,7 @@ impl Store {
     }
 
     /// Gives a content object's `size` bytes in pieces to `take`, with the number of bytes before each, and refuses an object whose name is not theirs.
-    fn unpack(&self, digest: Digest, size: u64, take: impl Fn(&[u8], u64) -> Result<()>) -> Result<()> {
+    pub(crate) fn unpack(&self, digest: Digest, size: u64, take: impl Fn(&[u8], u64) -> Result<()>) -> Result<()> {
         let path = self.object_path(ObjectKind::ArchiveFile, digest);
         let (mut file, header) = self.open_content(digest)?;
         let mut hasher = Hasher::new();

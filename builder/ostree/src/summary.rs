@@ -77,7 +77,8 @@ impl Store {
     /// Writes the summary of all refs and deltas, signed by `keys`. It changes only if what it tells does; then its time grows, so that a host notices an
     /// older one that is offered again. That time is no clock's: it is the newest commit's, or one second more than the time before.
     pub fn write_summary(&self, keys: &[SigningKey]) -> Result<Summary> {
-        let mut summary = Summary { refs: BTreeMap::new(), deltas: BTreeMap::new(), last_modified: 0 };
+        let deltas = self.deltas()?.into_iter().map(|delta| (delta.name.to_string(), delta.superblock)).collect();
+        let mut summary = Summary { refs: BTreeMap::new(), deltas, last_modified: 0 };
         for (name, commit) in self.refs()? {
             let bytes = self.read_metadata(ObjectKind::Commit, commit.digest())?;
             let object = self.read_commit(commit)?;

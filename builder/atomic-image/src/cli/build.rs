@@ -45,11 +45,20 @@ fn text(report: &Report) -> String {
         rows.push(vec![artifact.path.display().to_string(), ByteSize(artifact.size).to_string(), artifact.sha256.to_string()]);
     }
     let stages: Vec<String> = report.stages.iter().map(|stage| format!("{} {:.1}", stage.name, stage.seconds)).collect();
-    let facts = [
+    let updates = report.updates.iter().map(|update| {
+        let from = match (&update.from, &update.version) {
+            (Some(_), Some(version)) => format!("update from {version}"),
+            (Some(commit), None) => format!("update from {commit}"),
+            (None, _) => "update from nothing".to_owned(),
+        };
+        vec![from, ByteSize(update.bytes).to_string()]
+    });
+    let mut facts = vec![
         vec!["commit".to_owned(), report.commit.clone()],
         vec!["packages".to_owned(), report.package_count.to_string()],
         vec!["lockfile".to_owned(), report.lockfile.display().to_string()],
         vec!["seconds".to_owned(), format!("{:.1}: {}", report.seconds, stages.join(", "))],
     ];
+    facts.splice(1..1, updates);
     format!("{}\n{}", render::table(&rows), render::table(&facts))
 }

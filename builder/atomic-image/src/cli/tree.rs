@@ -5,7 +5,7 @@ use super::tree_args::*;
 use super::{environment, render};
 use crate::tree::{self, Release, TreeDiff};
 use model::{ByteSize, Error, ImagePath, Result, SourceDateEpoch, read_input_text};
-use ostree::{CommitId, MetadataValue, Store};
+use ostree::{CommitId, Store};
 use serde::Serialize;
 use signing::{Certificate, PublicKey};
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ pub(super) fn run(command: &TreeCommand) -> Result<()> {
         TreeCommand::Ls(arguments) => ls(arguments),
         TreeCommand::Cat(arguments) => cat(arguments),
         TreeCommand::Diff(arguments) => diff(arguments),
+        TreeCommand::Cost(arguments) => cost(arguments),
         TreeCommand::Check(arguments) => check(arguments),
         TreeCommand::Prune(arguments) => prune(arguments),
         TreeCommand::Copy(arguments) => copy(arguments),
@@ -55,10 +56,7 @@ fn log(arguments: &TreeLogArguments) -> Result<()> {
             rows.push(LogRow {
                 reference: reference.clone(),
                 commit: entry.id,
-                version: match entry.commit.metadata.get("version") {
-                    Some(MetadataValue::Text(version)) => Some(version.clone()),
-                    _ => None,
-                },
+                version: entry.version().map(str::to_owned),
                 parent: entry.commit.parent.map(CommitId::new),
                 timestamp: entry.commit.timestamp,
                 subject: entry.commit.subject,
@@ -151,6 +149,29 @@ fn diff_text(diff: &TreeDiff) -> String {
     );
     rows.extend(diff.etc_changed.iter().map(|path| vec!["default changed".to_owned(), String::new(), path.clone()]));
     render::table(&rows)
+}
+
+#[derive(Serialize)]
+struct CostReport {
+    from: CommitId,
+    to: CommitId,
+    /// Bytes that a host fetches with the static delta, if there is one.
+    delta: Option<u64>,
+    /// Without it.
+    objects: u64,
+}
+
+fn cost(arguments: &TreePairArguments) -> Result<()> {
+    let store = Store::open(&arguments.store.repo)?;
+    let (from, to) = (tree::named(&store, &arguments.from)?, tree::named(&store, &arguments.to)?);
+    let found = store.cost(Some(from), to)?;
+    let report = CostReport { from, to, delta: found.delta, objects: found.objects };
+    if arguments.store.output.json {
+        return render::json(&report);
+    }
+    let mut rows = vec![vec!["without a delta".to_owned(), ByteSize(report.objects).to_string()]];
+    rows.push(vec!["with its delta".to_owned(), report.delta.map_or("there is none".to_owned(), |bytes| ByteSize(bytes).to_string())]);
+    render::print(&render::table(&rows))
 }
 
 fn check(arguments: &TreeStoreArguments) -> Result<()> {

@@ -16,6 +16,8 @@ pub(in crate::cli) enum TreeCommand {
     Cat(TreeCatArguments),
     /// What an update from one commit to another changes: packages, kernel, arguments, files
     Diff(TreePairArguments),
+    /// What an update from one commit to another costs a host, in bytes
+    Cost(TreePairArguments),
     /// Read every object; exit code 5 if one is damaged or lacking
     #[command(alias = "fsck")]
     Check(TreeStoreArguments),

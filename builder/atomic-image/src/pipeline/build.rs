@@ -2,6 +2,7 @@
 
 use super::deferred_progress::DeferredProgress;
 use super::history::{self, Parent, Previous};
+use super::release::release;
 use super::stages::Stages;
 use super::{LockReport, LockedRow, Report, Settings, budget, cache};
 use disks::export::{self, Artifact, ExportOptions, Finished};
@@ -208,13 +209,14 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
     let deferred = DeferredProgress::new(progress);
     let (stored, exported) = rayon::join(
         || {
-            let mut stages = Stages::start();
+            let (mut stages, mut costs) = (Stages::start(), Vec::new());
             if let Some(store) = &store {
-                store.write(&composed.commit, composed.rootfs.tree(), &recipe.reference, Store::LEVEL, &deferred)?;
-                release(settings, store, &composed.commit)?;
+                store.write_commit(&composed.commit, composed.rootfs.tree(), Store::LEVEL, &deferred)?;
                 stages.done("store");
+                costs = release(recipe, settings, store, composed.commit.id, &composed.packages, &deferred)?;
+                stages.done("release");
             }
-            Ok::<_, Error>(stages)
+            Ok::<_, Error>((stages, costs))
         },
         || {
             let mut stages = Stages::start();
@@ -233,7 +235,8 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
         },
     );
     let (finished, warnings, exporting) = exported?;
-    stages.join(stored?);
+    let (storing, costs) = stored?;
+    stages.join(storing);
     stages.join(exporting);
     let artifacts = publish(finished, &folder, settings.durable)?;
     evidence::write(&folder.join("manifest.json"), &composed.evidence(recipe, &artifacts))?;
@@ -245,16 +248,11 @@ fn build_all(recipe: &Recipe, settings: &Settings, progress: &dyn Progress) -> R
         commit: composed.commit.id.to_string(),
         package_count: composed.lock.packages.len(),
         warnings,
+        updates: costs,
         seconds: stages.seconds(),
         stages: stages.finish(),
         lockfile: recipe.lockfile(),
     })
-}
-
-/// Signs the commit and writes the summary, so that hosts find the new version.
-fn release(settings: &Settings, store: &Store, commit: &Commit) -> Result<()> {
-    store.sign_commit(commit.id, &settings.signing_keys)?;
-    store.write_summary(&settings.signing_keys).map(drop)
 }
 
 /// A host refuses what none of its keys has signed.

@@ -1,5 +1,6 @@
 //! What a command did, for people as a table and for scripts as JSON.
 
+use super::UpdateCost;
 use disks::export::Artifact;
 use model::{ByteSize, Digest};
 use serde::Serialize;
@@ -13,6 +14,9 @@ pub struct Report {
     pub package_count: usize,
     /// What will be short of room later, with the numbers.
     pub warnings: Vec<String>,
+    /// What an update to this commit costs hosts, if the recipe has `[update]`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub updates: Vec<UpdateCost>,
     /// From start to end; stages that run side by side add up to more.
     pub seconds: f64,
     pub stages: Vec<StageReport>,

@@ -1,7 +1,7 @@
 //! What a user calls a commit: a ref, a checksum, or a version of a ref.
 
 use model::{Error, Result, nearest_name};
-use ostree::{CommitId, MetadataValue, Store};
+use ostree::{CommitId, Store};
 
 /// The commit that `text` names: a ref's newest, a checksum of 64 hex digits, or `REF@VERSION`; a `VERSION` alone is looked for in all refs.
 pub fn named(store: &Store, text: &str) -> Result<CommitId> {
@@ -23,7 +23,7 @@ pub fn named(store: &Store, text: &str) -> Result<CommitId> {
     let mut found: Vec<CommitId> = Vec::new();
     for (_, head) in refs.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name.as_str())) {
         for entry in store.log(*head)? {
-            if entry.commit.metadata.get("version") == Some(&MetadataValue::Text(version.to_owned())) && !found.contains(&entry.id) {
+            if entry.version() == Some(version) && !found.contains(&entry.id) {
                 found.push(entry.id);
             }
         }

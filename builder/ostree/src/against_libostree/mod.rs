@@ -1,7 +1,9 @@
 //! The installed ostree as the judge of everything here. Writing owners to disk needs root; without root or ostree these tests say that they skipped.
 
 mod commits;
+mod deltas;
 mod on_disk;
+mod releases;
 mod signatures;
 mod stores;
 mod sysroots;
@@ -9,6 +11,7 @@ mod sysroots;
 use crate::{CommitMeta, MetadataValue};
 use model::tree::{Attributes, Edit, FileTree, Inode};
 use model::{ImagePath, SourceDateEpoch};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 

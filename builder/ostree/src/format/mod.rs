@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 pub type Xattrs = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
 /// `a(ayay)`, names with a NUL.
-fn encode_xattrs(xattrs: &Xattrs) -> Value {
+pub(crate) fn encode_xattrs(xattrs: &Xattrs) -> Value {
     let pairs: Vec<Value> = xattrs.iter().map(|(name, value)| Value::tuple(&[Value::byte_string(name), Value::bytes(value)])).collect();
     Value::array(Shape::BYTES, &pairs)
 }
@@ -37,7 +37,7 @@ fn decode_xattrs(bytes: &[u8]) -> Result<Xattrs> {
     Ok(xattrs)
 }
 
-fn decode_digest(bytes: &[u8]) -> Result<Digest> {
+pub(crate) fn decode_digest(bytes: &[u8]) -> Result<Digest> {
     let array = bytes.try_into().map_err(|_| Error::integrity(format!("expected a digest of 32 bytes, found {}", bytes.len())))?;
     Ok(Digest::from_bytes(array))
 }
