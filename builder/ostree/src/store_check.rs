@@ -2,7 +2,7 @@
 
 use crate::format::DirTree;
 use crate::{CommitId, ObjectKind, Store};
-use model::{Digest, Error, Kind, OptionJudged, Progress, Result, ResultExt};
+use model::{Digest, Error, Kind, OptionJudged, Progress, Result, ResultExt, ResultJudged};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,7 +144,7 @@ fn read_dir(folder: &Path) -> Result<Vec<PathBuf>> {
 /// The object that a file is of by its name; without a kind it is a commit's detached metadata.
 fn named(prefix: &str, path: &Path) -> Option<(Digest, Option<ObjectKind>)> {
     let (rest, extension) = path.file_name()?.to_str()?.split_once('.')?;
-    let digest = Digest::parse(&format!("{prefix}{rest}")).ok()?;
+    let digest = Digest::parse(&format!("{prefix}{rest}")).none_because("a name of other letters is no object")?;
     let kinds = [ObjectKind::Commit, ObjectKind::DirTree, ObjectKind::DirMeta, ObjectKind::ArchiveFile];
     match kinds.into_iter().find(|kind| kind.extension() == extension) {
         Some(kind) => Some((digest, Some(kind))),

@@ -58,7 +58,7 @@ pub(crate) fn apply(tree: &mut FileTree, recipe: &Recipe, epoch: SourceDateEpoch
     let lines = update.keys.iter().map(|key| format!("{}\n", key.public())).collect::<String>();
     written.push(text_file(tree, &format!("{FOLDER}/update-keys.ed25519"), lines, epoch)?);
     let keyring: Vec<u8> = update.keys.iter().flat_map(|key| key.packets()).copied().collect();
-    let path = ImagePath::parse(&format!("{FOLDER}/update-keys.gpg"))?;
+    let path = ImagePath::parse(format!("{FOLDER}/update-keys.gpg"))?;
     tree.insert(&path, Inode::file(keyring, Attributes::at(epoch, 0o644)), Edit::Replace)?;
     written.push(path);
     Ok(written)

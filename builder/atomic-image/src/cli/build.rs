@@ -46,12 +46,8 @@ fn text(report: &Report) -> String {
     }
     let stages: Vec<String> = report.stages.iter().map(|stage| format!("{} {:.1}", stage.name, stage.seconds)).collect();
     let updates = report.updates.iter().map(|update| {
-        let from = match (&update.from, &update.version) {
-            (Some(_), Some(version)) => format!("update from {version}"),
-            (Some(commit), None) => format!("update from {commit}"),
-            (None, _) => "update from nothing".to_owned(),
-        };
-        vec![from, ByteSize(update.bytes).to_string()]
+        let from = update.version.clone().unwrap_or_else(|| update.from.to_string());
+        vec![format!("update from {from}"), ByteSize(update.bytes).to_string()]
     });
     let mut facts = vec![
         vec!["commit".to_owned(), report.commit.clone()],

@@ -8,7 +8,7 @@ use model::{ByteSize, Error, ImagePath, Result, SourceDateEpoch, read_input_text
 use ostree::{CommitId, Store};
 use serde::Serialize;
 use signing::{Certificate, PublicKey};
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Of a key file, in bytes.
 const LARGEST_KEY: u64 = 1 << 20;
@@ -259,7 +259,7 @@ struct Signers {
 
 fn verify(arguments: &TreeVerifyArguments) -> Result<()> {
     let store = Store::open(&arguments.store.repo)?;
-    let keys: Vec<PublicKey> = arguments.key.iter().map(public_key).collect::<Result<_>>()?;
+    let keys: Vec<PublicKey> = arguments.key.iter().map(|path| public_key(path)).collect::<Result<_>>()?;
     let mut found = Vec::new();
     let shown = |keys: Vec<PublicKey>| keys.iter().map(|key| key.to_string()).collect::<Vec<_>>();
     for commit in chosen(&store, &arguments.commit)? {
@@ -284,7 +284,7 @@ fn verify(arguments: &TreeVerifyArguments) -> Result<()> {
     }
 }
 
-fn public_key(path: &PathBuf) -> Result<PublicKey> {
+fn public_key(path: &Path) -> Result<PublicKey> {
     let text = read_input_text(path, LARGEST_KEY)?;
     Ok(Certificate::parse(&text).map_err(|e| Error::recipe(format!("{}: {e}", path.display())))?.public())
 }

@@ -10,13 +10,13 @@ use supply::fetch::Pack;
 /// What an update costs a host, in bytes that it downloads.
 #[derive(Debug, Clone, Serialize)]
 pub struct UpdateCost {
-    /// The host's commit; `null`: it has none.
-    pub from: Option<CommitId>,
+    /// The host's commit.
+    pub from: CommitId,
     pub version: Option<String>,
     pub bytes: u64,
 }
 
-/// Signs the commit, and with `[update]` writes the deltas to it from the last commits of its ref and from nothing; then the ref names it, and
+/// Signs the commit, and with `[update]` writes the deltas to it from the last commits of its ref; then the ref names it, and
 /// the summary all of them. What fails before that leaves the store with its versions as they were.
 pub(super) fn release(
     recipe: &Recipe,
@@ -30,14 +30,13 @@ pub(super) fn release(
     let mut costs = Vec::new();
     if let Some(update) = &recipe.update {
         let log = store.log(commit)?;
-        let before = log.iter().skip(1).take(update.deltas as usize).map(|entry| (Some(entry.id), entry.version().map(str::to_owned)));
-        let from_nothing = (update.deltas > 0).then_some((None, None));
-        for (from, version) in before.chain(from_nothing) {
-            let delta = store.write_delta(from, commit, &DeltaOptions::default(), progress)?;
-            if from.is_some() && from == log.first().and_then(|entry| entry.commit.parent).map(CommitId::new) {
-                budget::check_update(recipe, delta.bytes, &store.cost(from, commit)?.contents, packages)?;
+        let parent = log.first().and_then(|entry| entry.commit.parent).map(CommitId::new);
+        for entry in log.iter().skip(1).take(update.deltas as usize) {
+            let delta = store.write_delta(Some(entry.id), commit, &DeltaOptions::default(), progress)?;
+            if Some(entry.id) == parent {
+                budget::check_update(recipe, delta.bytes, &store.cost(parent, commit)?.contents, packages)?;
             }
-            costs.push(UpdateCost { from, version, bytes: delta.bytes });
+            costs.push(UpdateCost { from: entry.id, version: entry.version().map(str::to_owned), bytes: delta.bytes });
         }
     }
     store.set_ref(&recipe.reference, commit)?;
