@@ -82,7 +82,7 @@ pub struct TreeObjects {
 
 /// Makes the objects of a tree whose contents are hashed already.
 pub fn tree_objects(tree: &FileTree, contents: ContentIds) -> Result<TreeObjects> {
-    let _span = tracing::info_span!("tree objects").entered();
+    let _span = tracing::info_span!("commit").entered();
     let ContentIds(contents) = contents;
     let reached = reach(tree);
     let (mut dirtrees, mut dirmetas) = (BTreeMap::new(), BTreeMap::new());
