@@ -21,8 +21,8 @@ use std::fmt;
 
 /// Nesting that is followed.
 const DEPTH_MAX: usize = 48;
-/// Bytes of a script; one of the largest of Debian's, grub-pc's postinst, has 29 KiB.
-const SCRIPT_MAX: usize = 256 << 10;
+/// Bytes of a script; one of the largest of Debian's, grub-pc's postinst, has 29 KiB. A tree takes up to 350 bytes for each of them.
+const SCRIPT_MAX: usize = 128 << 10;
 
 type Result<T> = std::result::Result<T, SyntaxError>;
 

@@ -98,5 +98,5 @@ fn nesting_and_length_are_bounded() {
     }
     assert!(parse(&"( ".repeat(40)).unwrap_err().what.contains("found the end"));
     assert!(parse(&"( ".repeat(60)).unwrap_err().what.contains("more than 48 levels"));
-    assert!(parse(&"a\n".repeat(200 << 10)).unwrap_err().what.contains("more than 262144"));
+    assert!(parse(&"a\n".repeat(100 << 10)).unwrap_err().what.contains("more than 131072"));
 }
