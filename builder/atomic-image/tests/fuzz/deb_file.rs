@@ -183,8 +183,8 @@ fn made(random: &mut Random) -> Vec<u8> {
     package(suffix, &control, &data)
 }
 
-#[test]
-fn a_deb_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_deb_is_read_or_refused() {
     fuzz(Subject {
         name: "deb",
         seeds: SUFFIXES.iter().map(|suffix| package(suffix, &tar(&control(CONTROL.as_bytes())), &tar(&sample()))).collect(),
@@ -195,8 +195,8 @@ fn a_deb_is_read_or_refused() {
     });
 }
 
-#[test]
-fn a_control_file_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_control_file_is_read_or_refused() {
     fuzz(Subject {
         name: "control",
         seeds: vec![CONTROL.into(), format!("{CONTROL}\n\n{}", CONTROL.replace("sample", "other")).into()],
@@ -217,8 +217,8 @@ fn a_control_file_is_read_or_refused() {
     });
 }
 
-#[test]
-fn a_deb_is_converted_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_deb_is_converted_or_refused() {
     let folder = scratch();
     let path = folder.path().join("in.deb");
     let text = CONTROL;

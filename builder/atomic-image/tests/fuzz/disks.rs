@@ -57,7 +57,7 @@ fn exported(format: OutputFormat, compression: Compression) -> Vec<u8> {
 }
 
 /// Reads a disk in pieces of 192 KiB, of which none begins where a cluster does; at most 64 of them.
-fn drain(size: u64, read_at: &dyn Fn(u64, &mut [u8]) -> Result<()>) -> Answer {
+pub fn drain(size: u64, read_at: &dyn Fn(u64, &mut [u8]) -> Result<()>) -> Answer {
     let mut buffer = vec![0; 192 << 10];
     let mut at = 0;
     for _ in 0..64 {
@@ -147,8 +147,8 @@ fn image(name: &'static str, bases: Vec<Vec<u8>>, sealed: &[Sealed], whole: &dyn
     fuzz(Subject { name, seeds: vec![], words: &[], make: Some(&make), change: Some(&change), read: &read });
 }
 
-#[test]
-fn a_qcow2_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_qcow2_is_read_or_refused() {
     let seeds = [Compression::Zstd, Compression::Zlib].map(|c| exported(OutputFormat::Qcow2, c)).to_vec();
     image("qcow2", seeds, &[], &|bytes| {
         let source = source(bytes);
@@ -159,8 +159,8 @@ fn a_qcow2_is_read_or_refused() {
     });
 }
 
-#[test]
-fn a_vmdk_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_vmdk_is_read_or_refused() {
     image("vmdk", vec![exported(OutputFormat::Vmdk, Compression::Zlib)], &[], &|bytes| {
         let source = source(bytes);
         match vmdk::Reader::open(bytes.len() as u64, &*source) {
@@ -176,8 +176,8 @@ fn put(image: &mut [u8], at: usize, bytes: &[u8]) {
 }
 
 /// An overlay with subclusters over a file that reads as ones, and the same in version 2: no program of ours writes them.
-#[test]
-fn a_qcow2_overlay_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_qcow2_overlay_is_read_or_refused() {
     const CLUSTER: usize = 64 << 10;
     let overlay = |has_subclusters: bool| {
         let mut image = vec![0; 6 * CLUSTER];
@@ -222,8 +222,8 @@ fn a_qcow2_overlay_is_read_or_refused() {
 }
 
 /// A sparse extent without compression, with an embedded descriptor.
-#[test]
-fn a_sparse_vmdk_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_sparse_vmdk_is_read_or_refused() {
     let mut extent = vec![0; 512 << 10];
     put(&mut extent, 0, b"KDMV\x01\0\0\0\x01\0\0\0");
     // Capacity, grain, descriptor, grain directory, overhead in sectors.
@@ -246,8 +246,8 @@ fn a_sparse_vmdk_is_read_or_refused() {
     });
 }
 
-#[test]
-fn a_vmdk_descriptor_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_vmdk_descriptor_is_read_or_refused() {
     let seed = "# Disk DescriptorFile\nversion=1\nparentCID=ffffffff\nRW 8 FLAT \"a-flat.vmdk\" 0\nRDONLY 8 SPARSE \"b.vmdk\"\nRW 8 ZERO\n";
     let words: &[&[u8]] =
         &[b"\nRW 8 VMFS \"", b"\" 18446744073709551615", b"SESPARSE", b"parentCID=1", b"\"", b"NOACCESS 1099511627776 ZERO\n"];
@@ -259,8 +259,8 @@ fn a_vmdk_descriptor_is_read_or_refused() {
     fuzz(Subject { name: "vmdk-text", seeds: vec![seed.as_bytes().to_vec()], words, make: None, change: None, read: &read });
 }
 
-#[test]
-fn a_vdi_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_vdi_is_read_or_refused() {
     let mut disk = vec![0; 128 << 10];
     // Version 1.1, header of 400 bytes, dynamic; block map and data; sectors of 512; blocks of 16 KiB, 128 of them, 3 in the file.
     for (at, value) in [(0x40, 0xbeda_107f_u32), (0x44, 0x1_0001), (0x48, 400), (0x4c, 1), (0x154, 1024), (0x158, 4096), (0x168, 512)] {
@@ -288,8 +288,8 @@ fn a_vdi_is_read_or_refused() {
     });
 }
 
-#[test]
-fn a_vhd_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_vhd_is_read_or_refused() {
     fn sum(record: &mut [u8], at: usize) {
         record[at..at + 4].fill(0);
         let total = !record.iter().map(|&b| u32::from(b)).sum::<u32>();
@@ -308,8 +308,8 @@ fn a_vhd_is_read_or_refused() {
     });
 }
 
-#[test]
-fn a_vhdx_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_vhdx_is_read_or_refused() {
     fn sum(record: &mut [u8]) {
         record[4..8].fill(0);
         let sum = crc32c::crc32c(record);
@@ -326,8 +326,8 @@ fn a_vhdx_is_read_or_refused() {
     });
 }
 
-#[test]
-fn a_partition_table_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_partition_table_is_read_or_refused() {
     let guid = |n| Guid([n; 16]);
     let partition = |first: u64, sectors: u64| Partition {
         name: "root".into(),
@@ -370,8 +370,8 @@ fn tree() -> FileTree {
     tree
 }
 
-#[test]
-fn a_fat_volume_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_fat_volume_is_read_or_refused() {
     let options = fat::Options { label: "ESP".into(), volume_id: 7, epoch: SourceDateEpoch(1_600_000_000), size: 4 << 20, sector: 512 };
     image("fat", vec![flat(&fat::plan(&tree(), &options).unwrap())], &[], &|bytes| {
         let source = source(bytes);
@@ -387,8 +387,8 @@ fn a_fat_volume_is_read_or_refused() {
     });
 }
 
-#[test]
-fn an_ext4_filesystem_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn an_ext4_filesystem_is_read_or_refused() {
     let mut tree = tree();
     let path = |text: &str| ImagePath::parse(text).unwrap();
     tree.insert(&path("/link"), Inode::symlink("a".repeat(100)), Edit::Create).unwrap();
@@ -429,8 +429,8 @@ fn an_ext4_filesystem_is_read_or_refused() {
     });
 }
 
-#[test]
-fn a_tar_header_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_tar_header_is_read_or_refused() {
     let archive = flat(&tar::sparse_archive("disk.raw", &disk(), SourceDateEpoch(1)).unwrap());
     fn sum(h: &mut [u8]) {
         h[148..156].fill(b' ');

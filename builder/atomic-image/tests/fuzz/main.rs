@@ -13,16 +13,21 @@ mod packages;
 mod random;
 mod repositories;
 mod rpm_file;
+mod scripts;
+mod store;
+mod streams;
+mod subject;
 mod texts;
 mod traps;
 
 use memory::{measured, processor_time};
-use model::{Error, ImagePath, Kind};
+use model::{Error, Kind};
 use random::Random;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
+pub use subject::{Answer, Change, Make, Subject, inside, scratch};
 
 /// Bytes that a case may hold at one time.
 const MEMORY_MAX: u64 = 256 << 20;
@@ -33,25 +38,6 @@ const FINDINGS_MAX: usize = 5;
 /// Sorts of refusals that are told apart.
 const WAYS_MAX: usize = 1000;
 const SEED: u64 = 0x0a70_41c1_3a6e;
-
-/// A reader's answer: read or refused; or what it must never do, in words.
-pub type Answer = Result<Result<(), Error>, String>;
-
-pub type Make<'a> = dyn Fn(&mut Random) -> Vec<u8> + 'a;
-pub type Change<'a> = dyn Fn(&mut Random, &mut Vec<u8>) + 'a;
-
-/// A reader and what it is fed.
-pub struct Subject<'a> {
-    pub name: &'static str,
-    pub seeds: Vec<Vec<u8>>,
-    /// Worth putting into an input.
-    pub words: &'static [&'static [u8]],
-    /// An input made of pieces, one or more of them changed.
-    pub make: Option<&'a Make<'a>>,
-    /// A change that keeps what all inputs of this sort have in common.
-    pub change: Option<&'a Change<'a>>,
-    pub read: &'a dyn Fn(&[u8]) -> Answer,
-}
 
 #[derive(Debug, Default)]
 struct Tally {
@@ -191,22 +177,6 @@ fn budget() -> Duration {
     let named = std::env::var("ATOMIC_IMAGE_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let seconds = named.unwrap_or(if std::env::var_os("ATOMIC_IMAGE_THOROUGH").is_some() { 15.0 } else { 1.0 });
     Duration::from_secs_f64(seconds)
-}
-
-/// What must hold of a path that a reader lets through.
-pub fn inside(path: &ImagePath) -> Result<(), String> {
-    let bytes = path.as_bytes();
-    let bad = |part: &[u8]| part.is_empty() || part == b"." || part == b".." || part.contains(&0);
-    match bytes.strip_prefix(b"/") {
-        Some(b"") => Ok(()),
-        Some(rest) if !rest.split(|&b| b == b'/').any(bad) => Ok(()),
-        _ => Err(format!("a path outside the tree: {path:?}")),
-    }
-}
-
-/// A folder in memory, where the machine has one.
-pub fn scratch() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 #[test]

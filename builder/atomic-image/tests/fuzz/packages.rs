@@ -24,8 +24,8 @@ fn changed(random: &mut Random, compressor: &'static str) -> Rpm {
     rpm
 }
 
-#[test]
-fn a_header_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_header_is_read_or_refused() {
     let make = |random: &mut Random| {
         let rpm = changed(random, "none");
         let mut header = rpm.header.encode(63);
@@ -59,8 +59,8 @@ fn a_header_is_read_or_refused() {
     });
 }
 
-#[test]
-fn a_cpio_archive_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_cpio_archive_is_read_or_refused() {
     let items = || Rpm::of(&FILES, "none").items;
     let stripped = || items().into_iter().zip(0..).map(|(item, n)| Item { stripped: Some(n), ..item }).collect::<Vec<_>>();
     fuzz(Subject {
@@ -155,8 +155,8 @@ fn judge(packs: &Path, pack: Pack, facts: &Facts) -> Answer {
     Ok(Ok(()))
 }
 
-#[test]
-fn a_package_is_imported_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_package_is_imported_or_refused() {
     let folder = scratch();
     let keys = Keyring::from_bytes("the test's key", public_key().unwrap().as_bytes()).unwrap();
     let make = |random: &mut Random| {
@@ -203,8 +203,8 @@ fn a_package_is_imported_or_refused() {
     });
 }
 
-#[test]
-fn a_package_is_shown_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_package_is_shown_or_refused() {
     let folder = scratch();
     let file = folder.path().join("shown.rpm");
     let keys = Keyring::from_bytes("the test's key", public_key().unwrap().as_bytes()).unwrap();

@@ -155,34 +155,34 @@ fn change_xml(random: &mut Random, bytes: &mut Vec<u8>) {
     *bytes = parts.concat();
 }
 
-#[test]
-fn a_repomd_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_repomd_is_read_or_refused() {
     let files = Files::sample();
     xml("repomd", files.repomd(), &|bytes| placed(rpmmd::parse_repomd(bytes).map(drop)));
 }
 
-#[test]
-fn a_primary_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_primary_is_read_or_refused() {
     xml("primary", PRIMARY.into(), &|bytes| placed(rpmmd::read_primary(bytes, drop)));
 }
 
-#[test]
-fn a_filelists_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_filelists_is_read_or_refused() {
     xml("filelists", FILELISTS.into(), &|bytes| placed(rpmmd::read_filelists(bytes, |_, _| {})));
 }
 
-#[test]
-fn a_comps_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_comps_is_read_or_refused() {
     xml("comps", COMPS.into(), &|bytes| placed(rpmmd::read_comps(bytes).map(drop)));
 }
 
-#[test]
-fn a_metalink_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_metalink_is_read_or_refused() {
     xml("metalink", METALINK.into(), &|bytes| placed(rpmmd::parse_metalink(bytes).map(drop)));
 }
 
-#[test]
-fn a_modules_yaml_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_modules_yaml_is_read_or_refused() {
     let read = |bytes: &[u8]| match std::str::from_utf8(bytes) {
         Ok(text) => placed(rpmmd::parse_modules(text).map(drop)),
         Err(_) => Ok(Err(Error::integrity("not text"))),
@@ -267,8 +267,8 @@ pub fn load(folder: &Path) -> Answer {
     }
 }
 
-#[test]
-fn a_repository_is_loaded_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_repository_is_loaded_or_refused() {
     let folder = scratch();
     let sample = Files::sample();
     let plain = [PRIMARY, FILELISTS, COMPS, MODULES];

@@ -41,8 +41,8 @@ fn with_text(bytes: &[u8], read: impl FnOnce(&str) -> Result<(), Error>) -> Answ
     }
 }
 
-#[test]
-fn a_lockfile_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_lockfile_is_read_or_refused() {
     let package = |name: &str| LockedPackage {
         sha256: Some(Digest::of(name.as_bytes())),
         size: 10,
@@ -63,8 +63,8 @@ fn a_lockfile_is_read_or_refused() {
     fuzz(Subject { name: "lockfile", seeds: vec![lock.text().unwrap().into()], words: TOML, make: None, change: None, read: &read });
 }
 
-#[test]
-fn a_recipe_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_recipe_is_read_or_refused() {
     let folder = scratch();
     std::fs::write(folder.path().join("key.asc"), public_key().unwrap()).unwrap();
     let path = folder.path().join("r.toml");
@@ -84,8 +84,8 @@ fn a_recipe_is_read_or_refused() {
     });
 }
 
-#[test]
-fn a_rich_dependency_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn a_rich_dependency_is_read_or_refused() {
     fuzz(Subject {
         name: "rich",
         seeds: vec![b"((a >= 1:2-3 with b < 4) if (c or d) else e(x)(64bit))".to_vec(), b"(a and b and c)".to_vec()],
@@ -118,8 +118,8 @@ fn clearsigned(text: &str) -> Vec<u8> {
     format!("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{}\n{signature}", escaped.join("\n")).into_bytes()
 }
 
-#[test]
-fn an_in_release_is_read_or_refused() {
+#[cfg_attr(test, test)]
+pub fn an_in_release_is_read_or_refused() {
     let body = format!(
         "Origin: Debian\nSuite: stable\nCodename: trixie\nDate: Sat, 21 Nov 2020 09:15:44 UTC\nValid-Until: Sat, 21 Nov 2099 09:15:44 UTC\n\
          Components: main contrib\nSHA256:\n {} 12 main/binary-amd64/Packages\n {} 99 main/binary-amd64/Packages.xz",
