@@ -1,4 +1,4 @@
-//! Hostile bytes for every reader: mutated ones with a fixed seed, and traps made by hand.
+//! Hostile bytes for every reader: mutated ones with a fixed seed, and traps made by hand. cargo-fuzz feeds the same readers (`builder/fuzz`).
 //!
 //! Each subject gets a second, 15 with `ATOMIC_IMAGE_THOROUGH`, or `ATOMIC_IMAGE_FUZZ_SECONDS`. Inputs that a reader answers in a new way
 //! join the corpus and are changed further. A panic, more than 256 MiB of memory, an answer after more than ten seconds of the processor, a path outside the
@@ -14,6 +14,7 @@ mod random;
 mod repositories;
 mod rpm_file;
 mod scripts;
+mod seeds;
 mod store;
 mod streams;
 mod subject;
@@ -51,6 +52,7 @@ struct Tally {
 
 /// Fails with what was found; prints one line of how much was tried.
 pub fn fuzz(subject: Subject<'_>) {
+    seeds::write_if_asked(&subject);
     for seed in &subject.seeds {
         let answer = (subject.read)(seed);
         assert!(matches!(answer, Ok(Ok(()))), "{}: a seed is not read: {answer:?}", subject.name);
@@ -75,13 +77,20 @@ pub fn fuzz(subject: Subject<'_>) {
 fn run(subject: &Subject<'_>, budget: Duration) -> Tally {
     let began = Instant::now();
     let mut corpus = subject.seeds.clone();
+    // Inputs that cargo-fuzz begins with as well, and what it found once: as they are, then changed like any other.
+    let stored = seeds::stored(subject.name);
+    corpus.extend(stored.iter().cloned());
     let mut tally = Tally::default();
     for number in 0u64.. {
-        if number % 8 == 0 && began.elapsed() >= budget || tally.findings.len() >= FINDINGS_MAX {
+        let is_stored = number < stored.len() as u64;
+        if number % 8 == 0 && !is_stored && began.elapsed() >= budget || tally.findings.len() >= FINDINGS_MAX {
             break;
         }
         let mut random = Random::new(SEED ^ number.wrapping_mul(0x1_0000_0001));
-        let input = input(subject, &corpus, &mut random);
+        let input = match stored.get(number as usize) {
+            Some(input) => input.clone(),
+            None => input(subject, &corpus, &mut random),
+        };
         let start = processor_time();
         let (answer, used) = measured(|| catch_unwind(AssertUnwindSafe(|| (subject.read)(&input))));
         let took = processor_time() - start;

@@ -1,4 +1,4 @@
-//! A reader and what it is fed.
+//! A reader and what it is fed. The tests here and the targets of cargo-fuzz (`builder/fuzz`) share these files.
 
 use crate::random::Random;
 use model::{Error, ImagePath};

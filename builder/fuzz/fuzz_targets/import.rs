@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| atomic_image_fuzz::feed(atomic_image_fuzz::packages::a_package_is_imported_or_refused, data));

@@ -1,0 +1,6 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| atomic_image_fuzz::feed(
+    atomic_image_fuzz::repositories::a_modules_yaml_is_read_or_refused,
+    data
+));

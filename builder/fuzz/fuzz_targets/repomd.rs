@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| atomic_image_fuzz::feed(atomic_image_fuzz::repositories::a_repomd_is_read_or_refused, data));
