@@ -67,8 +67,9 @@ const ARCHITECTURES: [&str; 9] = ["x86_64", "x86-64", "amd64", "bootx64", "i386"
 const NAMES_ARCHITECTURES: [&str; 2] = ["model/src/arch.rs", "rootfs/src/sandbox"];
 
 /// Modules that only exist under `cfg(test)`.
-const TEST_ONLY: [&str; 5] = [
+const TEST_ONLY: [&str; 6] = [
     "fixtures",
+    "fuzz",
     "atomic-image/src/inspect/sample.rs",
     "filesystems/src/digests.rs",
     "ostree/src/against_libostree",

@@ -31,7 +31,7 @@ pub use delta::{ContentCost, Cost, DeltaName, DeltaOptions, DeltaReport, ListedD
 pub use deploy::{Deployment, Sysroot, SysrootRequest, sysroot};
 pub use detached::Detached;
 pub use known::KnownContents;
-pub use needs::{Ancestor, needs};
+pub use needs::{Ancestor, NEW_SINCE, needs};
 pub use objects::{CommitId, ContentId, DirmetaId, DirtreeId, ObjectKind};
 pub use store::Store;
 pub use store_check::CheckReport;

@@ -13,6 +13,9 @@ use crate::{CommitId, Kernel, MetadataValue};
 use model::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The key of what earlier commits lack.
+pub const NEW_SINCE: &str = "atomic-image.new-since";
+
 /// A commit that came before, with all its objects.
 pub struct Ancestor {
     pub id: CommitId,
@@ -32,7 +35,7 @@ pub fn needs(objects: &BTreeMap<Digest, u64>, kernel: &Kernel, ancestors: &[Ance
         ("atomic-image.boot-checksum".to_owned(), MetadataValue::Text(kernel.bootcsum.to_string())),
     ]);
     if !new_since.is_empty() {
-        metadata.insert("atomic-image.new-since".to_owned(), MetadataValue::Numbers(new_since));
+        metadata.insert(NEW_SINCE.to_owned(), MetadataValue::Numbers(new_since));
     }
     metadata
 }

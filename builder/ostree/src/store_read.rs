@@ -1,6 +1,6 @@
 //! Reading the tree store back: history, listings, and whole trees (for a rollback to an earlier commit). Every byte is checked against its name.
 
-use crate::format::{ArchiveHeader, CommitObject, DirMeta, DirTree, FileHeader, MetadataValue};
+use crate::format::{ArchiveHeader, CommitObject, DirMeta, DirTree, FileHeader};
 use crate::store::{IN_MEMORY, Store, corrupted};
 use crate::{CommitId, ObjectKind};
 use model::tree::{Attributes, Edit, FileTree, Inode, NodeKind};
@@ -23,16 +23,6 @@ const MAX_RATIO: u64 = 1032;
 pub struct LogEntry {
     pub id: CommitId,
     pub commit: CommitObject,
-}
-
-impl LogEntry {
-    /// What the commit says of itself.
-    pub fn version(&self) -> Option<&str> {
-        match self.commit.metadata.get("version") {
-            Some(MetadataValue::Text(version)) => Some(version),
-            _ => None,
-        }
-    }
 }
 
 /// One name of a committed tree.

@@ -1,6 +1,6 @@
 //! What a host reads first: the summary of the store, with the signatures over it and over the commits that it names.
 
-use crate::format::{MetadataValue, Summary, SummaryRef};
+use crate::format::{Summary, SummaryRef};
 use crate::{CommitId, Detached, ObjectKind, Store};
 use model::{AtomicFile, Entry, Error, Result, ResultExt, SourceDateEpoch};
 use signing::{PublicKey, SigningKey};
@@ -45,6 +45,11 @@ impl Store {
         read_detached(&self.detached_path(id))
     }
 
+    /// A commit's detached metadata as it lies there, an `a{sv}`; `None` if it has none.
+    pub(crate) fn detached_metadata(&self, id: CommitId) -> Result<Option<Vec<u8>>> {
+        detached_bytes(&self.detached_path(id))
+    }
+
     /// Adds the signatures of `keys` to a commit that the store has.
     pub fn sign_commit(&self, id: CommitId, keys: &[SigningKey]) -> Result<()> {
         let bytes = self.read_metadata(ObjectKind::Commit, id.digest())?;
@@ -82,10 +87,7 @@ impl Store {
         for (name, commit) in self.refs()? {
             let bytes = self.read_metadata(ObjectKind::Commit, commit.digest())?;
             let object = self.read_commit(commit)?;
-            let version = match object.metadata.get("version") {
-                Some(MetadataValue::Text(version)) => Some(version.clone()),
-                _ => None,
-            };
+            let version = object.version().map(str::to_owned);
             summary.last_modified = summary.last_modified.max(object.timestamp);
             summary.refs.insert(name, SummaryRef { commit, size: bytes.len() as u64, timestamp: object.timestamp, version });
         }
@@ -123,10 +125,19 @@ fn epoch(seconds: u64) -> SourceDateEpoch {
 
 /// Nothing where there is no file.
 fn read_detached(path: &Path) -> Result<Detached> {
-    if let Entry::Absent = Entry::open(path)? {
-        return Ok(Detached::default());
+    match detached_bytes(path)? {
+        Some(bytes) => Detached::decode(&bytes).context(|| format!("read {}", path.display())),
+        None => Ok(Detached::default()),
     }
-    let bytes = Entry::read(path, LARGEST_DETACHED)?
-        .ok_or_else(|| Error::integrity(format!("{} cannot be read as detached metadata", path.display())))?;
-    Detached::decode(&bytes).context(|| format!("read {}", path.display()))
+}
+
+/// `None` where there is no file.
+fn detached_bytes(path: &Path) -> Result<Option<Vec<u8>>> {
+    if let Entry::Absent = Entry::open(path)? {
+        return Ok(None);
+    }
+    let bytes = Entry::read(path, LARGEST_DETACHED)?;
+    bytes.map(Some).ok_or_else(|| {
+        Error::integrity(format!("{}: expected a file of at most {LARGEST_DETACHED} bytes", path.display())).hint("sign again")
+    })
 }

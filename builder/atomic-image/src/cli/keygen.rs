@@ -22,9 +22,8 @@ pub(super) fn run(arguments: &KeygenArguments) -> Result<()> {
     write(&private, 0o600, &format!("{}\n", key.to_text()))?;
     write(&public, 0o644, &key.certificate()?.to_armor()?)?;
     render::print(&format!(
-        "{}  signs; keep it secret and safe\n{}  goes into the recipe: [update] keys = [\"{}\"]\n",
+        "{}  signs; keep it secret and safe\n{}  is for the recipe's [update] keys, by its path from the recipe's folder\n",
         private.display(),
-        public.display(),
         public.display()
     ))
 }

@@ -56,7 +56,7 @@ fn log(arguments: &TreeLogArguments) -> Result<()> {
             rows.push(LogRow {
                 reference: reference.clone(),
                 commit: entry.id,
-                version: entry.version().map(str::to_owned),
+                version: entry.commit.version().map(str::to_owned),
                 parent: entry.commit.parent.map(CommitId::new),
                 timestamp: entry.commit.timestamp,
                 subject: entry.commit.subject,

@@ -6,7 +6,7 @@
 use super::Settings;
 use model::tree::FileTree;
 use model::{Digest, Error, Progress, Result, ResultExt, SourceDateEpoch};
-use ostree::{Ancestor, Commit, CommitId, CommitMeta, Kernel, MetadataValue, Store, TreeObjects};
+use ostree::{Ancestor, Commit, CommitId, CommitMeta, CommitObject, Kernel, MetadataValue, Store, TreeObjects};
 use recipe::{Recipe, Rollback};
 use std::collections::BTreeMap;
 
@@ -67,43 +67,71 @@ impl Tree<'_> {
         Ok((commit, Some(previous(store, parent)?)))
     }
 
-    /// An unchanged tree is no new version: the commit that is there stays, with the parent that it has.
+    /// An unchanged tree is no new version: the commit that is there stays, with the parent that it has. What it tells of earlier commits does not count,
+    /// since the store may have lost them meanwhile.
     fn of_store(&self, store: &Store, kernel: &Kernel) -> Result<(Commit, Option<CommitId>)> {
         let Some(before) = store.resolve_ref(&self.recipe.reference)? else {
             return Ok((self.following(store, None, kernel)?, None));
         };
-        let grandparent = store.parent_of(before)?;
-        // Without the grandparent's objects the commit before could not be made again.
-        if grandparent.is_none_or(|id| store.contains(id)) {
-            let again = self.following(store, grandparent, kernel)?;
-            if again.id == before {
-                return Ok((again, grandparent));
-            }
+        let object = store.read_commit(before)?;
+        let without_ancestors = |object: &BTreeMap<String, MetadataValue>| {
+            object
+                .iter()
+                .filter(|(key, _)| *key != ostree::NEW_SINCE)
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let again = self.objects.clone().commit(&meta_of(&object))?;
+        let parent = object.parent.map(CommitId::new);
+        let soonest = parent.filter(|parent| store.contains(*parent)).map(|parent| store.read_commit(parent)).transpose()?;
+        let expected = self.meta(soonest.map(|parent| (before, parent.timestamp)), &[], kernel);
+        let same_words = without_ancestors(&object.metadata) == expected.metadata && object.subject == expected.subject;
+        let same_time = object.timestamp == u64::from(expected.epoch.0) || parent.is_some_and(|parent| !store.contains(parent));
+        if again.id == before && same_words && same_time {
+            return Ok((again, parent));
         }
         Ok((self.following(store, Some(before), kernel)?, Some(before)))
     }
 
     fn following(&self, store: &Store, parent: Option<CommitId>, kernel: &Kernel) -> Result<Commit> {
-        let log = parent.map_or(Ok(Vec::new()), |parent| store.log(parent)).context(|| "read the history of the ref")?;
+        let log = parent
+            .map_or(Ok(Vec::new()), |parent| store.log(parent))
+            .context(|| "read the history of the ref")
+            .map_err(|e| e.hint("the store (--repo) must have the commit that the new one follows"))?;
         let ancestor = |id| store.objects_of(id).map(|objects| Ancestor { id, objects });
         let ancestors: Vec<Ancestor> = log.iter().take(ANCESTORS).map(|entry| ancestor(entry.id)).collect::<Result<_>>()?;
         self.after(log.first().map(|entry| (entry.id, entry.commit.timestamp)), &ancestors, kernel)
     }
 
-    /// A host takes no commit that is older than its own, so that each is at least a second younger than its parent.
     fn after(&self, parent: Option<(CommitId, u64)>, ancestors: &[Ancestor], kernel: &Kernel) -> Result<Commit> {
+        self.objects.clone().commit(&self.meta(parent, ancestors, kernel))
+    }
+
+    /// A host takes no commit that is older than its own, so that each is at least a second younger than its parent, of which the timestamp is given.
+    fn meta(&self, parent: Option<(CommitId, u64)>, ancestors: &[Ancestor], kernel: &Kernel) -> CommitMeta {
         let soonest = parent.map_or(0, |(_, timestamp)| u32::try_from(timestamp).unwrap_or(u32::MAX).saturating_add(1));
         let mut metadata = ostree::needs(&self.objects.sizes(self.tree), kernel, ancestors);
         metadata.insert("atomic-image.bootloader".to_owned(), MetadataValue::Text(self.bootloader.to_string()));
         metadata.insert("version".to_owned(), MetadataValue::Text(self.version.to_owned()));
         metadata.insert("ostree.ref-binding".to_owned(), MetadataValue::TextList(vec![self.recipe.reference.clone()]));
-        self.objects.clone().commit(&CommitMeta {
+        CommitMeta {
             subject: format!("{} {}", self.recipe.title, self.version),
             body: String::new(),
             parent: parent.map(|(id, _)| id),
             epoch: SourceDateEpoch(self.epoch.0.max(soonest)),
             metadata,
-        })
+        }
+    }
+}
+
+/// What makes a commit object of a tree's objects again.
+fn meta_of(object: &CommitObject) -> CommitMeta {
+    CommitMeta {
+        subject: object.subject.clone(),
+        body: object.body.clone(),
+        parent: object.parent.map(CommitId::new),
+        epoch: SourceDateEpoch(u32::try_from(object.timestamp).unwrap_or(u32::MAX)),
+        metadata: object.metadata.clone(),
     }
 }
 
@@ -111,18 +139,8 @@ impl Tree<'_> {
 fn previous(store: &Store, id: CommitId) -> Result<Previous> {
     let object = store.read_commit(id)?;
     let tree = store.load_tree(id).context(|| format!("read the rollback commit {id}"))?;
-    let version = match object.metadata.get("version") {
-        Some(MetadataValue::Text(text)) => Some(text.clone()),
-        _ => None,
-    };
-    let meta = CommitMeta {
-        subject: object.subject.clone(),
-        body: object.body.clone(),
-        parent: object.parent.map(CommitId::new),
-        epoch: SourceDateEpoch(u32::try_from(object.timestamp).unwrap_or(u32::MAX)),
-        metadata: BTreeMap::clone(&object.metadata),
-    };
-    let commit = ostree::commit(&tree, &meta)?;
+    let version = object.version().map(str::to_owned);
+    let commit = ostree::commit(&tree, &meta_of(&object))?;
     if commit.id != id {
         return Err(
             Error::integrity(format!("the store's commit {id} reads back as {}", commit.id)).hint("check the store with `ostree fsck`")

@@ -36,7 +36,7 @@ pub(super) fn release(
             if Some(entry.id) == parent {
                 budget::check_update(recipe, delta.bytes, &store.cost(parent, commit)?.contents, packages)?;
             }
-            costs.push(UpdateCost { from: entry.id, version: entry.version().map(str::to_owned), bytes: delta.bytes });
+            costs.push(UpdateCost { from: entry.id, version: entry.commit.version().map(str::to_owned), bytes: delta.bytes });
         }
     }
     store.set_ref(&recipe.reference, commit)?;

@@ -23,7 +23,7 @@ pub fn named(store: &Store, text: &str) -> Result<CommitId> {
     let mut found: Vec<CommitId> = Vec::new();
     for (_, head) in refs.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name.as_str())) {
         for entry in store.log(*head)? {
-            if entry.version() == Some(version) && !found.contains(&entry.id) {
+            if entry.commit.version() == Some(version) && !found.contains(&entry.id) {
                 found.push(entry.id);
             }
         }

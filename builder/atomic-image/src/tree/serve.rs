@@ -7,22 +7,30 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use tiny_http::{Header, Method, Request, Response, Server, StatusCode};
 
+/// Answers at the same time: a host that reads slowly, or not at all, keeps one of them.
+const WORKERS: usize = 16;
 /// Files that may be asked for; anything else of the folder is nobody's business.
 const SERVED: [&str; 8] = ["config", "summary", "summary.sig", "release.json", "objects", "deltas", "delta-indexes", "refs"];
 
 /// Serves the store at `root` on `listen` until the process ends. `ready` gets the address, `told` a line for each request.
-pub fn serve(root: &Path, listen: &str, ready: impl FnOnce(String), told: impl Fn(&str)) -> Result<()> {
+pub fn serve(root: &Path, listen: &str, ready: impl FnOnce(String), told: impl Fn(&str) + Sync) -> Result<()> {
     let server = Server::http(listen)
         .map_err(|e| Error::recipe(format!("--listen {listen}: {e}")).hint("name a free port, such as 127.0.0.1:8080"))?;
     ready(server.server_addr().to_string());
-    for request in server.incoming_requests() {
-        let line = format!("{} {}", request.method(), request.url());
-        let code = match answer(root, request) {
-            Ok(code) => code.to_string(),
-            Err(error) => format!("{error:#}"),
-        };
-        told(&format!("{line}: {code}"));
-    }
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                for request in server.incoming_requests() {
+                    let line = format!("{} {}", request.method(), request.url());
+                    let code = match answer(root, request) {
+                        Ok(code) => code.to_string(),
+                        Err(error) => format!("{error:#}"),
+                    };
+                    told(&format!("{line}: {code}"));
+                }
+            });
+        }
+    });
     Ok(())
 }
 

@@ -2,11 +2,8 @@
 
 use super::{DeltaName, ObjectName, Reachable};
 use crate::{CommitId, ObjectKind, Store};
-use model::{Entry, Error, ImagePath, Result, ResultExt};
+use model::{Error, ImagePath, Result, ResultExt};
 use std::collections::BTreeSet;
-
-/// In bytes. A signature has less than 100.
-const LARGEST_DETACHED: u64 = 16 << 20;
 
 /// New content of a commit and what it weighs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,20 +58,6 @@ impl Store {
             true => Ok(metadata.len()),
             false => Err(Error::integrity(format!("{}: expected an object's file", path.display()))),
         }
-    }
-
-    /// A commit's detached metadata, an `a{sv}`; `None` if it has none.
-    pub(super) fn detached_metadata(&self, commit: CommitId) -> Result<Option<Vec<u8>>> {
-        let mut path = self.object_path(ObjectKind::Commit, commit.digest());
-        path.set_extension("commitmeta");
-        if let Entry::Absent = Entry::open(&path)? {
-            return Ok(None);
-        }
-        let bytes = Entry::read(&path, LARGEST_DETACHED)?;
-        bytes.map(Some).ok_or_else(|| {
-            Error::integrity(format!("{}: expected a file of at most {LARGEST_DETACHED} bytes", path.display()))
-                .hint("sign the commit again")
-        })
     }
 }
 

@@ -82,6 +82,14 @@ pub struct CommitObject {
 }
 
 impl CommitObject {
+    /// What the commit says of itself under `version`.
+    pub fn version(&self) -> Option<&str> {
+        match self.metadata.get("version") {
+            Some(MetadataValue::Text(version)) => Some(version),
+            _ => None,
+        }
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         let metadata: Vec<Value> = self.metadata.iter().map(|(key, value)| Value::tuple(&[Value::string(key), value.encode()])).collect();
         Value::tuple(&[
