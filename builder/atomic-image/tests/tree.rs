@@ -99,6 +99,8 @@ fn the_reports_on_a_store_are_the_committed_ones() {
         "tree verify --repo mirror --key demo.pub",
         "tree prune --keep 1 --dry-run",
         "tree prune --keep 1 --json",
+        "tree prune --keep 1 --json --sign-key demo.key",
+        "tree verify --key demo.pub",
         "tree check --quiet",
         "tree log",
         "tree log demo/x86_64/stabel",
@@ -125,8 +127,10 @@ fn a_pruned_commit_takes_its_deltas_along_and_a_copy_brings_those_that_stay() {
     assert_eq!(sh("ostree static-delta list --repo=repo"), 2);
     assert!(run(folder.path(), &["tree", "copy", "mirror", "--quiet"], &[]).status.success());
     assert_eq!(sh("ostree static-delta list --repo=mirror"), 2);
-    store.prune(1, false).unwrap();
-    assert_eq!(sh("ostree static-delta list --repo=repo"), 1);
+    let prune = |more: &[&str]| run(folder.path(), &[&["tree", "prune", "--keep", "1"], more].concat(), &[]).status.code();
+    assert_eq!((prune(&[]), sh("ostree static-delta list --repo=repo")), (Some(3), 2), "the summary would name a delta that is gone");
+    assert_eq!((prune(&["--sign-key", "demo.key"]), sh("ostree static-delta list --repo=repo")), (Some(0), 1));
+    assert_eq!(store.summary().unwrap().unwrap().0.deltas.len(), 1);
     sh("ostree fsck --repo=repo");
 }
 

@@ -70,6 +70,11 @@ impl Detached {
         Ok(())
     }
 
+    /// Whether anybody has signed.
+    pub fn is_signed(&self) -> bool {
+        !self.ed25519.is_empty() || !self.openpgp.is_empty()
+    }
+
     /// Those of `keys` that have signed `bytes`.
     pub fn signers(&self, bytes: &[u8], keys: &[PublicKey]) -> Vec<PublicKey> {
         keys.iter().filter(|key| self.ed25519.iter().any(|signature| key.verifies(bytes, signature))).copied().collect()

@@ -193,7 +193,18 @@ fn check(arguments: &TreeStoreArguments) -> Result<()> {
 }
 
 fn prune(arguments: &TreePruneArguments) -> Result<()> {
-    let report = Store::open(&arguments.store.repo)?.prune(arguments.keep as usize, arguments.dry_run)?;
+    let store = Store::open(&arguments.store.repo)?;
+    let keys = environment::signing_keys(&arguments.signing)?;
+    let summary = store.summary()?;
+    if !arguments.dry_run && keys.is_empty() && summary.as_ref().is_some_and(|(_, _, detached)| detached.is_signed()) {
+        return Err(Error::recipe("the summary is signed, and names deltas that may go: it must be signed anew")
+            .hint("give --sign-key FILE or set ATOMIC_IMAGE_SIGN_KEY"));
+    }
+    let report = store.prune(arguments.keep as usize, arguments.dry_run)?;
+    if !arguments.dry_run && summary.is_some() {
+        // Else a host would look for a delta that is gone.
+        store.write_summary(&keys)?;
+    }
     if arguments.store.output.json {
         return render::json(&report);
     }

@@ -99,6 +99,8 @@ pub(in crate::cli) struct TreePruneArguments {
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
+    pub signing: SigningArguments,
+    #[command(flatten)]
     pub store: StoreArguments,
 }
 
