@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes of the transcript that an error shows.
 const TAIL: usize = 3000;
+/// GRUB's hidden menu listens for a second.
+const BETWEEN_KEYS: Duration = Duration::from_millis(300);
 
 /// Owns the process: dropping it ends the guest.
 pub struct Console {
@@ -60,6 +62,18 @@ impl Console {
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(self.verdict(format!("the machine ended before the console showed {pattern:?}")));
                 }
+            }
+        }
+    }
+
+    /// Types `key` again and again until `pattern` shows up: for what listens for a moment only, such as a hidden boot menu.
+    pub fn press_until(&mut self, key: &str, pattern: &str, timeout: Duration) -> Result<String> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            self.send(key)?;
+            let shown = self.expect(pattern, BETWEEN_KEYS);
+            if shown.is_ok() || Instant::now() > deadline {
+                return shown;
             }
         }
     }
