@@ -75,7 +75,7 @@ fn run(recipe: &Path, cache: &Path, out: &Path, step: &str) -> Result<()> {
             let meta = CommitMeta { subject: "bench".into(), body: String::new(), parent: None, epoch, metadata: Default::default() };
             let commit = ostree::commit(&tree, &meta)?;
             let deployment =
-                |serial| Deployment { commit: &commit, tree: &tree, serial, kargs: vec![], title: "bench".into(), version: None };
+                |serial| Deployment { commit: &commit, tree: &tree, signatures: None, serial, kargs: vec![], title: "bench".into(), version: None };
             let remote = "bench".to_owned();
             let deployments = vec![deployment(0), deployment(1)];
             let request = SysrootRequest { os: "bench".into(), ref_name: "bench".into(), remote, deployments, epoch };

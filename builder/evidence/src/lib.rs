@@ -6,5 +6,5 @@
 mod manifest;
 mod provenance;
 
-pub use manifest::{Build, ManifestInputs, lockfile_digest, read_inputs, write};
+pub use manifest::{Build, ManifestInputs, Signatures, lockfile_digest, read_inputs, write};
 pub use provenance::{Provenance, provenance};

@@ -1,12 +1,16 @@
 //! manifest.json: every input and output digest of a build, and what the builder did to the tree beside unpacking. Same inputs, same bytes.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use disks::export::Artifact;
 use model::{AtomicFile, Digest, Error, ImageSeed, OptionJudged, Result, read_input};
 use ostree::CommitId;
 use recipe::lock::Lockfile;
 use recipe::{Recipe, RepoKind, Trust, Weakness};
 use rootfs::{Ledger, LedgerRow};
-use serde::Serialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 use supply::fetch::Pack;
 
@@ -21,6 +25,9 @@ struct Manifest<'a> {
     /// The commit that it follows.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<CommitId>,
+    /// The detached metadata of the image's commits in base64: their signatures, which a rebuild cannot make without the private key.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    signatures: BTreeMap<CommitId, String>,
     /// Seconds since 1970 UTC.
     epoch: u32,
     recipe: Digest,
@@ -54,6 +61,9 @@ struct Output<'a> {
     sha256: Digest,
 }
 
+/// The detached metadata of commits, which holds their signatures.
+pub type Signatures = BTreeMap<CommitId, Vec<u8>>;
+
 /// A finished build, of which the manifest tells.
 pub struct Build<'a> {
     pub recipe: &'a Recipe,
@@ -65,6 +75,7 @@ pub struct Build<'a> {
     pub seed: &'a ImageSeed,
     pub commit: CommitId,
     pub parent: Option<CommitId>,
+    pub signatures: &'a Signatures,
     pub version: &'a str,
     pub ledger: &'a Ledger,
     pub artifacts: &'a [Artifact],
@@ -72,7 +83,7 @@ pub struct Build<'a> {
 
 /// Writes the manifest of `build` to `path`, on the device when this returns.
 pub fn write(path: &Path, build: &Build) -> Result<()> {
-    let Build { recipe, lock, packages: packs, tools, seed, commit, parent, version, ledger, artifacts } = *build;
+    let Build { recipe, lock, packages: packs, tools, seed, commit, parent, signatures, version, ledger, artifacts } = *build;
     let unsigned: Vec<&str> = recipe.repos.iter().filter(|repo| repo.trust == Trust::Unsigned).map(|repo| repo.id.as_str()).collect();
     let archives: Vec<&str> =
         recipe.repos.iter().filter(|repo| matches!(repo.kind, RepoKind::Deb { .. })).map(|repo| repo.id.as_str()).collect();
@@ -102,6 +113,7 @@ pub fn write(path: &Path, build: &Build) -> Result<()> {
         version,
         commit: commit.to_string(),
         parent,
+        signatures: signatures.iter().map(|(commit, bytes)| (*commit, STANDARD.encode(bytes))).collect(),
         epoch: lock.epoch.0,
         recipe: recipe.digest(),
         lockfile: lock.digest_of_packages()?,
@@ -135,6 +147,14 @@ pub struct ManifestInputs {
     /// The commit that the image's one follows.
     #[serde(default)]
     pub parent: Option<CommitId>,
+    /// The detached metadata of the image's commits.
+    #[serde(default, deserialize_with = "decoded")]
+    pub signatures: Signatures,
+}
+
+fn decoded<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Signatures, D::Error> {
+    let texts = BTreeMap::<CommitId, String>::deserialize(deserializer)?;
+    texts.into_iter().map(|(commit, text)| Ok((commit, STANDARD.decode(text).map_err(D::Error::custom)?))).collect()
 }
 
 /// Of a manifest, in bytes; one of 700 packages has 400 KB.

@@ -16,6 +16,8 @@ const GRUB_CFG: &str = include_str!("../boot/grub.cfg");
 pub struct DeploymentSource<'a> {
     pub commit: &'a Commit,
     pub tree: &'a FileTree,
+    /// The commit's detached metadata, if it is signed.
+    pub signatures: Option<&'a [u8]>,
     pub version: Option<String>,
 }
 
@@ -89,6 +91,7 @@ fn deployment<'a>(recipe: &Recipe, source: &DeploymentSource<'a>, serial: u32) -
     Deployment {
         commit: source.commit,
         tree: source.tree,
+        signatures: source.signatures,
         serial,
         kargs: recipe.kernel_arguments(),
         title: recipe.title.clone(),

@@ -60,6 +60,12 @@ impl BareRepo {
         Ok(())
     }
 
+    /// Puts the detached metadata of a commit that is there.
+    pub(crate) fn add_signatures(&self, root: &mut FileTree, commit: CommitId, bytes: &[u8]) -> Result<()> {
+        let path = path(&format!("{}meta", ObjectKind::Commit.path(commit.digest())))?;
+        root.insert(&path, Inode::file(bytes, self.attributes(0o644)), Edit::Create).map(drop)
+    }
+
     /// Folders of objects were made with the time of their first object.
     pub(crate) fn finish(&self, root: &mut FileTree) -> Result<()> {
         let objects = root.get(&path("objects")?).ok_or_else(|| Error::internal("the repository has no objects folder"))?;

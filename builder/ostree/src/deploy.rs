@@ -27,6 +27,8 @@ pub struct Deployment<'a> {
     pub commit: &'a Commit,
     /// The tree that was committed.
     pub tree: &'a FileTree,
+    /// The commit's detached metadata, which holds its signatures. libostree does not even list a deployment whose remote asks for signatures that are not there.
+    pub signatures: Option<&'a [u8]>,
     /// Tells deployments of one commit apart.
     pub serial: u32,
     /// Without `ostree=`, which is added.
@@ -69,6 +71,9 @@ pub fn sysroot(request: &SysrootRequest) -> Result<Sysroot> {
     for (index, deployment) in request.deployments.iter().enumerate() {
         if added.insert(deployment.commit.id) {
             repo.add(&mut root, deployment.commit, deployment.tree)?;
+            if let Some(bytes) = deployment.signatures {
+                repo.add_signatures(&mut root, deployment.commit.id, bytes)?;
+            }
         }
         repo.set_ref(&mut root, &format!("heads/ostree/{BOOT_VERSION}/{SUB_BOOT_VERSION}/{index}"), deployment.commit.id)?;
         if index == 0 {

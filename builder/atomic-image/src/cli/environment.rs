@@ -32,6 +32,7 @@ pub(super) fn settings(sources: &SourceArguments, progress: &dyn Progress) -> Re
         durable: true,
         signing_keys: Arc::default(),
         parent: Parent::OfStore,
+        signatures: evidence::Signatures::new(),
         supply: SupplySettings {
             locked: false,
             cache,

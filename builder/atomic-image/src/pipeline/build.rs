@@ -6,6 +6,7 @@ use super::release::release;
 use super::stages::Stages;
 use super::{LockReport, LockedRow, Report, Settings, budget, cache};
 use disks::export::{self, Artifact, ExportOptions, Finished};
+use evidence::Signatures;
 use image::{BOOT_DATA, DeploymentSource, DiskImage, DiskPlan, DiskRequest};
 use model::{
     ByteSize, Digest, Error, FolderLock, ImageSeed, Progress, Result, ResultExt, Segments, SourceDateEpoch, sweep, sweep_scratch,
@@ -75,19 +76,26 @@ struct Composed {
     version: String,
     commit: Commit,
     previous: Option<Previous>,
+    signatures: Signatures,
     seed: ImageSeed,
 }
 
 impl Composed {
     fn plan(&self, recipe: &Recipe) -> Result<DiskPlan> {
-        let current = DeploymentSource { commit: &self.commit, tree: self.rootfs.tree(), version: Some(self.version.clone()) };
+        let source = |commit, tree, version| DeploymentSource {
+            commit,
+            tree,
+            signatures: self.signatures.get(&commit.id).map(Vec::as_slice),
+            version,
+        };
+        let current = || source(&self.commit, self.rootfs.tree(), Some(self.version.clone()));
         let rollback = match &self.previous {
-            Some(Previous { commit, tree, version }) => DeploymentSource { commit, tree, version: version.clone() },
-            None => DeploymentSource { commit: &self.commit, tree: self.rootfs.tree(), version: Some(self.version.clone()) },
+            Some(Previous { commit, tree, version }) => source(commit, tree, version.clone()),
+            None => current(),
         };
         image::plan(&DiskRequest {
             recipe,
-            current,
+            current: current(),
             rollback,
             boot_images: &self.boot_images,
             labels: self.rootfs.labels(),
@@ -105,6 +113,7 @@ impl Composed {
             seed: &self.seed,
             commit: self.commit.id,
             parent: self.commit.parent,
+            signatures: &self.signatures,
             version: &self.version,
             ledger: self.rootfs.ledger(),
             artifacts,
@@ -161,10 +170,14 @@ fn compose(
     let objects = ostree::tree_objects(rootfs.tree(), ostree::content_ids(rootfs.tree(), known)?)?;
     let tree = history::Tree { recipe, tree: rootfs.tree(), objects, version: &version, bootloader: boot_images.digest(), epoch };
     let (commit, previous) = tree.commit(store.as_ref(), settings, progress)?;
+    let signatures = match settings.parent {
+        Parent::Given(_) => settings.signatures.clone(),
+        Parent::OfStore => history::signatures(&commit, previous.as_ref(), store.as_ref(), &settings.signing_keys)?,
+    };
     stages.done("commit");
 
     let seed = ImageSeed::new(Digest::of(format!("{} {}", recipe.digest(), lock.digest_of_packages()?).as_bytes()));
-    Ok((Composed { lock, packages, tools, epoch, rootfs, boot_images, version, commit, previous, seed }, store))
+    Ok((Composed { lock, packages, tools, epoch, rootfs, boot_images, version, commit, previous, signatures, seed }, store))
 }
 
 /// The disk that `build` would write; every content is hashed anew.

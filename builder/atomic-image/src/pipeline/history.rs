@@ -4,10 +4,12 @@
 //! Otherwise the parent is the commit that the store's ref names, so that a host can be told older from newer; then the checksum depends on that commit, too.
 
 use super::Settings;
+use evidence::Signatures;
 use model::tree::FileTree;
 use model::{Digest, Error, Progress, Result, ResultExt, SourceDateEpoch};
-use ostree::{Ancestor, Commit, CommitId, CommitMeta, CommitObject, Kernel, MetadataValue, Store, TreeObjects};
+use ostree::{Ancestor, Commit, CommitId, CommitMeta, CommitObject, Detached, Kernel, MetadataValue, Store, TreeObjects};
 use recipe::{Recipe, Rollback};
+use signing::SigningKey;
 use std::collections::BTreeMap;
 
 /// For so many earlier commits a commit tells what a host that has one of them needs.
@@ -122,6 +124,19 @@ impl Tree<'_> {
             metadata,
         }
     }
+}
+
+/// The detached metadata that the image has of its commits: for the new one the signatures of `keys`, for the one before it what the store has.
+pub(super) fn signatures(commit: &Commit, previous: Option<&Previous>, store: Option<&Store>, keys: &[SigningKey]) -> Result<Signatures> {
+    let mut own = Detached::default();
+    let timestamp = CommitObject::decode(&commit.bytes)?.timestamp;
+    let time = SourceDateEpoch(u32::try_from(timestamp).unwrap_or(u32::MAX));
+    keys.iter().try_for_each(|key| own.sign(&commit.bytes, key, time))?;
+    let mut found = vec![(commit.id, own)];
+    if let (Some(previous), Some(store)) = (previous, store) {
+        found.push((previous.commit.id, store.detached(previous.commit.id)?));
+    }
+    Ok(found.into_iter().filter(|(_, detached)| detached.is_signed()).map(|(id, detached)| (id, detached.encode())).collect())
 }
 
 /// What makes a commit object of a tree's objects again.

@@ -1,13 +1,14 @@
 //! What the command line decides about a build, apart from the recipe.
 
 use super::history::Parent;
+use evidence::Signatures;
 use recipe::OutputFormat;
 use signing::SigningKey;
 use std::path::PathBuf;
 use std::sync::Arc;
 use supply::SupplySettings;
 
-/// None of these may change a byte of an artifact, but `formats`, which chooses among them, and `parent`, which a commit names.
+/// None of these may change a byte of an artifact, but `formats`, which chooses among them, `parent`, which a commit names, and the signatures.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub supply: SupplySettings,
@@ -21,10 +22,12 @@ pub struct Settings {
     pub images_only: bool,
     /// Empty: the recipe's.
     pub formats: Vec<OutputFormat>,
-    /// What the commit and the summary are signed with.
+    /// What the commit and the summary are signed with. The image has the commit's signatures, too.
     pub signing_keys: Arc<[SigningKey]>,
     /// Which commit the new one follows, if the recipe's commits follow each other.
     pub parent: Parent,
+    /// With a given parent: the detached metadata that the image has of its commits, as its manifest says it.
+    pub signatures: Signatures,
     /// Threads, at least 1.
     pub jobs: usize,
 }

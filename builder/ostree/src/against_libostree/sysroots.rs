@@ -1,12 +1,19 @@
 use super::*;
-use crate::{Commit, Deployment, Sysroot, SysrootRequest, commit, sysroot};
+use crate::{Commit, Deployment, Detached, Sysroot, SysrootRequest, commit, sysroot};
+use signing::SigningKey;
 
 fn build(trees: &[(&Commit, &FileTree, u32)]) -> Sysroot {
+    signed(trees, None)
+}
+
+/// With this detached metadata of each commit.
+fn signed(trees: &[(&Commit, &FileTree, u32)], signatures: Option<&[u8]>) -> Sysroot {
     let deployments = trees
         .iter()
         .map(|&(commit, tree, serial)| Deployment {
             commit,
             tree,
+            signatures,
             serial,
             kargs: vec!["root=LABEL=root".into(), "rw".into()],
             title: "Test OS".into(),
@@ -15,6 +22,26 @@ fn build(trees: &[(&Commit, &FileTree, u32)]) -> Sysroot {
         .collect();
     sysroot(&SysrootRequest { os: "atomic".into(), ref_name: REF.into(), remote: "atomic-host".into(), deployments, epoch: meta().epoch })
         .unwrap()
+}
+
+#[test]
+fn libostree_lists_a_deployment_of_a_remote_that_asks_for_signatures() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (at, tree) = (folder.path(), sample(5));
+    let commit = commit(&tree, &meta()).unwrap();
+    let key = SigningKey::from_seed(&[7; 32]);
+    let mut signatures = Detached::default();
+    signatures.sign(&commit.bytes, &key, meta().epoch).unwrap();
+    std::fs::write(at.join("key.asc"), key.certificate().unwrap().to_armor().unwrap()).unwrap();
+    write(&signed(&[(&commit, &tree, 0)], Some(&signatures.encode())), &at.join("signed"));
+    write(&build(&[(&commit, &tree, 0)]), &at.join("unsigned"));
+    let remote = "remote add --gpg-import=key.asc atomic-host http://localhost/repo";
+    ok(at, &format!("for s in signed unsigned; do ostree --repo=$s/ostree/repo {remote}; done"));
+    ok(at, "ostree admin status --sysroot=signed | grep -q 'Good signature'");
+    ok(at, "! ostree admin status --sysroot=unsigned 2>said && grep -q 'no signatures found' said");
 }
 
 fn write(made: &Sysroot, to: &Path) {
