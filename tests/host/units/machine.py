@@ -37,15 +37,15 @@ class Machine:
         (self.sysroot / "boot/grub2").mkdir(parents=True)
         self.layout.grubenv.write_bytes(grubenv.encode({}))
         self.running = ""
-        real = programs.run
+        real = programs.attempt
 
-        def run(words, limit=programs.LIMIT):  # type: ignore[no-untyped-def]
-            said = real(words, limit)
+        def attempt(words, limit=programs.LIMIT):  # type: ignore[no-untyped-def]
+            done = real(words, limit)
             if list(words[:3]) == ["ostree", "admin", "status"] and self.running:
-                return said.replace(f"  {OS} {self.running}", f"* {OS} {self.running}", 1)
-            return said
+                done.stdout = done.stdout.replace(f"  {OS} {self.running}", f"* {OS} {self.running}", 1)
+            return done
 
-        self.patch = mock.patch.object(deployments, "run", run)
+        self.patch = mock.patch.object(deployments, "attempt", attempt)
         self.patch.start()
 
     @staticmethod

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from server import EPOCH, REF, Key, Server, detached, tool
 
-from atomic_host import commits, deployments, grubenv, gvariant, signatures, upgrade
+from atomic_host import commits, deployments, grubenv, gvariant, signatures, unverified, upgrade
 from atomic_host.errors import HostError
+from atomic_host.layout import Layout
 
 
 class Variants(unittest.TestCase):
@@ -106,6 +109,22 @@ class Status(unittest.TestCase):
         self.assertEqual((third.os, third.rollback, third.version, third.name), ("other", True, "", "c" * 12))
         self.assertEqual(deployments.default([first, second, third]), second)
         self.assertEqual(deployments.parse("No deployments.\n", {}), [])
+
+    def test_a_remote_without_checks_keeps_everything_else(self) -> None:
+        text = '[remote "a"]\nurl=https://x/\ngpg-verify=true\ngpg-verify-summary=true\ngpgkeypath=/k\n\n[remote "b"]\nurl=file:///y\nsign-verify=ed25519\n'
+        expected = '[remote "a"]\ngpg-verify=false\nurl=https://x/\n\n[remote "b"]\ngpg-verify=false\nurl=file:///y\n'
+        self.assertEqual(unverified.without_checks(text), expected)
+
+    def test_deployments_are_listed_though_one_has_no_signature(self) -> None:
+        text = "* os " + "a" * 64 + ".0\n"
+        refused = subprocess.CompletedProcess([], 1, "", "error: Deployment 0: GPG verification enabled, but no signatures found")
+        layout = Layout.below(Path("/nowhere"), Path("/nowhere"))
+        with mock.patch.object(deployments, "attempt", return_value=refused), \
+                mock.patch.object(deployments, "unverified", return_value=subprocess.CompletedProcess([], 0, text, "")):
+            self.assertEqual([one.commit for one in deployments.load(layout)], ["a" * 64])
+        broken = subprocess.CompletedProcess([], 1, "", "error: the repository is broken")
+        with mock.patch.object(deployments, "attempt", return_value=broken), self.assertRaisesRegex(HostError, "is broken"):
+            deployments.load(layout)
 
 
 class KernelArguments(unittest.TestCase):

@@ -7,6 +7,7 @@ The text is parsed because `--json` came with a later ostree than the oldest one
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Optional, Sequence
 
 from .errors import HostError
 from .layout import Layout
-from .programs import run
+from .programs import SHOWN, attempt
+from .unverified import unverified
 
 HEAD = re.compile(r"^([* ]) (\S+) ([0-9a-f]{64})\.(\d+)((?: \([a-z -]+\))*)\s*$")
 FIELD = re.compile(r"^ {4}([A-Za-z ]+): (.*)$")
@@ -56,7 +58,15 @@ class Deployment:
 
 def load(layout: Layout) -> list[Deployment]:
     """Returns all deployments, the default first, a staged one before it."""
-    return parse(run(layout.admin("status")), boot_options(layout))
+    words = layout.admin("status")
+    listed = attempt(words)
+    if listed.returncode != 0 and "no signatures found" in listed.stderr:
+        listed = unverified(layout, words)
+        if listed.returncode != 0 and os.geteuid() != 0:
+            raise HostError("a deployment has no signature, and only root can look at it all the same", hint="sudo atomic host status")
+    if listed.returncode != 0:
+        raise HostError(f"{' '.join(words)} ended with {listed.returncode}: {listed.stderr.strip()[-SHOWN:]}")
+    return parse(listed.stdout, boot_options(layout))
 
 
 def parse(text: str, options: dict[tuple[str, int], tuple[str, ...]]) -> list[Deployment]:

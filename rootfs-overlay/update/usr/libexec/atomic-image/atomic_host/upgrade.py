@@ -7,7 +7,6 @@ import re
 import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Optional, Sequence
 
 from . import room, trial
@@ -16,8 +15,9 @@ from .deployments import Deployment, booted, load
 from .errors import HELD_BACK, NO_ROOM, HostError
 from .layout import Layout
 from .offers import Server
-from .programs import attempt, run
+from .programs import SHOWN, attempt, run
 from .source import Source
+from .unverified import unverified
 
 # Seconds. A pull over a slow line may take long; ostree itself gives up where nothing comes.
 PULL = 6 * 3600
@@ -80,15 +80,10 @@ def pull(layout: Layout, source: Source, commit: Commit) -> None:
     if not asks or layout.sysroot_option or "sign-ed25519" in run(["ostree", "--version"]):
         run(words, PULL)
         return
-    # This libostree cannot verify ed25519, and so refuses a remote that asks for it. We have verified, and show it a configuration that does not ask:
-    # in a mount namespace of this command alone, so that nobody else ever pulls without a check.
-    with tempfile.TemporaryDirectory(prefix="atomic-host-") as folder:
-        for file in configuration.glob("*.conf"):
-            lines = file.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if not line.startswith(("sign-verify", "verification-ed25519"))]
-            Path(folder, file.name).write_text("\n".join(kept) + "\n", encoding="utf-8")
-        script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
-        run(["unshare", "--mount", "sh", "-c", script, "sh", folder, str(configuration), *words], PULL)
+    # This libostree cannot verify ed25519, and we have verified.
+    pulled = unverified(layout, words, PULL)
+    if pulled.returncode != 0:
+        raise HostError(f"{' '.join(words)} ended with {pulled.returncode}: {pulled.stderr.strip()[-SHOWN:]}")
 
 
 def stage(layout: Layout, source: Source, commit: Commit, running: Deployment) -> None:
