@@ -15,5 +15,6 @@
 pub mod cli;
 pub mod inspect;
 pub mod pipeline;
+pub mod prove;
 pub mod tree;
 pub mod vm;

@@ -1,7 +1,7 @@
 //! A booted guest: logged in on the serial console, and reachable over ssh and https.
 
 use crate::payload;
-use atomic_image::vm::{Console, Machine, Serial, Ssh};
+use atomic_image::vm::{Console, Login, Machine, Serial, Ssh};
 use model::{Error, Kind, Result, ResultExt};
 use recipe::Firmware;
 use std::fs::File;
@@ -62,7 +62,7 @@ impl Guest {
             scratch: scratch.clone(),
         };
         let console = machine.console()?;
-        let ssh = Ssh { port: ssh_port, user: "centos".into(), password: payload::PASSWORD.into() };
+        let ssh = Ssh { port: ssh_port, user: "centos".into(), login: Login::Password(payload::PASSWORD.into()) };
         Ok(Guest { console, ssh, cockpit_port, scratch })
     }
 

@@ -68,6 +68,8 @@ pub(super) enum Command {
     /// Work with the store of commits: history, differences, signatures, releases
     #[command(subcommand)]
     Tree(TreeCommand),
+    /// Prove a release in QEMU: upgrade, rollback, broken trees, tampering, losses of power; exit code 8 if anything does not hold
+    Prove(ProveArguments),
     /// Make a key pair to sign releases with
     Keygen(KeygenArguments),
     /// Write a NoCloud seed that cloud-init reads at first boot
@@ -327,6 +329,37 @@ pub(super) struct BootArguments {
     /// The guest's memory
     #[arg(long, value_name = "MiB", default_value_t = 3072, value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
     pub memory: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ProveArguments {
+    /// An image of an older version, or of the newest one; it stays as it is
+    pub image: PathBuf,
+    /// The tree store that will be published: an OSTree archive repository
+    #[arg(long, value_name = "DIR", default_value = "repo")]
+    pub repo: PathBuf,
+    /// An older version to upgrade from; repeatable [default: the image's, or the one before it if the image has the newest]
+    #[arg(long, value_name = "VERSION")]
+    pub from: Vec<String>,
+    /// One upgrade and one rollback
+    #[arg(long)]
+    pub quick: bool,
+    /// Run this scenario after the upgrade, instead of all; repeatable
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(crate::prove::NAMES), conflicts_with = "quick")]
+    pub scenario: Vec<String>,
+    /// How often the power is cut
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub cuts: u32,
+    /// Where the verdict and the consoles' logs go
+    #[arg(long, value_name = "DIR", default_value = "proof")]
+    pub out: PathBuf,
+    /// The guest's memory
+    #[arg(long, value_name = "MiB", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(512..=1_048_576))]
+    pub memory: u32,
+    #[command(flatten)]
+    pub signing: SigningArguments,
+    #[command(flatten)]
+    pub output: OutputArguments,
 }
 
 #[derive(Debug, Args)]

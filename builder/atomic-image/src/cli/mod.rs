@@ -16,6 +16,7 @@ mod keygen;
 mod lock;
 mod log;
 mod man;
+mod prove;
 mod render;
 mod rpm;
 mod seed;
@@ -69,6 +70,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Explain(arguments) => explain::run(arguments),
         Command::Boot(arguments) => boot::run(arguments),
         Command::Tree(command) => tree::run(command),
+        Command::Prove(arguments) => prove::run(arguments),
         Command::Keygen(arguments) => keygen::run(arguments),
         Command::Seed(arguments) => seed::run(arguments),
         Command::Completions(arguments) => completions::run(arguments),

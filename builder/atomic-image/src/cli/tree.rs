@@ -237,9 +237,10 @@ fn copy(arguments: &TreeCopyArguments) -> Result<()> {
 fn serve(arguments: &TreeServeArguments) -> Result<()> {
     let store = Store::open(&arguments.repo)?;
     let ready = |address: String| render::say(&format!("serving {} on http://{address}/", store.path().display()));
-    tree::serve(store.path(), &arguments.listen, ready, |line| {
+    tree::serve(store.path(), None, &arguments.listen, ready, |answered| {
         if !arguments.quiet {
-            render::say(line);
+            let outcome = answered.outcome.as_ref().map_or_else(|error| format!("{error:#}"), u16::to_string);
+            render::say(&format!("{}: {outcome}", answered.request));
         }
     })
 }

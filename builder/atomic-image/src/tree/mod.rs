@@ -4,8 +4,10 @@ mod diff;
 mod named;
 mod release;
 mod serve;
+mod signed_json;
 
 pub use diff::{KernelChange, TreeDiff, diff};
 pub use named::named;
 pub use release::{Release, ReleasePlan, Wave, read_plan, write_plan};
-pub use serve::serve;
+pub use serve::{Answered, serve};
+pub use signed_json::SignedJson;

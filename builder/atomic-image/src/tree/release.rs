@@ -1,14 +1,9 @@
 //! The release plan: one signed file beside the summary that tells hosts which version is for whom, and when.
 //!
-//! ```text
-//! release.json  {"payload": base64 of the plan in JSON, "signatures": [{"key": base64, "signature": base64}]}
-//! ```
-//!
-//! The signatures are raw Ed25519 over the payload's bytes. The plan's serial number grows with each writing, so that a host refuses an older plan.
+//! `release.json` is a [`SignedJson`]. The plan's serial number grows with each writing, so that a host refuses an older plan.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use model::{AtomicFile, Entry, Error, Result, ResultJudged};
+use super::signed_json::SignedJson;
+use model::{AtomicFile, Entry, Error, Result};
 use ostree::{CommitId, Store};
 use serde::{Deserialize, Serialize};
 use signing::{PublicKey, SigningKey};
@@ -53,18 +48,6 @@ pub struct Wave {
     pub after_seconds: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Signed {
-    payload: String,
-    signatures: Vec<SignatureRow>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct SignatureRow {
-    key: String,
-    signature: String,
-}
-
 impl ReleasePlan {
     /// Puts `release` into the plan of a ref, in place of one of the same version, and makes it the newest of `channel`.
     pub fn release(&mut self, reference: &str, channel: &str, release: Release) {
@@ -85,28 +68,18 @@ pub fn read_plan(store: &Store, keys: &[PublicKey]) -> Result<ReleasePlan> {
     }
     let broken = || Error::integrity(format!("{} is no release plan", path.display()));
     let bytes = Entry::read(&path, LARGEST)?.ok_or_else(broken)?;
-    let signed: Signed = serde_json::from_slice(&bytes).map_err(|e| broken().source(e))?;
-    let payload = STANDARD.decode(&signed.payload).map_err(|e| broken().source(e))?;
-    let good = |row: &SignatureRow| {
-        let signature = STANDARD.decode(&row.signature).none_because("what is no base64 is no signature");
-        let signature = signature.and_then(|bytes| bytes.try_into().none_because("what has another length is no signature"));
-        signature.is_some_and(|signature| keys.iter().any(|key| key.verifies(&payload, &signature)))
-    };
-    if !keys.is_empty() && !signed.signatures.iter().any(good) {
+    let signed = SignedJson::decode(&bytes).map_err(|e| e.context(path.display()))?;
+    if !keys.is_empty() && !signed.is_signed_by(keys) {
         return Err(Error::integrity(format!("{}: none of the keys has signed it", path.display())));
     }
-    serde_json::from_slice(&payload).map_err(|e| broken().source(e))
+    serde_json::from_slice(signed.payload()).map_err(|e| broken().source(e))
 }
 
 /// Writes the plan with the next serial number, signed by `keys`.
 pub fn write_plan(store: &Store, mut plan: ReleasePlan, keys: &[SigningKey]) -> Result<ReleasePlan> {
     plan.serial = plan.serial.checked_add(1).ok_or_else(|| Error::recipe("the release plan's serial number cannot grow any more"))?;
-    let failed = |e: serde_json::Error| Error::internal("encode the release plan").source(e);
-    let payload = serde_json::to_vec(&plan).map_err(failed)?;
-    let row = |key: &SigningKey| SignatureRow { key: key.public().to_string(), signature: STANDARD.encode(key.sign(&payload)) };
-    let signed = Signed { signatures: keys.iter().map(row).collect(), payload: STANDARD.encode(&payload) };
-    let mut bytes = serde_json::to_vec_pretty(&signed).map_err(failed)?;
-    bytes.push(b'\n');
+    let payload = serde_json::to_vec(&plan).map_err(|e| Error::internal("encode the release plan").source(e))?;
+    let bytes = SignedJson::sign(payload, keys).encode()?;
     if bytes.len() as u64 > LARGEST {
         return Err(Error::recipe(format!("the release plan has {} bytes, and hosts read {LARGEST} at most", bytes.len())));
     }

@@ -2,7 +2,7 @@
 //!
 //! Objects and deltas never change under their names, so they may be kept for ever; the summary, refs and the release plan are asked for anew each time.
 
-use model::{Error, Result, ResultExt, open_regular};
+use model::{Error, Result, ResultExt, ResultJudged, open_regular};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use tiny_http::{Header, Method, Request, Response, Server, StatusCode};
@@ -12,8 +12,25 @@ const WORKERS: usize = 16;
 /// Files that may be asked for; anything else of the folder is nobody's business.
 const SERVED: [&str; 8] = ["config", "summary", "summary.sig", "release.json", "objects", "deltas", "delta-indexes", "refs"];
 
-/// Serves the store at `root` on `listen` until the process ends. `ready` gets the address, `told` a line for each request.
-pub fn serve(root: &Path, listen: &str, ready: impl FnOnce(String), told: impl Fn(&str) + Sync) -> Result<()> {
+/// One answered request.
+pub struct Answered {
+    /// Method and URL.
+    pub request: String,
+    /// The status that was sent, or why nothing could be sent.
+    pub outcome: Result<u16>,
+    /// Bytes of the body.
+    pub sent: u64,
+}
+
+/// Serves the store at `root` on `listen` until the process ends. A file of `before`, if that is given, takes the place of the store's of the same path.
+/// `ready` gets the address, `told` each request.
+pub fn serve(
+    root: &Path,
+    before: Option<&Path>,
+    listen: &str,
+    ready: impl FnOnce(String),
+    told: impl Fn(&Answered) + Sync,
+) -> Result<()> {
     let server = Server::http(listen)
         .map_err(|e| Error::recipe(format!("--listen {listen}: {e}")).hint("name a free port, such as 127.0.0.1:8080"))?;
     ready(server.server_addr().to_string());
@@ -22,11 +39,11 @@ pub fn serve(root: &Path, listen: &str, ready: impl FnOnce(String), told: impl F
             scope.spawn(|| {
                 for request in server.incoming_requests() {
                     let line = format!("{} {}", request.method(), request.url());
-                    let code = match answer(root, request) {
-                        Ok(code) => code.to_string(),
-                        Err(error) => format!("{error:#}"),
+                    let (outcome, sent) = match answer(root, before, request) {
+                        Ok((code, sent)) => (Ok(code), sent),
+                        Err(error) => (Err(error), 0),
                     };
-                    told(&format!("{line}: {code}"));
+                    told(&Answered { request: line, outcome, sent });
                 }
             });
         }
@@ -34,17 +51,20 @@ pub fn serve(root: &Path, listen: &str, ready: impl FnOnce(String), told: impl F
     Ok(())
 }
 
-/// Answers one request, and returns the status that was sent.
-fn answer(root: &Path, request: Request) -> Result<u16> {
+/// Answers one request, and returns the status that was sent and the length of the body.
+fn answer(root: &Path, before: Option<&Path>, request: Request) -> Result<(u16, u64)> {
     let refuse = |request: Request, code: u16| {
         request.respond(Response::empty(code)).context(|| "answer a request")?;
-        Ok(code)
+        Ok((code, 0))
     };
     if !matches!(request.method(), Method::Get | Method::Head) {
         return refuse(request, 405);
     }
     let Some(path) = asked(request.url()) else { return refuse(request, 404) };
-    let Ok(mut file) = open_regular(&root.join(&path)) else { return refuse(request, 404) };
+    let opened = before.and_then(|before| open_regular(&before.join(&path)).none_because("the store's file is served then"));
+    let Some(mut file) = opened.or_else(|| open_regular(&root.join(&path)).none_because("what cannot be opened is not served")) else {
+        return refuse(request, 404);
+    };
     let size = file.metadata().context(|| format!("look at {path}"))?.len();
     let asked = request.headers().iter().find(|header| header.field.equiv("Range")).map(|header| header.value.as_str().to_owned());
     let (code, start, length) = match asked.as_deref().map(|text| range(text, size)) {
@@ -53,7 +73,7 @@ fn answer(root: &Path, request: Request) -> Result<u16> {
         Some(Range::Outside) => {
             let response = Response::empty(416).with_header(header("Content-Range", &format!("bytes */{size}"))?);
             request.respond(response).context(|| "answer a request")?;
-            return Ok(416);
+            return Ok((416, 0));
         }
     };
     file.seek(SeekFrom::Start(start)).context(|| format!("read {path}"))?;
@@ -69,10 +89,11 @@ fn answer(root: &Path, request: Request) -> Result<u16> {
     if code == 206 {
         headers.push(header("Content-Range", &format!("bytes {start}-{}/{size}", start + length - 1))?);
     }
+    let sent = if *request.method() == Method::Head { 0 } else { length };
     let length = usize::try_from(length).map_err(|_| Error::recipe(format!("{path} has {length} bytes, more than can be sent")))?;
     let response = Response::new(StatusCode(code), headers, file.take(length as u64), Some(length), None);
     request.respond(response).context(|| "answer a request")?;
-    Ok(code)
+    Ok((code, sent))
 }
 
 /// The file that a URL asks for, relative to the store; names with dots at their beginning and paths upwards are none.

@@ -101,7 +101,14 @@ impl Console {
         self.input.write_all(text.as_bytes()).and_then(|()| self.input.flush()).context(|| "type on the guest's console")
     }
 
-    /// Everything said so far, as far as it was waited for.
+    /// Takes in what was said without being waited for.
+    pub fn listen(&mut self) {
+        while let Ok(bytes) = self.output.try_recv() {
+            self.transcript.extend(bytes);
+        }
+    }
+
+    /// Everything said so far, as far as it was waited for or listened to.
     pub fn transcript(&self) -> String {
         String::from_utf8_lossy(&self.transcript).into_owned()
     }
@@ -109,6 +116,13 @@ impl Console {
 
 impl Drop for Console {
     fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Console {
+    /// Ends the machine.
+    pub fn end(&mut self) {
         self.child.kill().ignore_because("a machine that has ended cannot be ended");
         self.child.wait().ignore_because("a machine that has ended cannot be ended");
     }

@@ -2,10 +2,11 @@
 //!
 //! The first guest boots once and is saved under a name; each scenario then goes on from there, which takes seconds in place of a boot.
 
-use super::{Console, Control, Machine, Monitor, Serial, Ssh};
+use super::{Console, Control, Login, Machine, Monitor, Serial, Ssh, image_format};
 use model::{Error, Kind, Result, ResultJudged};
 use recipe::Firmware;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// From QEMU's start to its monitor's greeting. Loading a saved state comes before it.
@@ -24,8 +25,9 @@ pub struct Bench {
     /// A folder of one's own, for the monitor's socket.
     pub scratch: PathBuf,
     pub memory_mib: u32,
-    /// How the seed lets one in; its port is forwarded to the guest's port 22.
-    pub ssh: Ssh,
+    /// How the seed lets one in. A free port of this machine leads to the guest's port 22.
+    pub user: String,
+    pub login: Login,
 }
 
 /// A running machine. Dropping it is a loss of power: the process is killed, and what it had not written is lost.
@@ -46,16 +48,32 @@ impl Bench {
             firmware: Firmware::Bios,
             second: None,
             seed: Some(self.seed.clone()),
-            forward: vec![(self.ssh.port, 22)],
+            forward: vec![(0, 22)],
             memory_mib: self.memory_mib,
             serial: Serial::Pipes,
             control: Some(Control { monitor: socket.clone(), from: from.map(str::to_owned) }),
             scratch: self.scratch.clone(),
         };
         let console = machine.console()?;
-        let monitor = Monitor::connect(&socket, MONITOR)?;
-        Ok(Guest { console, monitor, ssh: self.ssh.clone() })
+        let mut monitor = Monitor::connect(&socket, MONITOR)?;
+        let port = monitor.forwarded_port(22)?;
+        Ok(Guest { console, monitor, ssh: Ssh { port, user: self.user.clone(), login: self.login.clone() } })
     }
+}
+
+/// Makes `disk`, a qcow2 image that reads `image` where nothing was written yet. `image` must stay where it is and as it is.
+pub fn layer_over(image: &Path, disk: &Path) -> Result<()> {
+    let image_is = image_format(image)?;
+    let backing = std::fs::canonicalize(image).map_err(|e| Error::recipe(format!("cannot find {}", image.display())).source(e))?;
+    let output = Command::new("qemu-img")
+        .args(["create", "-q", "-f", "qcow2", "-F", image_is, "-b"])
+        .args([backing.as_path(), disk])
+        .output()
+        .map_err(|e| Error::tool("cannot start qemu-img").source(e).hint("install QEMU's tools: package qemu-utils (Debian) or qemu-img (Fedora)"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Error::tool(format!("qemu-img ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())))
 }
 
 impl Guest {
@@ -95,5 +113,10 @@ impl Guest {
     /// Kills the machine, as a loss of power does.
     pub fn cut_power(self) {
         drop(self);
+    }
+
+    /// Kills the machine, whose console can still be read.
+    pub fn end(&mut self) {
+        self.console.end();
     }
 }

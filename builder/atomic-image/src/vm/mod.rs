@@ -7,7 +7,7 @@ mod qemu;
 mod ssh;
 
 pub use console::Console;
-pub use guest::{Bench, Guest};
+pub use guest::{Bench, Guest, layer_over};
 pub use monitor::Monitor;
 pub use qemu::{Control, Machine, Serial, image_format};
-pub use ssh::{Answer, Ssh};
+pub use ssh::{Answer, Login, Ssh, make_key};

@@ -3,7 +3,7 @@
 //! Lines of JSON both ways. QEMU greets, we ask for its capabilities, then every command has one answer (`return` or `error`), between which events
 //! may come; these are passed over.
 
-use model::{Error, Kind, Result, ResultExt};
+use model::{Error, Kind, Result, ResultExt, ResultJudged};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -96,6 +96,13 @@ impl Monitor {
         self.execute("cont", json!({})).map(drop)
     }
 
+    /// Returns the port of this machine that leads to the TCP port `guest` of the guest. A machine that forwards port 0 gets one that is free.
+    pub fn forwarded_port(&mut self, guest: u16) -> Result<u16> {
+        let said = self.execute("human-monitor-command", json!({ "command-line": "info usernet" }))?;
+        let text = said.as_str().unwrap_or("");
+        forwarded(text, guest).ok_or_else(|| Error::tool(format!("QEMU forwards no port to port {guest} of the guest: {text}")))
+    }
+
     /// Commands for people say what went wrong as text, and nothing if all is well.
     fn human(&mut self, line: &str) -> Result<()> {
         let said = self.execute("human-monitor-command", json!({ "command-line": line }))?;
@@ -113,6 +120,18 @@ impl Monitor {
         }
         serde_json::from_slice(&line).map_err(|e| Error::tool("the monitor's answer is not JSON").source(e))
     }
+}
+
+/// A line of QEMU's `info usernet`: protocol[state], descriptor, source address and port, destination address and port, and two queues.
+fn forwarded(text: &str, guest: u16) -> Option<u16> {
+    let guest = guest.to_string();
+    text.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["TCP[HOST_FORWARD]", _, _, from, _, to, ..] if *to == guest => from.parse().none_because("what is no port leads nowhere"),
+            _ => None,
+        }
+    })
 }
 
 fn unexpected(expected: &str, found: &Value) -> Error {
@@ -145,6 +164,13 @@ mod tests {
         });
         let result = Monitor::connect(&socket, Duration::from_secs(5)).and_then(|mut monitor| ask(&mut monitor));
         (result, peer.join().unwrap())
+    }
+
+    #[test]
+    fn the_port_of_a_forward_is_read_from_what_qemu_says() {
+        let said = "Hub -1 (net):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n  \
+                    TCP[ESTABLISHED]   20  10.0.2.15 22  127.0.0.1 22 0 0\r\n  TCP[HOST_FORWARD]  12  127.0.0.1 40405  10.0.2.15 22 0 0\r\n";
+        assert_eq!((forwarded(said, 22), forwarded(said, 9090)), (Some(40_405), None));
     }
 
     #[test]
