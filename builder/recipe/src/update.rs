@@ -20,6 +20,9 @@ pub struct Update {
     /// From how many earlier commits of the ref a static delta is written. They change no image.
     #[serde(skip)]
     pub deltas: u32,
+    /// Whether a delta from nothing is written, too, for hosts that have none of those commits. It takes about as long as the rest of a build.
+    #[serde(skip)]
+    pub from_nothing: bool,
 }
 
 impl Update {

@@ -59,6 +59,7 @@ impl Guest {
             memory_mib: 3072,
             serial: Serial::Pipes,
             control: None,
+            log: None,
             scratch: scratch.clone(),
         };
         let console = machine.console()?;

@@ -42,6 +42,7 @@ pub(super) fn run(arguments: &BootArguments) -> Result<()> {
         memory_mib: arguments.memory,
         serial: Serial::Terminal,
         control: None,
+        log: None,
         scratch: scratch.path().to_path_buf(),
     };
     machine.run()

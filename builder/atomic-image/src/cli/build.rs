@@ -46,7 +46,8 @@ fn text(report: &Report) -> String {
     }
     let stages: Vec<String> = report.stages.iter().map(|stage| format!("{} {:.1}", stage.name, stage.seconds)).collect();
     let updates = report.updates.iter().map(|update| {
-        let from = update.version.clone().unwrap_or_else(|| update.from.to_string());
+        let commit = || update.from.map_or_else(|| "nothing".to_owned(), |commit| commit.to_string());
+        let from = update.version.clone().unwrap_or_else(commit);
         vec![format!("update from {from}"), ByteSize(update.bytes).to_string()]
     });
     let mut facts = vec![

@@ -10,13 +10,13 @@ use supply::fetch::Pack;
 /// What an update costs a host, in bytes that it downloads.
 #[derive(Debug, Clone, Serialize)]
 pub struct UpdateCost {
-    /// The host's commit.
-    pub from: CommitId,
+    /// The host's commit; `null` for a host that has none of the ref's commits.
+    pub from: Option<CommitId>,
     pub version: Option<String>,
     pub bytes: u64,
 }
 
-/// Signs the commit, and with `[update]` writes the deltas to it from the last commits of its ref; then the ref names it, and
+/// Signs the commit, and with `[update]` writes the deltas to it from the last commits of its ref, and from nothing if the recipe says so; then the ref names it, and
 /// the summary all of them. What fails before that leaves the store with its versions as they were.
 pub(super) fn release(
     recipe: &Recipe,
@@ -36,7 +36,11 @@ pub(super) fn release(
             if Some(entry.id) == parent {
                 budget::check_update(recipe, delta.bytes, &store.cost(parent, commit)?.contents, packages)?;
             }
-            costs.push(UpdateCost { from: entry.id, version: entry.commit.version().map(str::to_owned), bytes: delta.bytes });
+            costs.push(UpdateCost { from: Some(entry.id), version: entry.commit.version().map(str::to_owned), bytes: delta.bytes });
+        }
+        if update.from_nothing {
+            let delta = store.write_delta(None, commit, &DeltaOptions::default(), progress)?;
+            costs.push(UpdateCost { from: None, version: None, bytes: delta.bytes });
         }
     }
     store.set_ref(&recipe.reference, commit)?;

@@ -11,8 +11,6 @@ use model::{Error, Kind, Result, ResultExt, ResultJudged};
 use ostree::Store;
 use signing::SigningKey;
 use std::cell::RefCell;
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,28 +53,25 @@ impl<'a> Lab<'a> {
         let (key, public) = make_key(&plan.scratch)?;
         std::fs::write(&seed, seed_iso(&public)?).context(|| format!("write {}", seed.display()))?;
         let login = Login::Key(key);
-        let bench = Bench { disk, seed, scratch: plan.scratch.clone(), memory_mib: plan.memory_mib, user: USER.into(), login };
+        let bench = Bench { disk, seed, scratch: plan.scratch.clone(), memory_mib: plan.memory_mib, write_log: None, user: USER.into(), login };
         let server = Server::start(store.path(), &plan.scratch.join("served"))?;
         Ok(Lab { plan, store, target, bench, server, from: String::new(), cuts: RefCell::default() })
     }
 
     /// Boots the image for the first time, makes the server its update source, and saves that state.
     pub fn first_boot(&mut self) -> Result<()> {
-        let mut guest = self.bench.power_on(None)?;
-        let booted = guest.wait_for_health("", FIRST_BOOT).and_then(|_| {
-            let remote = &self.target.remote;
-            let url = format!("http://{HOST}:{}", self.server.port);
-            root(&guest, &format!("sed -i 's|^url=.*|url={url}|' /etc/ostree/remotes.d/{remote}.conf && grep -q '{url}' /etc/ostree/remotes.d/{remote}.conf"))?;
-            guest.monitor.save(INSTALLED)
-        });
-        self.keep_log("first-boot", &mut guest)?;
-        booted
+        let mut guest = self.power_on(None, "first-boot")?;
+        guest.wait_for_health("", FIRST_BOOT)?;
+        let file = format!("/etc/ostree/remotes.d/{}.conf", self.target.remote);
+        let url = format!("http://{HOST}:{}", self.server.port);
+        root(&guest, &format!("sed -i 's|^url=.*|url={url}|' {file} && grep -qxF 'url={url}' {file}"))?;
+        guest.monitor.save(INSTALLED)
     }
 
     /// Brings a host to the version `from`, and saves that state as the one that scenarios start from.
     pub fn start_from(&mut self, from: &str) -> Result<()> {
         self.from = from.to_owned();
-        let mut guest = self.bench.power_on(Some(INSTALLED))?;
+        let mut guest = self.power_on(Some(INSTALLED), "older")?;
         if from != self.target.installed {
             let boot = guest.boot_id()?;
             root(&guest, &format!("atomic host deploy '{from}'"))?;
@@ -94,11 +89,9 @@ impl<'a> Lab<'a> {
             Start::Newest => NEWEST,
         };
         self.server.change_nothing()?;
-        let mut guest = self.bench.power_on(Some(state))?;
+        let mut guest = self.power_on(Some(state), scenario.name)?;
         let boot = guest.boot_id()?;
-        let result = (scenario.run)(self, &mut guest, &boot);
-        self.keep_log(scenario.name, &mut guest)?;
-        result
+        (scenario.run)(self, &mut guest, &boot)
     }
 
     /// Saves the running guest as the state of the newest version.
@@ -116,8 +109,8 @@ impl<'a> Lab<'a> {
     }
 
     /// A guest that goes on from a state, or boots from the disk as the last one left it.
-    pub fn power_on(&self, state: Option<&str>) -> Result<Guest> {
-        self.bench.power_on(state)
+    pub fn power_on(&self, state: Option<&str>, log: &str) -> Result<Guest> {
+        self.bench.power_on(state, &self.log(log))
     }
 
     /// The guest's state that scenarios of `Start::Older` begin with.
@@ -130,12 +123,9 @@ impl<'a> Lab<'a> {
         self.plan.keys.iter().filter(|key| self.target.keys.contains(&key.public())).collect()
     }
 
-    /// Appends what the guest's console said to the scenario's log.
-    pub fn keep_log(&self, name: &str, guest: &mut Guest) -> Result<()> {
-        guest.console.listen();
-        let path = self.plan.out.join(format!("console-{name}.log"));
-        let mut file = OpenOptions::new().create(true).append(true).open(&path).context(|| format!("open {}", path.display()))?;
-        file.write_all(guest.console.transcript().as_bytes()).context(|| format!("write {}", path.display()))
+    /// The consoles of all guests of a name, one after the other.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.plan.out.join(format!("console-{name}.log"))
     }
 }
 

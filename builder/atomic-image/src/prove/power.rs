@@ -2,8 +2,8 @@
 
 use super::lab::{BOOT, COMMAND, Lab, failed, reboot, root};
 use super::updating::booted;
-use crate::vm::Guest;
-use model::Result;
+use crate::vm::{Bench, Guest, disk_of_state, replay_flushed};
+use model::{Result, ResultExt};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ const STAGED: &str = "staged";
 /// What became of one loss of power.
 #[derive(Debug, Clone, Serialize)]
 pub struct CutRow {
-    pub phase: &'static str,
+    pub phase: String,
     /// Seconds after the phase's first command.
     pub seconds: f64,
     /// The version that booted to health afterwards.
@@ -44,9 +44,12 @@ pub fn cuts(lab: &Lab, guest: &mut Guest, boot: &str) -> Result<String> {
         wrong += u32::from(row.fault.is_some());
         lab.note_cut(row);
     }
+    let row = without_cache(lab, &phases)?;
+    wrong += u32::from(row.fault.is_some());
+    lab.note_cut(row);
     match wrong {
-        0 => Ok(format!("{} cuts", lab.plan.cuts)),
-        _ => Err(failed(format!("after {wrong} of {} cuts the host was not right", lab.plan.cuts))),
+        0 => Ok(format!("{} cuts, and one that lost what was not flushed", lab.plan.cuts)),
+        _ => Err(failed(format!("after {wrong} of {} cuts the host was not right", lab.plan.cuts + 1))),
     }
 }
 
@@ -70,22 +73,50 @@ fn phases(lab: &Lab, guest: &mut Guest, boot: &str) -> Result<[Phase; 3]> {
     ])
 }
 
+/// A loss of power in the middle of the shutdown on a disk whose cache is lost with it: everything after the guest's last flush is gone.
+fn without_cache(lab: &Lab, phases: &[Phase; 3]) -> Result<CutRow> {
+    let folder = &lab.plan.scratch;
+    let (before, written, log) = (folder.join("before.raw"), folder.join("written.raw"), folder.join("writes"));
+    disk_of_state(&lab.bench.disk, lab.older(), &before)?;
+    disk_of_state(&lab.bench.disk, lab.older(), &written)?;
+    std::fs::write(&log, b"").context(|| format!("make {}", log.display()))?;
+    let mut bench = Bench { disk: written.clone(), write_log: Some(log.clone()), ..lab.bench.clone() };
+    let moment = phases[1].to / 2;
+    let mut guest = bench.power_on(None, &lab.log("power"))?;
+    guest.wait_for_health("", BOOT)?;
+    root(&guest, "atomic host upgrade")?;
+    reboot(&guest)?;
+    std::thread::sleep(moment);
+    guest.cut_power();
+    let replayed = replay_flushed(&log, &before)?;
+    bench = Bench { disk: before.clone(), write_log: None, ..bench };
+    let mut guest = bench.power_on(None, &lab.log("power"))?;
+    let (version, fault) = verdict(judge(lab, &mut guest));
+    drop(guest);
+    for file in [before, written, log] {
+        std::fs::remove_file(&file).context(|| format!("remove {}", file.display()))?;
+    }
+    let phase = format!("shutdown, {} of {} writes lost", replayed.dropped, replayed.kept + replayed.dropped);
+    Ok(CutRow { phase, seconds: moment.as_secs_f64(), version, fault })
+}
+
 fn cut(lab: &Lab, phase: &Phase, moment: Duration) -> Result<CutRow> {
-    let mut guest = lab.power_on(Some(phase.state))?;
+    let guest = lab.power_on(Some(phase.state), "power")?;
     let mut command = guest.ssh.start(phase.command, COMMAND)?;
     std::thread::sleep(moment);
-    lab.keep_log("power", &mut guest)?;
     guest.cut_power();
     drop(command.kill());
     drop(command.wait());
-    let mut guest = lab.power_on(None)?;
-    let judged = judge(lab, &mut guest);
-    lab.keep_log("power", &mut guest)?;
-    let (version, fault) = match judged {
+    let mut guest = lab.power_on(None, "power")?;
+    let (version, fault) = verdict(judge(lab, &mut guest));
+    Ok(CutRow { phase: phase.name.to_owned(), seconds: moment.as_secs_f64(), version, fault })
+}
+
+fn verdict(judged: Result<String>) -> (Option<String>, Option<String>) {
+    match judged {
         Ok(version) => (Some(version), None),
         Err(error) => (None, Some(format!("{error:#}"))),
-    };
-    Ok(CutRow { phase: phase.name, seconds: moment.as_secs_f64(), version, fault })
+    }
 }
 
 /// The version that is healthy now, if the host is right.

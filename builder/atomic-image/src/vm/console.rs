@@ -3,6 +3,7 @@
 use super::qemu::Variables;
 use model::{Error, Result, ResultExt, ResultJudged};
 use regex::bytes::Regex;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -25,7 +26,7 @@ pub struct Console {
 }
 
 impl Console {
-    pub(super) fn attach(mut child: Child, variables: Option<Variables>) -> Result<Self> {
+    pub(super) fn attach(mut child: Child, variables: Option<Variables>, mut log: Option<File>) -> Result<Self> {
         let (Some(input), Some(mut stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Error::internal("the machine was started without pipes"));
         };
@@ -34,7 +35,11 @@ impl Console {
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = stdout.read(&mut buffer) {
-                if sender.send(buffer.get(..length).unwrap_or(&[]).to_vec()).is_err() {
+                let said = buffer.get(..length).unwrap_or(&[]);
+                if let Some(file) = &mut log {
+                    file.write_all(said).ignore_because("the test goes on without its log");
+                }
+                if sender.send(said.to_vec()).is_err() && log.is_none() {
                     break;
                 }
             }
@@ -101,14 +106,7 @@ impl Console {
         self.input.write_all(text.as_bytes()).and_then(|()| self.input.flush()).context(|| "type on the guest's console")
     }
 
-    /// Takes in what was said without being waited for.
-    pub fn listen(&mut self) {
-        while let Ok(bytes) = self.output.try_recv() {
-            self.transcript.extend(bytes);
-        }
-    }
-
-    /// Everything said so far, as far as it was waited for or listened to.
+    /// Everything said so far, as far as it was waited for.
     pub fn transcript(&self) -> String {
         String::from_utf8_lossy(&self.transcript).into_owned()
     }
@@ -135,7 +133,7 @@ mod tests {
 
     fn shell(script: &str) -> Console {
         let child = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        Console::attach(child, None).unwrap()
+        Console::attach(child, None, None).unwrap()
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Bench {
     /// A folder of one's own, for the monitor's socket.
     pub scratch: PathBuf,
     pub memory_mib: u32,
+    /// Where what the guest writes is logged, for [`replay_flushed`](super::replay_flushed); `disk` is raw then, and nothing can be saved.
+    pub write_log: Option<PathBuf>,
     /// How the seed lets one in. A free port of this machine leads to the guest's port 22.
     pub user: String,
     pub login: Login,
@@ -38,8 +40,8 @@ pub struct Guest {
 }
 
 impl Bench {
-    /// Powers on, or goes on from the state saved as `from`. BIOS, since the variables of UEFI cannot be saved.
-    pub fn power_on(&self, from: Option<&str>) -> Result<Guest> {
+    /// Powers on, or goes on from the state saved as `from`; the console is appended to `log`. BIOS, since the variables of UEFI cannot be saved.
+    pub fn power_on(&self, from: Option<&str>, log: &Path) -> Result<Guest> {
         let socket = self.scratch.join("monitor");
         std::fs::remove_file(&socket).ignore_because("there is none before the first guest");
         let machine = Machine {
@@ -51,7 +53,8 @@ impl Bench {
             forward: vec![(0, 22)],
             memory_mib: self.memory_mib,
             serial: Serial::Pipes,
-            control: Some(Control { monitor: socket.clone(), from: from.map(str::to_owned) }),
+            control: Some(Control { monitor: socket.clone(), from: from.map(str::to_owned), write_log: self.write_log.clone() }),
+            log: Some(log.to_path_buf()),
             scratch: self.scratch.clone(),
         };
         let console = machine.console()?;
@@ -61,13 +64,20 @@ impl Bench {
     }
 }
 
+/// Makes `raw`, a raw image of what the qcow2 image `disk` had when its state `name` was saved.
+pub fn disk_of_state(disk: &Path, name: &str, raw: &Path) -> Result<()> {
+    qemu_img(Command::new("qemu-img").args(["convert", "-O", "raw", "-l", &format!("snapshot.name={name}")]).args([disk, raw]))
+}
+
 /// Makes `disk`, a qcow2 image that reads `image` where nothing was written yet. `image` must stay where it is and as it is.
 pub fn layer_over(image: &Path, disk: &Path) -> Result<()> {
     let image_is = image_format(image)?;
     let backing = std::fs::canonicalize(image).map_err(|e| Error::recipe(format!("cannot find {}", image.display())).source(e))?;
-    let output = Command::new("qemu-img")
-        .args(["create", "-q", "-f", "qcow2", "-F", image_is, "-b"])
-        .args([backing.as_path(), disk])
+    qemu_img(Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", image_is, "-b"]).args([backing.as_path(), disk]))
+}
+
+fn qemu_img(command: &mut Command) -> Result<()> {
+    let output = command
         .output()
         .map_err(|e| Error::tool("cannot start qemu-img").source(e).hint("install QEMU's tools: package qemu-utils (Debian) or qemu-img (Fedora)"))?;
     if output.status.success() {

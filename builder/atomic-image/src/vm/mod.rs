@@ -5,9 +5,11 @@ mod guest;
 mod monitor;
 mod qemu;
 mod ssh;
+mod write_log;
 
 pub use console::Console;
-pub use guest::{Bench, Guest, layer_over};
+pub use guest::{Bench, Guest, disk_of_state, layer_over};
 pub use monitor::Monitor;
 pub use qemu::{Control, Machine, Serial, image_format};
 pub use ssh::{Answer, Login, Ssh, make_key};
+pub use write_log::{Replayed, replay_flushed};

@@ -1,6 +1,6 @@
 //! One virtual machine as QEMU's arguments: one processor, virtio disk (by default with a throw-away layer), user network.
 
-use super::Console;
+use super::{Console, write_log};
 use model::{Arch, Error, Result, ResultExt, open_disk};
 use recipe::Firmware;
 use std::ffi::OsString;
@@ -25,6 +25,8 @@ pub struct Machine {
     pub memory_mib: u32,
     pub serial: Serial,
     pub control: Option<Control>,
+    /// A file to which everything is appended that the serial console says.
+    pub log: Option<PathBuf>,
     /// An existing folder for the private copy of the UEFI variables.
     pub scratch: PathBuf,
 }
@@ -36,6 +38,8 @@ pub struct Control {
     pub monitor: PathBuf,
     /// A state that was saved in the image, to go on from instead of power-on.
     pub from: Option<String>,
+    /// Where QEMU logs what the guest writes to its disk and when it flushes; the image is raw then.
+    pub write_log: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +63,12 @@ impl Machine {
 
     /// Starts with the serial console in the caller's hand.
     pub fn console(&self) -> Result<Console> {
+        let log = self.log.as_ref().map(|path| {
+            std::fs::OpenOptions::new().create(true).append(true).open(path).context(|| format!("open {}", path.display()))
+        });
+        let log = log.transpose()?;
         let (child, variables) = self.spawn(Stdio::piped(), Stdio::piped())?;
-        Console::attach(child, variables)
+        Console::attach(child, variables, log)
     }
 
     fn spawn(&self, input: Stdio, output: Stdio) -> Result<(Child, Option<Variables>)> {
@@ -106,7 +114,15 @@ impl Machine {
             push(&["-drive", &format!("if=pflash,format=raw,unit=1,file={}", escaped(variables)?)]);
         }
         let snapshot = if self.keep { "off" } else { "on" };
-        push(&["-drive", &format!("if=none,id=disk,format={format},snapshot={snapshot},file={}", escaped(&self.image)?)]);
+        let image = escaped(&self.image)?;
+        match self.control.as_ref().and_then(|control| control.write_log.as_ref()) {
+            Some(log) => {
+                let file = format!("file.driver=raw,file.file.driver=file,file.file.filename={image}");
+                let log = format!("log.driver=file,log.filename={},log-sector-size={}", escaped(log)?, write_log::SECTOR);
+                push(&["-drive", &format!("if=none,id=disk,driver=blklogwrites,{file},{log}")]);
+            }
+            None => push(&["-drive", &format!("if=none,id=disk,format={format},snapshot={snapshot},file={image}")]),
+        }
         push(&["-device", "virtio-blk-pci,drive=disk,bootindex=1"]);
         if let Some(second) = &self.second {
             push(&["-drive", &format!("if=none,id=second,format=raw,file={}", escaped(second)?)]);
@@ -217,6 +233,7 @@ mod tests {
             memory_mib: 2048,
             serial: Serial::Pipes,
             control: None,
+            log: None,
             scratch: folder.path().to_path_buf(),
         };
         let arguments = machine.arguments(Some((Path::new("/c.fd"), Path::new("/v.fd")))).unwrap();
@@ -260,7 +277,8 @@ mod tests {
             forward: vec![],
             memory_mib: 64,
             serial: Serial::Pipes,
-            control: Some(Control { monitor: "/m,n".into(), from: Some("booted".into()) }),
+            control: Some(Control { monitor: "/m,n".into(), from: Some("booted".into()), write_log: None }),
+            log: None,
             scratch: folder.path().into(),
         };
         let absent = Machine { image: "/nowhere".into(), ..machine };

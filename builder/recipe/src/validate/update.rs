@@ -37,9 +37,10 @@ pub(super) fn update(top: &mut Reader<'_>, folder: &Path) -> Option<Update> {
     if let Some(deltas) = deltas.as_ref().filter(|deltas| deltas.value > Update::MAX_DELTAS) {
         section.faults.add(&deltas.at, format!("`deltas` must be at most {}, found {}", Update::MAX_DELTAS, deltas.value), None);
     }
+    let from_nothing = section.flag("from_nothing", false);
     section.finish();
     let deltas = deltas.map_or(Update::DELTAS, |deltas| deltas.value);
-    (!keys.is_empty() && keys.len() == named.len()).then_some(Update { url: url?.value, mirrors, channel: channel?, keys, deltas })
+    (!keys.is_empty() && keys.len() == named.len()).then_some(Update { url: url?.value, mirrors, channel: channel?, keys, deltas, from_nothing })
 }
 
 pub(super) fn budget(mut section: Reader<'_>) -> Budget {
