@@ -74,8 +74,15 @@ fn run(recipe: &Path, cache: &Path, out: &Path, step: &str) -> Result<()> {
             let began = Instant::now();
             let meta = CommitMeta { subject: "bench".into(), body: String::new(), parent: None, epoch, metadata: Default::default() };
             let commit = ostree::commit(&tree, &meta)?;
-            let deployment =
-                |serial| Deployment { commit: &commit, tree: &tree, signatures: None, serial, kargs: vec![], title: "bench".into(), version: None };
+            let deployment = |serial| Deployment {
+                commit: &commit,
+                tree: &tree,
+                signatures: None,
+                serial,
+                kargs: vec![],
+                title: "bench".into(),
+                version: None,
+            };
             let remote = "bench".to_owned();
             let deployments = vec![deployment(0), deployment(1)];
             let request = SysrootRequest { os: "bench".into(), ref_name: "bench".into(), remote, deployments, epoch };
@@ -196,6 +203,7 @@ fn settings(cache: &Path) -> Result<Settings> {
         formats: Vec::new(),
         signing_keys: Arc::default(),
         parent: Parent::OfStore,
+        signatures: Default::default(),
         jobs: std::thread::available_parallelism().map_or(1, |n| n.get()),
     })
 }

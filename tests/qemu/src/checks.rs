@@ -93,7 +93,10 @@ fn rollback(image: &Path, firmware: Firmware) -> Result<()> {
     // The host makes what a person took the first one as soon as it is healthy, and writes `proven` then.
     let expected = if status.contains("\nproven\n") { Some(0) } else { Some(1) };
     if booted != expected {
-        return Err(Error::new(Kind::Verification, format!("expected the deployment of the menu's second entry to be booted, found:\n{status}")));
+        return Err(Error::new(
+            Kind::Verification,
+            format!("expected the deployment of the menu's second entry to be booted, found:\n{status}"),
+        ));
     }
     let arguments = guest.ssh("cat /proc/cmdline", b"", 300)?;
     let entry = arguments.split_whitespace().find(|word| word.starts_with("ostree=")).unwrap_or_default().to_owned();

@@ -37,11 +37,16 @@ pub(super) fn run(arguments: &ProveArguments) -> Result<()> {
     if plan.keys.is_empty() {
         render::say("warning: the verdict is not signed; give --sign-key FILE or set ATOMIC_IMAGE_SIGN_KEY");
     }
-    if arguments.output.json { render::json(&verdict)? } else { render::print(&table(&verdict))? }
+    if arguments.output.json {
+        render::json(&verdict)?
+    } else {
+        render::print(&table(&verdict))?
+    }
     if verdict.passed {
         return Ok(());
     }
-    let wrong: Vec<String> = verdict.scenarios.iter().filter(|row| !row.passed).map(|row| format!("{}: {}", row.name, row.detail)).collect();
+    let wrong: Vec<String> =
+        verdict.scenarios.iter().filter(|row| !row.passed).map(|row| format!("{}: {}", row.name, row.detail)).collect();
     let path = arguments.out.display();
     Err(Error::new(Kind::Verification, format!("version {} must not go out", verdict.version))
         .problems(wrong)

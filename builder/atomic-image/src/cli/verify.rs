@@ -31,7 +31,12 @@ pub(super) fn run(arguments: &VerifyArguments) -> Result<()> {
     }
     let console = ConsoleProgress::new(&arguments.output);
     let parent = Parent::Given(inputs.parent);
-    let mut settings = Settings { repo: arguments.repo.clone(), parent, signatures: inputs.signatures, ..environment::settings(&arguments.sources, &console)? };
+    let mut settings = Settings {
+        repo: arguments.repo.clone(),
+        parent,
+        signatures: inputs.signatures,
+        ..environment::settings(&arguments.sources, &console)?
+    };
     settings.supply.locked = true;
     let planned = pipeline::plan(&recipe, &settings, &console)?;
     console.finish();

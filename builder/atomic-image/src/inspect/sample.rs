@@ -37,6 +37,7 @@ pub fn deployed(tree: &FileTree, commit: &Commit) -> Sysroot {
     let deployment = |serial, argument: &str| Deployment {
         commit,
         tree,
+        signatures: None,
         serial,
         kargs: vec!["root=LABEL=root".into(), argument.into()],
         title: "Test".into(),

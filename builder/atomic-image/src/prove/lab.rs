@@ -53,7 +53,8 @@ impl<'a> Lab<'a> {
         let (key, public) = make_key(&plan.scratch)?;
         std::fs::write(&seed, seed_iso(&public)?).context(|| format!("write {}", seed.display()))?;
         let login = Login::Key(key);
-        let bench = Bench { disk, seed, scratch: plan.scratch.clone(), memory_mib: plan.memory_mib, write_log: None, user: USER.into(), login };
+        let bench =
+            Bench { disk, seed, scratch: plan.scratch.clone(), memory_mib: plan.memory_mib, write_log: None, user: USER.into(), login };
         let server = Server::start(store.path(), &plan.scratch.join("served"))?;
         Ok(Lab { plan, store, target, bench, server, from: String::new(), cuts: RefCell::default() })
     }

@@ -7,7 +7,8 @@ use model::Result;
 /// `atomic host`'s exit code.
 const NO_ROOM: i32 = 5;
 /// What must be the same after an update that did not come to its end.
-const HOST: &str = "ostree admin status; ostree refs; ls /sysroot/ostree/deploy/*/deploy /boot/loader/entries /boot/ostree; findmnt -no OPTIONS /usr";
+const HOST: &str =
+    "ostree admin status; ostree refs; ls /sysroot/ostree/deploy/*/deploy /boot/loader/entries /boot/ostree; findmnt -no OPTIONS /usr";
 /// Fills the filesystem of a folder but for so many KiB.
 const FILL: &str = r#"fill() { # FOLDER KIB
     local free

@@ -38,12 +38,7 @@ pub const NAMES: [&str; 13] = {
     names
 };
 
-const fn scenario(
-    name: &'static str,
-    promise: &'static str,
-    start: Start,
-    run: fn(&Lab, &mut Guest, &str) -> Result<String>,
-) -> Scenario {
+const fn scenario(name: &'static str, promise: &'static str, start: Start, run: fn(&Lab, &mut Guest, &str) -> Result<String>) -> Scenario {
     Scenario { name, promise, start, quick: false, each_version: false, run }
 }
 
@@ -51,7 +46,12 @@ pub(super) const SCENARIOS: [Scenario; 13] = [
     Scenario {
         quick: true,
         each_version: true,
-        ..scenario("upgrade", "the newest version is staged, boots and is healthy; /etc and /var keep what was there", Start::Older, updating::upgrade)
+        ..scenario(
+            "upgrade",
+            "the newest version is staged, boots and is healthy; /etc and /var keep what was there",
+            Start::Older,
+            updating::upgrade,
+        )
     },
     Scenario {
         quick: true,
@@ -65,8 +65,23 @@ pub(super) const SCENARIOS: [Scenario; 13] = [
     scenario("check", "a required check that fails falls back and is named", Start::Newest, broken::check),
     scenario("ssh", "a configuration that stops ssh falls back", Start::Newest, broken::ssh),
     scenario("hang", "a hang is ended by the watchdog and falls back", Start::Newest, broken::hang),
-    scenario("tampering", "what was changed, cut, replayed or wrongly signed is refused, and the host is unchanged", Start::Older, tampering::tampering),
+    scenario(
+        "tampering",
+        "what was changed, cut, replayed or wrongly signed is refused, and the host is unchanged",
+        Start::Older,
+        tampering::tampering,
+    ),
     scenario("full-disk", "an update without room is refused or undone, and works when there is room", Start::Older, room::full_disk),
-    scenario("full-boot", "an update without room in /boot is refused or undone, and works when there is room", Start::Older, room::full_boot),
-    scenario("power", "after each loss of power one of the two versions boots to health, and its repository is whole", Start::Older, power::cuts),
+    scenario(
+        "full-boot",
+        "an update without room in /boot is refused or undone, and works when there is room",
+        Start::Older,
+        room::full_boot,
+    ),
+    scenario(
+        "power",
+        "after each loss of power one of the two versions boots to health, and its repository is whole",
+        Start::Older,
+        power::cuts,
+    ),
 ];

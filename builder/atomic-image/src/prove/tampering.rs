@@ -80,7 +80,11 @@ fn unsigned_tricks(lab: &Lab) -> Result<Vec<Trick>> {
     let mut summary_by_stranger = Detached::default();
     summary_by_stranger.sign(&read("summary")?, &stranger, time)?;
     let mut tricks = vec![
-        Trick { name: "commit without signature", files: vec![(commit_file(newest, "commitmeta"), Vec::new())], words: &["signature of the commit"] },
+        Trick {
+            name: "commit without signature",
+            files: vec![(commit_file(newest, "commitmeta"), Vec::new())],
+            words: &["signature of the commit"],
+        },
         Trick {
             name: "commit signed by a wrong key",
             files: vec![(commit_file(newest, "commitmeta"), by_stranger.encode())],
@@ -92,7 +96,11 @@ fn unsigned_tricks(lab: &Lab) -> Result<Vec<Trick>> {
             files: vec![("summary.sig".into(), summary_by_stranger.encode())],
             words: &["signature of the summary"],
         },
-        Trick { name: "summary with a flipped byte", files: vec![("summary".into(), flipped(read("summary")?))], words: &["signature of the summary"] },
+        Trick {
+            name: "summary with a flipped byte",
+            files: vec![("summary".into(), flipped(read("summary")?))],
+            words: &["signature of the summary"],
+        },
         Trick {
             name: "commit with a flipped byte",
             files: vec![(commit_file(newest, "commit"), flipped(read(&commit_file(newest, "commit"))?))],

@@ -51,7 +51,8 @@ impl Target {
             return Err(Error::recipe(format!("{} has no ref {}, which the image follows", plan.repo.display(), identity.reference)));
         };
         if store.commit_signers(newest, &keys)?.is_empty() {
-            let error = Error::new(Kind::Verification, format!("none of the image's keys has signed commit {newest}: every host would refuse it"));
+            let error =
+                Error::new(Kind::Verification, format!("none of the image's keys has signed commit {newest}: every host would refuse it"));
             return Err(error.hint("sign it: atomic-image tree sign --repo DIR --sign-key FILE"));
         }
         let log = store.log(newest)?;

@@ -90,7 +90,8 @@ pub fn expect_version(guest: &Guest, version: &str) -> Result<()> {
 /// The running deployment's row of `atomic host status --json`.
 pub fn booted(guest: &Guest) -> Result<Value> {
     let text = guest.ssh.must("sudo atomic host status --json", b"", COMMAND)?;
-    let status: Value = serde_json::from_str(&text).map_err(|e| failed(format!("atomic host status --json is no JSON: {text}")).source(e))?;
+    let status: Value =
+        serde_json::from_str(&text).map_err(|e| failed(format!("atomic host status --json is no JSON: {text}")).source(e))?;
     let rows = status.get("deployments").and_then(Value::as_array);
     let booted = rows.and_then(|rows| rows.iter().find(|row| row.get("booted") == Some(&Value::Bool(true))));
     booted.cloned().ok_or_else(|| failed(format!("no deployment is booted: {text}")))

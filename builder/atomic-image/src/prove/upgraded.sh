@@ -6,8 +6,8 @@ awk '$1 ~ /^u!?$/ && $2 !~ /%/ {print $2}' /usr/lib/sysusers.d/*.conf | sort -u 
     getent passwd "$user" >/dev/null || { echo "user $user is not there" >&2; exit 1; }
 done
 # Each kernel argument of the tree.
-for word in $(sed -n 's/^kargs = \[\(.*\)\]$/\1/p' /usr/lib/bootc/kargs.d/*.toml | tr -d '",'); do
-    grep -qwF -- "$word" /proc/cmdline || { echo "kernel argument $word is not in effect" >&2; exit 1; }
+sed -n 's/^kargs = \["\(.*\)"\]$/\1/p' /usr/lib/bootc/kargs.d/*.toml | sed 's/", *"/\n/g' | while read -r word; do
+    tr ' ' '\n' </proc/cmdline | grep -qxF -- "$word" || { echo "kernel argument $word is not in effect" >&2; exit 1; }
 done
 if command -v docker >/dev/null && docker inspect atomic-proof >/dev/null 2>&1; then
     for _ in $(seq 60); do

@@ -24,13 +24,7 @@ pub struct Answered {
 
 /// Serves the store at `root` on `listen` until the process ends. A file of `before`, if that is given, takes the place of the store's of the same path.
 /// `ready` gets the address, `told` each request.
-pub fn serve(
-    root: &Path,
-    before: Option<&Path>,
-    listen: &str,
-    ready: impl FnOnce(String),
-    told: impl Fn(&Answered) + Sync,
-) -> Result<()> {
+pub fn serve(root: &Path, before: Option<&Path>, listen: &str, ready: impl FnOnce(String), told: impl Fn(&Answered) + Sync) -> Result<()> {
     let server = Server::http(listen)
         .map_err(|e| Error::recipe(format!("--listen {listen}: {e}")).hint("name a free port, such as 127.0.0.1:8080"))?;
     ready(server.server_addr().to_string());

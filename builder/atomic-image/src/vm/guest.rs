@@ -77,9 +77,9 @@ pub fn layer_over(image: &Path, disk: &Path) -> Result<()> {
 }
 
 fn qemu_img(command: &mut Command) -> Result<()> {
-    let output = command
-        .output()
-        .map_err(|e| Error::tool("cannot start qemu-img").source(e).hint("install QEMU's tools: package qemu-utils (Debian) or qemu-img (Fedora)"))?;
+    let output = command.output().map_err(|e| {
+        Error::tool("cannot start qemu-img").source(e).hint("install QEMU's tools: package qemu-utils (Debian) or qemu-img (Fedora)")
+    })?;
     if output.status.success() {
         return Ok(());
     }

@@ -63,9 +63,10 @@ impl Machine {
 
     /// Starts with the serial console in the caller's hand.
     pub fn console(&self) -> Result<Console> {
-        let log = self.log.as_ref().map(|path| {
-            std::fs::OpenOptions::new().create(true).append(true).open(path).context(|| format!("open {}", path.display()))
-        });
+        let log = self
+            .log
+            .as_ref()
+            .map(|path| std::fs::OpenOptions::new().create(true).append(true).open(path).context(|| format!("open {}", path.display())));
         let log = log.transpose()?;
         let (child, variables) = self.spawn(Stdio::piped(), Stdio::piped())?;
         Console::attach(child, variables, log)

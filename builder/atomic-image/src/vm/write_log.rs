@@ -85,7 +85,8 @@ pub fn replay_flushed(log: &Path, disk: &Path) -> Result<Replayed> {
         }
         if flags & (FLUSH | FORCE_UNIT_ACCESS) != 0 {
             for (at, data) in pending.drain(..) {
-                let start = at.checked_mul(SECTOR as u64).filter(|start| start.checked_add(data.len() as u64).is_some_and(|end| end <= size));
+                let start =
+                    at.checked_mul(SECTOR as u64).filter(|start| start.checked_add(data.len() as u64).is_some_and(|end| end <= size));
                 let start = start.ok_or_else(|| broken("a write behind the end of the disk"))?;
                 output.write_all_at(&data, start).context(|| format!("write {}", disk.display()))?;
                 replayed.kept += 1;

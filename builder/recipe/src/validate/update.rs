@@ -40,7 +40,14 @@ pub(super) fn update(top: &mut Reader<'_>, folder: &Path) -> Option<Update> {
     let from_nothing = section.flag("from_nothing", false);
     section.finish();
     let deltas = deltas.map_or(Update::DELTAS, |deltas| deltas.value);
-    (!keys.is_empty() && keys.len() == named.len()).then_some(Update { url: url?.value, mirrors, channel: channel?, keys, deltas, from_nothing })
+    (!keys.is_empty() && keys.len() == named.len()).then_some(Update {
+        url: url?.value,
+        mirrors,
+        channel: channel?,
+        keys,
+        deltas,
+        from_nothing,
+    })
 }
 
 pub(super) fn budget(mut section: Reader<'_>) -> Budget {
