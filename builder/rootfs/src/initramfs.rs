@@ -84,7 +84,8 @@ pub fn generate(tree: &mut FileTree, version: &str, config: &Initramfs, cache: &
             .hint("add \"dracut\" to [packages] install, or set [initramfs] generator = \"none\""));
     }
     if let Some(id) = tree.get(&ImagePath::parse(&output)?) {
-        tree.inode_mut(id).attributes.mode = 0o600;
+        // dracut says 0600, for what a host's own initramfs may hold. This one has files of the tree alone, and a delta patches only what everybody may read.
+        tree.inode_mut(id).attributes.mode = 0o644;
         if let NodeKind::File(content) = &tree.inode(id).kind
             && content.len() < 1 << 20
         {
