@@ -251,6 +251,21 @@ class Trials(unittest.TestCase):
         health.report(self.layout)
         self.assertEqual(trial.failed(self.layout), [], "the commit itself has been healthy")
 
+    def test_where_another_boot_loader_boots_nothing_is_on_trial_and_a_healthy_boot_is_recorded(self) -> None:
+        self.layout.grubenv.unlink()
+        trial.proven_file(self.layout).unlink()
+        self.host.deploy(NEW)
+        for place in (0, 1):
+            self.host.running = place
+            self.assertFalse(trial.on_trial(self.layout, self.host.load(self.layout)))
+            self.assertEqual(health.bad(self.layout, "a reason", force=True), 1)
+            self.assertEqual(self.commands, [], "it stays up")
+            self.assertIn("counts no boots", " ".join(trial.mark_good(self.layout)))
+            self.assertIn(self.host.load(self.layout)[place].identity, trial.good(self.layout))
+            self.assertEqual([one.version for one in self.host.trees], ["1.1", "1.0"], "the order stays")
+        self.assertEqual((trial.is_proven(self.layout), self.layout.grubenv.exists()), (False, False))
+        self.assertIn("counts no boots", trial.arm(self.layout))
+
     def test_when_the_deployments_cannot_be_read_a_counted_boot_reboots(self) -> None:
         with mock.patch.object(health, "load", side_effect=HostError("no")):
             self.assertEqual(health.cannot_tell(self.layout, "no"), 1)

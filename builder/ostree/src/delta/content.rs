@@ -44,6 +44,11 @@ const PATCH_OVERHEAD: u64 = 48;
 const SURELY_SMALLER: u64 = 3;
 /// A file of which deflate leaves so many of 100 parts is compressed already.
 const COMPRESSED_PERCENT: u64 = 97;
+/// Places of a compressed file that are looked for in the old one, and the bytes at each. So many must be found: then most of both files is equal, as in
+/// archives whose compressor begins anew every so often, and a patch is worth its time.
+const SAMPLES: usize = 64;
+const SAMPLE: usize = 8;
+const ENOUGH_SAMPLES: usize = 16;
 /// What compressed files begin with: gzip, xz, zstd, bzip2, zip, PNG.
 const COMPRESSED: [&[u8]; 6] = [b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"BZh", b"PK\x03\x04", b"\x89PNG"];
 /// Offset of e_machine in an ELF header, and its values for x86 and x86-64.
@@ -82,7 +87,7 @@ impl NewContent {
         if old_bytes == new_bytes {
             return Ok(Sending::Copy(old));
         }
-        if COMPRESSED.iter().any(|magic| new_bytes.starts_with(magic)) {
+        if COMPRESSED.iter().any(|magic| new_bytes.starts_with(magic)) && !has_much_of(&old_bytes, &new_bytes) {
             return Ok(whole);
         }
         let patch = PackedPatch::of(&patch(&old_bytes, &new_bytes))?;
@@ -105,6 +110,22 @@ impl NewContent {
         let is_x86 = start.starts_with(b"\x7fELF") && machine.is_some_and(|machine| X86.contains(&machine));
         Ok(if is_x86 { Packing::XzOfX86Code } else { Packing::Xz })
     }
+}
+
+/// Whether samples of `new` are in `old`, wherever they stand there.
+fn has_much_of(old: &[u8], new: &[u8]) -> bool {
+    let mut samples: Vec<&[u8]> = new.chunks_exact((new.len() / SAMPLES).max(SAMPLE)).filter_map(|piece| piece.get(..SAMPLE)).collect();
+    samples.sort_unstable();
+    samples.dedup();
+    let mut found = vec![false; samples.len()];
+    for window in old.windows(SAMPLE) {
+        if let Ok(place) = samples.binary_search(&window)
+            && let Some(found) = found.get_mut(place)
+        {
+            *found = true;
+        }
+    }
+    found.into_iter().filter(|found| *found).count() >= ENOUGH_SAMPLES
 }
 
 impl Sending {
@@ -153,5 +174,35 @@ impl Store {
         let unpacked = flate2::read::DeflateDecoder::new(file).take(length as u64).read_to_end(&mut start);
         unpacked.map_err(|e| Error::integrity(format!("unpack {}: {e}", path.display())))?;
         Ok(start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_much_of;
+
+    #[test]
+    fn a_compressed_file_is_compared_when_the_old_one_has_much_of_it_at_any_place() {
+        let noise = |seed: u64, length: usize| -> Vec<u8> {
+            let mut state = seed;
+            let mut next = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 56) as u8
+            };
+            (0..length).map(|_| next()).collect()
+        };
+        let old = noise(1, 100_000);
+        for (expected, new) in [
+            (true, old.clone()),
+            (true, [noise(2, 333), old.clone()].concat()),
+            (true, [noise(3, 50_000), old[50_000..].to_vec()].concat()),
+            (false, [noise(4, 95_000), old[95_000..].to_vec()].concat()),
+            (false, noise(5, 100_000)),
+            (false, noise(6, 5)),
+            (false, Vec::new()),
+        ] {
+            assert_eq!(has_much_of(&old, &new), expected, "{} bytes", new.len());
+        }
+        assert!(!has_much_of(&[], &old));
     }
 }

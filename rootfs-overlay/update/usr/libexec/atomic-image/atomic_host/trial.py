@@ -4,6 +4,9 @@ GRUB counts (boot/grub.cfg). The first boot entry is proven if the file `proven`
 change of deployments, so that whatever deploys, and wherever it is interrupted, a new tree is on trial without anybody having to arm a counter. This
 module writes the file for a tree that has reached atomic-health.target, and writes it again when such a tree becomes the first one once more.
 
+A host that was rebased to our tree has a boot loader of its own, which counts nothing and does not know the file: there no tree is on trial, and a healthy boot
+is recorded and announced all the same.
+
 State in /var/lib/atomic-image: `good.json` (identities of trees that have been healthy), `failed.json` (versions that fell back, and why) and
 `boots.jsonl` (what became of each counted boot, a line each).
 """
@@ -28,6 +31,11 @@ KEPT_FAILED = 16
 KEPT_BOOTS = 200
 # Letters of a reason in the state files.
 LONGEST_REASON = 400
+
+
+def counts_boots(layout: Layout) -> bool:
+    """Returns whether our GRUB configuration boots this host: it alone has an environment block there."""
+    return layout.grubenv.exists()
 
 
 def proven_file(layout: Layout) -> Path:
@@ -55,12 +63,16 @@ def good(layout: Layout) -> list[str]:
 
 def on_trial(layout: Layout, deployments: Sequence[Deployment]) -> bool:
     """Returns whether the running tree is the first entry, is not proven, and another one is there to fall back to."""
+    if not counts_boots(layout):
+        return False
     first = default(deployments)
     return first is not None and first.booted and not is_proven(layout) and any(d.identity != first.identity for d in deployments if not d.staged)
 
 
 def arm(layout: Layout) -> str:
     """Makes the mark `proven` agree with the first boot entry, after something was deployed. Returns what was done, in a sentence."""
+    if not counts_boots(layout):
+        return "this host's boot loader counts no boots"
     deployments = load(layout)
     first = default(deployments)
     if first is None:
@@ -80,10 +92,16 @@ def arm(layout: Layout) -> str:
 
 
 def mark_good(layout: Layout) -> list[str]:
-    """Records that the running tree is healthy, and makes it the first boot entry. Returns what was done, in sentences."""
+    """Records that the running tree is healthy, and makes it the first boot entry. Returns what was done, in sentences.
+
+    Where the boot loader counts no boots, nobody fell back, and the order of the entries is left to whoever chose it.
+    """
     said: list[str] = []
     deployments = load(layout)
     running = booted(deployments)
+    if not counts_boots(layout):
+        remember_good(layout, running)
+        return [f"{running.name} is healthy; this host's boot loader counts no boots"]
     first = default(deployments)
     if first is not None and not first.booted:
         # A loss of power before set-default ends gives the broken tree one more try; after it, the good one. Both end well.
@@ -92,13 +110,18 @@ def mark_good(layout: Layout) -> list[str]:
         said.append(f"{running.name} is healthy and becomes the default in place of {first.name}")
         deployments = load(layout)
         running = booted(deployments)
-    identities = [word for word in good(layout) if word != running.identity]
-    write_state(layout.state / "good.json", {"schema": 1, "good": [*identities, running.identity][-KEPT_GOOD:]})
+    remember_good(layout, running)
     write_proven(layout, running)
     grubenv.update(layout.grubenv, {"boot_tries": None, "boot_fallback": None, "boot_trial": None, "boot_reason": None})
-    record_boot(layout, running, "good", "")
     said.append(f"{running.name} is healthy: its boots are not counted any more")
     return said
+
+
+def remember_good(layout: Layout, running: Deployment) -> None:
+    """Writes the state of a healthy boot."""
+    identities = [word for word in good(layout) if word != running.identity]
+    write_state(layout.state / "good.json", {"schema": 1, "good": [*identities, running.identity][-KEPT_GOOD:]})
+    record_boot(layout, running, "good", "")
 
 
 def mark_bad(layout: Layout, reason: str) -> Deployment:
