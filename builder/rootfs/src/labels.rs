@@ -6,7 +6,7 @@ use crate::standard_programs::selinux_inputs;
 use crate::text_file::text_file;
 use conf::file_contexts::FileContexts;
 use model::tree::FileTree;
-use model::{Error, ImagePath, OptionJudged, Result, ResultExt, SourceDateEpoch};
+use model::{Error, ImagePath, OptionJudged, Result, ResultExt, ResultJudged, SourceDateEpoch};
 use packages::rpm::Phase;
 use rayon::prelude::*;
 use recipe::{Selinux, SelinuxMode};
@@ -26,6 +26,12 @@ const SUBSTITUTIONS: [(&str, &str); 6] = [
 
 /// Where semodule is to keep its modules: /var is empty in a new image.
 const STORE: &str = "store-root=/etc/selinux\n";
+
+/// Where a tree has policy modules of its own, `NAME.cil` each, beside those of the policy's package.
+const LOCAL_MODULES: &str = "/usr/share/selinux/packages";
+
+/// A local module has this priority in the store (semodule(8)): above the 100 of a distribution's, so that it could replace one of the same name.
+const LOCAL_PRIORITY: u16 = 400;
 
 /// Which label a path of the running system gets.
 #[derive(Debug)]
@@ -53,10 +59,47 @@ pub fn configure(tree: &mut FileTree, selinux: &Selinux, epoch: SourceDateEpoch)
     Ok(written)
 }
 
+/// After the overlay: puts local modules into the module store, so that the policy is linked with them. They are in CIL, which `semodule` compiles by itself.
+pub fn add_local_modules(tree: &mut FileTree, selinux: &Selinux, epoch: SourceDateEpoch) -> Result<Vec<ImagePath>> {
+    let mut written = Vec::new();
+    let Some((_, packages)) = tree.resolve(&ImagePath::parse(LOCAL_MODULES)?) else { return Ok(written) };
+    let names: Vec<String> = tree.children(packages).filter_map(|(name, _)| module_name(name)).collect();
+    if selinux.mode == SelinuxMode::Disabled || names.is_empty() {
+        return Ok(written);
+    }
+    if is_linked(tree, &selinux.policy) {
+        return Err(Error::recipe(format!(
+            "{LOCAL_MODULES}/{}.cil: the policy {:?} comes linked, without a module store",
+            names[0], selinux.policy
+        ))
+        .hint("local modules need a policy that is linked at its installation, such as Debian's"));
+    }
+    for name in names {
+        let source = format!("{LOCAL_MODULES}/{name}.cil");
+        let Some(bytes) = tree.read(&source).context(|| format!("read {source}"))? else { continue };
+        let text = String::from_utf8(bytes).map_err(|_| Error::recipe(format!("{source} is not UTF-8")))?;
+        let module = format!("/etc/selinux/{}/active/modules/{LOCAL_PRIORITY}/{name}", selinux.policy);
+        written.push(text_file(tree, &format!("{module}/cil"), text, epoch)?);
+        written.push(text_file(tree, &format!("{module}/lang_ext"), "cil".to_owned(), epoch)?);
+    }
+    Ok(written)
+}
+
+/// The module that a file of the folder has, by the names that libsemanage takes: `NAME.cil` with letters, digits, `_`, `.` and `-`.
+fn module_name(file: &[u8]) -> Option<String> {
+    let name = std::str::from_utf8(file).none_because("a file of another kind")?.strip_suffix(".cil")?;
+    let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    is_name.then(|| name.to_owned())
+}
+
+fn is_linked(tree: &FileTree, policy: &str) -> bool {
+    tree.at(&format!("{}/file_contexts", folder("/etc", policy))).is_some()
+}
+
 /// For a policy that is shipped as modules, which the package's own %post links and expands (Debian): that script, over what it reads.
 pub fn policy_program(tree: &FileTree, packs: &[Pack], selinux: &Selinux) -> Option<Program> {
-    let files = folder("/etc", &selinux.policy);
-    if selinux.mode == SelinuxMode::Disabled || tree.at(&format!("{files}/file_contexts")).is_some() {
+    if selinux.mode == SelinuxMode::Disabled || is_linked(tree, &selinux.policy) {
         return None;
     }
     let pack = packs.iter().find(|pack| pack.metadata().nevra.name == format!("selinux-policy-{}", selinux.policy))?;

@@ -179,3 +179,23 @@ fn a_tree_without_the_policy_says_what_to_install_and_a_disabled_one_gets_nothin
     assert!(configure(&mut tree, &disabled, SourceDateEpoch(1)).unwrap().is_empty());
     assert!(Labels::of(&tree, &disabled).unwrap().is_none() && tree.at("/etc").is_none());
 }
+
+#[test]
+fn local_modules_are_put_into_the_store_and_refused_where_the_policy_comes_linked() {
+    let mut tree = FileTree::new();
+    let disabled = Selinux { mode: SelinuxMode::Disabled, policy: "default".into() };
+    assert!(add_local_modules(&mut tree, &selinux(), SourceDateEpoch(1)).unwrap().is_empty());
+    for (name, text) in [("one.cil", "(type one_t)\n"), ("README", "no module\n"), ("-x.cil", ""), ("a b.cil", "")] {
+        put(&mut tree, &format!("/usr/share/selinux/packages/{name}"), text);
+    }
+    assert!(add_local_modules(&mut tree, &disabled, SourceDateEpoch(1)).unwrap().is_empty());
+    let written: Vec<String> =
+        add_local_modules(&mut tree, &selinux(), SourceDateEpoch(1)).unwrap().iter().map(ToString::to_string).collect();
+    let module = "/etc/selinux/default/active/modules/400/one";
+    assert_eq!(written, [format!("{module}/cil"), format!("{module}/lang_ext")]);
+    assert_eq!(tree.read(&written[0]).unwrap().unwrap(), b"(type one_t)\n");
+    assert_eq!(tree.read(&written[1]).unwrap().unwrap(), b"cil");
+    put(&mut tree, "/etc/selinux/default/contexts/files/file_contexts", POLICY);
+    let error = add_local_modules(&mut tree, &selinux(), SourceDateEpoch(1)).unwrap_err();
+    assert!(error.to_string().contains("packages/one.cil") && error.hint_text().is_some(), "{error}");
+}
