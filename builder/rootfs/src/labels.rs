@@ -5,7 +5,7 @@ use crate::scriptlets::analysis;
 use crate::standard_programs::selinux_inputs;
 use crate::text_file::text_file;
 use conf::file_contexts::FileContexts;
-use model::tree::FileTree;
+use model::tree::{Attributes, FileTree};
 use model::{Error, ImagePath, OptionJudged, Result, ResultExt, ResultJudged, SourceDateEpoch};
 use packages::rpm::Phase;
 use rayon::prelude::*;
@@ -116,16 +116,31 @@ pub fn policy_program(tree: &FileTree, packs: &[Pack], selinux: &Selinux) -> Opt
     })
 }
 
-/// After the policy is there: its list of other names learns those of an OSTree system, so that `restorecon` agrees with the image.
+/// After the policy is there: its list of other names learns those of an OSTree system, so that `restorecon` agrees with the image. Where the policy has
+/// another name for a place below (`/etc/systemd/system` is looked up as /usr/lib/systemd/system), the OSTree system's name for it is in the list, too.
 pub fn substitute(tree: &mut FileTree, selinux: &Selinux, epoch: SourceDateEpoch) -> Result<Vec<ImagePath>> {
     if selinux.mode == SelinuxMode::Disabled {
         return Ok(Vec::new());
     }
     let path = format!("{}/file_contexts.subs_dist", folder("/etc", &selinux.policy));
     let old = String::from_utf8_lossy(&tree.read(&path)?.default_because("an absent file is an empty one")).into_owned();
-    let known: Vec<&str> = old.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    let added: String =
-        SUBSTITUTIONS.iter().filter(|(alias, _)| !known.contains(alias)).map(|(alias, original)| format!("{alias} {original}\n")).collect();
+    let known: Vec<(&str, &str)> = old
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .filter_map(|line| line.trim().split_once(char::is_whitespace).map(|(alias, original)| (alias, original.trim())))
+        .collect();
+    let mut added = String::new();
+    for (alias, original) in SUBSTITUTIONS {
+        let below: String = known
+            .iter()
+            .filter_map(|(path, meant)| {
+                Some(format!("{alias}{} {meant}\n", path.strip_prefix(original).filter(|rest| rest.starts_with('/'))?))
+            })
+            .collect();
+        let here = if known.iter().any(|(path, _)| *path == alias) { String::new() } else { format!("{alias} {original}\n") };
+        // Of several lines that fit libselinux takes the last up to 3.7 and the first from 3.8 on.
+        added += &format!("{below}{here}{below}");
+    }
     Ok(vec![text_file(tree, &path, added + &old, epoch)?])
 }
 
@@ -184,8 +199,16 @@ impl Labels {
     }
 
     /// Labels the physical root and boot filesystems: the root's own folders stand below /sysroot in the running system, the stateroot's var is its
-    /// /var, and what deployments share with the repository is labelled already.
-    pub fn apply_to_sysroot(&self, root: &mut FileTree, boot: &mut FileTree, os: &str) -> Result<()> {
+    /// /var, and what deployments share with the repository is labelled already. A kernel's copy in /boot gets the label of its place there, as
+    /// libostree gives it; and both get the `lost+found` that a filesystem has, so that it is labelled, too.
+    pub fn apply_to_sysroot(&self, root: &mut FileTree, boot: &mut FileTree, os: &str, epoch: SourceDateEpoch) -> Result<()> {
+        let lost = ImagePath::parse("/lost+found")?;
+        for tree in [&mut *root, &mut *boot] {
+            tree.ensure_directory(&lost, Attributes::at(epoch, 0o700))?;
+        }
+        for entry in boot.walk() {
+            boot.inode_mut(entry.id).attributes.xattrs.remove(XATTR);
+        }
         let var = format!("/ostree/deploy/{os}/var");
         self.apply_as(root, &|path| match path.strip_prefix(var.as_bytes()) {
             Some(rest) if rest.is_empty() || rest[0] == b'/' => [b"/var", rest].concat(),

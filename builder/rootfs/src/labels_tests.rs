@@ -144,6 +144,7 @@ fn a_tree_is_labelled_as_the_running_system_sees_it() {
     let mut tree = FileTree::new();
     put(&mut tree, "/etc/selinux/semanage.conf", "module-store = direct\n");
     put(&mut tree, "/etc/selinux/default/contexts/files/file_contexts", POLICY);
+    put(&mut tree, "/etc/selinux/default/contexts/files/file_contexts.subs_dist", SUBS_DIST);
     configure(&mut tree, &selinux(), SourceDateEpoch(1)).unwrap();
     substitute(&mut tree, &selinux(), SourceDateEpoch(1)).unwrap();
     put(&mut tree, "/usr/bin/bash", "");
@@ -159,14 +160,24 @@ fn a_tree_is_labelled_as_the_running_system_sees_it() {
     let semanage = String::from_utf8(tree.read("/usr/etc/selinux/semanage.conf").unwrap().unwrap()).unwrap();
     assert!(semanage.contains("\nstore-root=/etc/selinux\n") && semanage.ends_with("module-store = direct\n"), "{semanage}");
     let subs = tree.read("/usr/etc/selinux/default/contexts/files/file_contexts.subs_dist").unwrap().unwrap();
-    assert!(subs.starts_with(b"/usr/etc /etc\n/var/home /home\n"));
+    let (init, lib) = ("/usr/etc/init.d /etc/rc.d/init.d\n", "/var/usrlocal/lib /usr/lib\n");
+    let expected = format!(
+        "{init}/usr/etc /etc\n{init}/var/home /home\n/var/roothome /root\n{lib}/var/usrlocal /usr/local\n{lib}/var/opt /opt\n/var/srv /srv\n{SUBS_DIST}"
+    );
+    assert_eq!(String::from_utf8(subs).unwrap(), expected);
 
     let (mut root, mut boot) = (FileTree::new(), FileTree::new());
     put(&mut root, "/ostree/deploy/os/var/lib/x", "");
     put(&mut boot, "/grub2/grub.cfg", "");
-    labels.apply_to_sysroot(&mut root, &mut boot, "os").unwrap();
+    put(&mut boot, "/ostree/os-1/vmlinuz", "");
+    let kernel = boot.resolve(&ImagePath::parse("/ostree/os-1/vmlinuz").unwrap()).unwrap().1;
+    boot.inode_mut(kernel).attributes.xattrs.insert(XATTR.into(), b"system_u:object_r:lib_t:s0\0".as_slice().into());
+    labels.apply_to_sysroot(&mut root, &mut boot, "os", SourceDateEpoch(1)).unwrap();
     assert_eq!(label(&root, "/ostree/deploy/os/var/lib/x"), "system_u:object_r:default_t:s0\0");
-    assert_eq!(label(&boot, "/grub2/grub.cfg"), "system_u:object_r:default_t:s0\0");
+    for path in ["/grub2/grub.cfg", "/ostree/os-1/vmlinuz", "/lost+found"] {
+        assert_eq!(label(&boot, path), "system_u:object_r:default_t:s0\0", "{path}");
+    }
+    assert_eq!(boot.at("/lost+found").unwrap().attributes.mode, 0o700);
 }
 
 #[test]
