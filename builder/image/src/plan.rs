@@ -61,7 +61,7 @@ pub fn plan(request: &DiskRequest) -> Result<DiskPlan> {
     // The mount point of the ESP, which fstab names.
     sysroot.boot.ensure_directory(&ImagePath::parse("/efi")?, Attributes::at(epoch, 0o755))?;
     if let Some(labels) = labels {
-        labels.apply_to_sysroot(&mut sysroot.root, &mut sysroot.boot, &recipe.deployments.os).context(|| "label the disk")?;
+        labels.apply_to_sysroot(&mut sysroot.root, &mut sysroot.boot, &recipe.deployments.os, epoch).context(|| "label the disk")?;
     }
 
     let boot = ext4::plan(&sysroot.boot, &volume("boot", Some(recipe.disk.boot.0), 0, true, seed, epoch)).context(|| "plan /boot")?;

@@ -110,6 +110,9 @@ pub fn compose(
     if let Some(version) = &kernel_version {
         initramfs::place_kernel(&mut tree, version)?;
     }
+    if recipe.selinux.mode != SelinuxMode::Disabled {
+        ledger.push(LedgerRow::stage("selinux modules", labels::add_local_modules(&mut tree, &recipe.selinux, epoch)?));
+    }
     let mut standard = standard_programs::standard(&tree, kernel_version.as_deref());
     standard.extend(labels::policy_program(&tree, packs, &recipe.selinux));
     progress.begin("programs", standard.len() as u64, "programs");

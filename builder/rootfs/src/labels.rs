@@ -5,8 +5,8 @@ use crate::scriptlets::analysis;
 use crate::standard_programs::selinux_inputs;
 use crate::text_file::text_file;
 use conf::file_contexts::FileContexts;
-use model::tree::FileTree;
-use model::{Error, ImagePath, OptionJudged, Result, ResultExt, SourceDateEpoch};
+use model::tree::{Attributes, FileTree};
+use model::{Error, ImagePath, OptionJudged, Result, ResultExt, ResultJudged, SourceDateEpoch};
 use packages::rpm::Phase;
 use rayon::prelude::*;
 use recipe::{Selinux, SelinuxMode};
@@ -26,6 +26,12 @@ const SUBSTITUTIONS: [(&str, &str); 6] = [
 
 /// Where semodule is to keep its modules: /var is empty in a new image.
 const STORE: &str = "store-root=/etc/selinux\n";
+
+/// Where a tree has policy modules of its own, `NAME.cil` each, beside those of the policy's package.
+const LOCAL_MODULES: &str = "/usr/share/selinux/packages";
+
+/// A local module has this priority in the store (semodule(8)): above the 100 of a distribution's, so that it could replace one of the same name.
+const LOCAL_PRIORITY: u16 = 400;
 
 /// Which label a path of the running system gets.
 #[derive(Debug)]
@@ -53,10 +59,47 @@ pub fn configure(tree: &mut FileTree, selinux: &Selinux, epoch: SourceDateEpoch)
     Ok(written)
 }
 
+/// After the overlay: puts local modules into the module store, so that the policy is linked with them. They are in CIL, which `semodule` compiles by itself.
+pub fn add_local_modules(tree: &mut FileTree, selinux: &Selinux, epoch: SourceDateEpoch) -> Result<Vec<ImagePath>> {
+    let mut written = Vec::new();
+    let Some((_, packages)) = tree.resolve(&ImagePath::parse(LOCAL_MODULES)?) else { return Ok(written) };
+    let names: Vec<String> = tree.children(packages).filter_map(|(name, _)| module_name(name)).collect();
+    if selinux.mode == SelinuxMode::Disabled || names.is_empty() {
+        return Ok(written);
+    }
+    if is_linked(tree, &selinux.policy) {
+        return Err(Error::recipe(format!(
+            "{LOCAL_MODULES}/{}.cil: the policy {:?} comes linked, without a module store",
+            names[0], selinux.policy
+        ))
+        .hint("local modules need a policy that is linked at its installation, such as Debian's"));
+    }
+    for name in names {
+        let source = format!("{LOCAL_MODULES}/{name}.cil");
+        let Some(bytes) = tree.read(&source).context(|| format!("read {source}"))? else { continue };
+        let text = String::from_utf8(bytes).map_err(|_| Error::recipe(format!("{source} is not UTF-8")))?;
+        let module = format!("/etc/selinux/{}/active/modules/{LOCAL_PRIORITY}/{name}", selinux.policy);
+        written.push(text_file(tree, &format!("{module}/cil"), text, epoch)?);
+        written.push(text_file(tree, &format!("{module}/lang_ext"), "cil".to_owned(), epoch)?);
+    }
+    Ok(written)
+}
+
+/// The module that a file of the folder has, by the names that libsemanage takes: `NAME.cil` with letters, digits, `_`, `.` and `-`.
+fn module_name(file: &[u8]) -> Option<String> {
+    let name = std::str::from_utf8(file).none_because("a file of another kind")?.strip_suffix(".cil")?;
+    let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    is_name.then(|| name.to_owned())
+}
+
+fn is_linked(tree: &FileTree, policy: &str) -> bool {
+    tree.at(&format!("{}/file_contexts", folder("/etc", policy))).is_some()
+}
+
 /// For a policy that is shipped as modules, which the package's own %post links and expands (Debian): that script, over what it reads.
 pub fn policy_program(tree: &FileTree, packs: &[Pack], selinux: &Selinux) -> Option<Program> {
-    let files = folder("/etc", &selinux.policy);
-    if selinux.mode == SelinuxMode::Disabled || tree.at(&format!("{files}/file_contexts")).is_some() {
+    if selinux.mode == SelinuxMode::Disabled || is_linked(tree, &selinux.policy) {
         return None;
     }
     let pack = packs.iter().find(|pack| pack.metadata().nevra.name == format!("selinux-policy-{}", selinux.policy))?;
@@ -73,16 +116,31 @@ pub fn policy_program(tree: &FileTree, packs: &[Pack], selinux: &Selinux) -> Opt
     })
 }
 
-/// After the policy is there: its list of other names learns those of an OSTree system, so that `restorecon` agrees with the image.
+/// After the policy is there: its list of other names learns those of an OSTree system, so that `restorecon` agrees with the image. Where the policy has
+/// another name for a place below (`/etc/systemd/system` is looked up as /usr/lib/systemd/system), the OSTree system's name for it is in the list, too.
 pub fn substitute(tree: &mut FileTree, selinux: &Selinux, epoch: SourceDateEpoch) -> Result<Vec<ImagePath>> {
     if selinux.mode == SelinuxMode::Disabled {
         return Ok(Vec::new());
     }
     let path = format!("{}/file_contexts.subs_dist", folder("/etc", &selinux.policy));
     let old = String::from_utf8_lossy(&tree.read(&path)?.default_because("an absent file is an empty one")).into_owned();
-    let known: Vec<&str> = old.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    let added: String =
-        SUBSTITUTIONS.iter().filter(|(alias, _)| !known.contains(alias)).map(|(alias, original)| format!("{alias} {original}\n")).collect();
+    let known: Vec<(&str, &str)> = old
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .filter_map(|line| line.trim().split_once(char::is_whitespace).map(|(alias, original)| (alias, original.trim())))
+        .collect();
+    let mut added = String::new();
+    for (alias, original) in SUBSTITUTIONS {
+        let below: String = known
+            .iter()
+            .filter_map(|(path, meant)| {
+                Some(format!("{alias}{} {meant}\n", path.strip_prefix(original).filter(|rest| rest.starts_with('/'))?))
+            })
+            .collect();
+        let here = if known.iter().any(|(path, _)| *path == alias) { String::new() } else { format!("{alias} {original}\n") };
+        // Of several lines that fit libselinux takes the last up to 3.7 and the first from 3.8 on.
+        added += &format!("{below}{here}{below}");
+    }
     Ok(vec![text_file(tree, &path, added + &old, epoch)?])
 }
 
@@ -141,8 +199,16 @@ impl Labels {
     }
 
     /// Labels the physical root and boot filesystems: the root's own folders stand below /sysroot in the running system, the stateroot's var is its
-    /// /var, and what deployments share with the repository is labelled already.
-    pub fn apply_to_sysroot(&self, root: &mut FileTree, boot: &mut FileTree, os: &str) -> Result<()> {
+    /// /var, and what deployments share with the repository is labelled already. A kernel's copy in /boot gets the label of its place there, as
+    /// libostree gives it; and both get the `lost+found` that a filesystem has, so that it is labelled, too.
+    pub fn apply_to_sysroot(&self, root: &mut FileTree, boot: &mut FileTree, os: &str, epoch: SourceDateEpoch) -> Result<()> {
+        let lost = ImagePath::parse("/lost+found")?;
+        for tree in [&mut *root, &mut *boot] {
+            tree.ensure_directory(&lost, Attributes::at(epoch, 0o700))?;
+        }
+        for entry in boot.walk() {
+            boot.inode_mut(entry.id).attributes.xattrs.remove(XATTR);
+        }
         let var = format!("/ostree/deploy/{os}/var");
         self.apply_as(root, &|path| match path.strip_prefix(var.as_bytes()) {
             Some(rest) if rest.is_empty() || rest[0] == b'/' => [b"/var", rest].concat(),

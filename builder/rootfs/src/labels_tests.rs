@@ -144,6 +144,7 @@ fn a_tree_is_labelled_as_the_running_system_sees_it() {
     let mut tree = FileTree::new();
     put(&mut tree, "/etc/selinux/semanage.conf", "module-store = direct\n");
     put(&mut tree, "/etc/selinux/default/contexts/files/file_contexts", POLICY);
+    put(&mut tree, "/etc/selinux/default/contexts/files/file_contexts.subs_dist", SUBS_DIST);
     configure(&mut tree, &selinux(), SourceDateEpoch(1)).unwrap();
     substitute(&mut tree, &selinux(), SourceDateEpoch(1)).unwrap();
     put(&mut tree, "/usr/bin/bash", "");
@@ -159,14 +160,24 @@ fn a_tree_is_labelled_as_the_running_system_sees_it() {
     let semanage = String::from_utf8(tree.read("/usr/etc/selinux/semanage.conf").unwrap().unwrap()).unwrap();
     assert!(semanage.contains("\nstore-root=/etc/selinux\n") && semanage.ends_with("module-store = direct\n"), "{semanage}");
     let subs = tree.read("/usr/etc/selinux/default/contexts/files/file_contexts.subs_dist").unwrap().unwrap();
-    assert!(subs.starts_with(b"/usr/etc /etc\n/var/home /home\n"));
+    let (init, lib) = ("/usr/etc/init.d /etc/rc.d/init.d\n", "/var/usrlocal/lib /usr/lib\n");
+    let expected = format!(
+        "{init}/usr/etc /etc\n{init}/var/home /home\n/var/roothome /root\n{lib}/var/usrlocal /usr/local\n{lib}/var/opt /opt\n/var/srv /srv\n{SUBS_DIST}"
+    );
+    assert_eq!(String::from_utf8(subs).unwrap(), expected);
 
     let (mut root, mut boot) = (FileTree::new(), FileTree::new());
     put(&mut root, "/ostree/deploy/os/var/lib/x", "");
     put(&mut boot, "/grub2/grub.cfg", "");
-    labels.apply_to_sysroot(&mut root, &mut boot, "os").unwrap();
+    put(&mut boot, "/ostree/os-1/vmlinuz", "");
+    let kernel = boot.resolve(&ImagePath::parse("/ostree/os-1/vmlinuz").unwrap()).unwrap().1;
+    boot.inode_mut(kernel).attributes.xattrs.insert(XATTR.into(), b"system_u:object_r:lib_t:s0\0".as_slice().into());
+    labels.apply_to_sysroot(&mut root, &mut boot, "os", SourceDateEpoch(1)).unwrap();
     assert_eq!(label(&root, "/ostree/deploy/os/var/lib/x"), "system_u:object_r:default_t:s0\0");
-    assert_eq!(label(&boot, "/grub2/grub.cfg"), "system_u:object_r:default_t:s0\0");
+    for path in ["/grub2/grub.cfg", "/ostree/os-1/vmlinuz", "/lost+found"] {
+        assert_eq!(label(&boot, path), "system_u:object_r:default_t:s0\0", "{path}");
+    }
+    assert_eq!(boot.at("/lost+found").unwrap().attributes.mode, 0o700);
 }
 
 #[test]
@@ -178,4 +189,24 @@ fn a_tree_without_the_policy_says_what_to_install_and_a_disabled_one_gets_nothin
     let disabled = Selinux { mode: SelinuxMode::Disabled, policy: "default".into() };
     assert!(configure(&mut tree, &disabled, SourceDateEpoch(1)).unwrap().is_empty());
     assert!(Labels::of(&tree, &disabled).unwrap().is_none() && tree.at("/etc").is_none());
+}
+
+#[test]
+fn local_modules_are_put_into_the_store_and_refused_where_the_policy_comes_linked() {
+    let mut tree = FileTree::new();
+    let disabled = Selinux { mode: SelinuxMode::Disabled, policy: "default".into() };
+    assert!(add_local_modules(&mut tree, &selinux(), SourceDateEpoch(1)).unwrap().is_empty());
+    for (name, text) in [("one.cil", "(type one_t)\n"), ("README", "no module\n"), ("-x.cil", ""), ("a b.cil", "")] {
+        put(&mut tree, &format!("/usr/share/selinux/packages/{name}"), text);
+    }
+    assert!(add_local_modules(&mut tree, &disabled, SourceDateEpoch(1)).unwrap().is_empty());
+    let written: Vec<String> =
+        add_local_modules(&mut tree, &selinux(), SourceDateEpoch(1)).unwrap().iter().map(ToString::to_string).collect();
+    let module = "/etc/selinux/default/active/modules/400/one";
+    assert_eq!(written, [format!("{module}/cil"), format!("{module}/lang_ext")]);
+    assert_eq!(tree.read(&written[0]).unwrap().unwrap(), b"(type one_t)\n");
+    assert_eq!(tree.read(&written[1]).unwrap().unwrap(), b"cil");
+    put(&mut tree, "/etc/selinux/default/contexts/files/file_contexts", POLICY);
+    let error = add_local_modules(&mut tree, &selinux(), SourceDateEpoch(1)).unwrap_err();
+    assert!(error.to_string().contains("packages/one.cil") && error.hint_text().is_some(), "{error}");
 }
