@@ -26,11 +26,11 @@ pub fn full_disk(lab: &Lab, guest: &mut Guest, _boot: &str) -> Result<String> {
     expect_refusal(guest, &refused, &before, "the root filesystem has")?;
     root(guest, "rm /var/atomic-proof-filling")?;
     // Once more, with the disk that becomes full as soon as the download runs.
-    let filler = format!("{FILL}until pgrep -f 'ostree.* pull' >/dev/null; do sleep 0.05; done; fill /var 512");
+    let filler = format!("{FILL}until pgrep -f 'ostree.* [p]ull' >/dev/null; do sleep 0.05; done; fill /var 512");
     let mut started = guest.ssh.start(&format!("sudo bash -c '{}'", filler.replace('\'', "'\\''")), COMMAND)?;
     let undone = upgrade(guest)?;
     drop(started.wait());
-    expect_refusal(guest, &undone, &before, "")?;
+    expect_refusal(guest, &undone, &before, "the disk became full during the update, which was undone")?;
     root(guest, "rm -f /var/atomic-proof-filling")?;
     works(lab, guest)?;
     Ok(format!("{}; then: {}", sentence(&refused), sentence(&undone)))

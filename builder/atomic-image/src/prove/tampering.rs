@@ -110,7 +110,7 @@ fn unsigned_tricks(lab: &Lab) -> Result<Vec<Trick>> {
     let payload = fetched_file(lab)?;
     let bytes = read(&payload)?;
     let half = bytes.get(..bytes.len() / 2).unwrap_or(&[]).to_vec();
-    let words: &[&str] = &["hecksum", "orrupt", "nvalid", "runcated", "short read", "nexpected end", "early end"];
+    let words: &[&str] = &["hecksum", "orrupt", "nvalid", "runcated", "short read", "nexpected end", "early end", "too small"];
     tricks.push(Trick { name: "content with a flipped byte", files: vec![(payload.clone(), flipped(bytes))], words });
     tricks.push(Trick { name: "content cut in half", files: vec![(payload, half)], words });
     Ok(tricks)
