@@ -65,7 +65,7 @@ impl<'a> Lab<'a> {
         guest.wait_for_health("", FIRST_BOOT)?;
         let file = format!("/etc/ostree/remotes.d/{}.conf", self.target.remote);
         let url = format!("http://{HOST}:{}", self.server.port);
-        root(&guest, &format!("sed -i 's|^url=.*|url={url}|' {file} && grep -qxF 'url={url}' {file}"))?;
+        root(&guest, &format!("sed -i 's|^url=.*|url={url}|' {file} && grep -qxF 'url={url}' {file} && sync"))?;
         guest.monitor.save(INSTALLED)
     }
 

@@ -28,8 +28,8 @@ pub(super) enum Start {
 }
 
 /// Every scenario's name, in the order in which they are run.
-pub const NAMES: [&str; 13] = {
-    let mut names = [""; 13];
+pub const NAMES: [&str; 14] = {
+    let mut names = [""; 14];
     let mut at = 0;
     while at < names.len() {
         names[at] = SCENARIOS[at].name;
@@ -42,7 +42,7 @@ const fn scenario(name: &'static str, promise: &'static str, start: Start, run: 
     Scenario { name, promise, start, quick: false, each_version: false, run }
 }
 
-pub(super) const SCENARIOS: [Scenario; 13] = [
+pub(super) const SCENARIOS: [Scenario; 14] = [
     Scenario {
         quick: true,
         each_version: true,
@@ -84,4 +84,5 @@ pub(super) const SCENARIOS: [Scenario; 13] = [
         Start::Older,
         power::cuts,
     ),
+    scenario("cache", "so it does after a loss of power that takes along what was not flushed", Start::Older, power::without_cache),
 ];
