@@ -72,7 +72,9 @@ pub fn replay_flushed(log: &Path, disk: &Path) -> Result<Replayed> {
     // The number of entries in the superblock is behind at any moment; the kill cut the last entry anywhere.
     while input.read_exact(&mut sector).is_ok() {
         let (header, _) = EntryHeader::read_from_prefix(&sector).map_err(|_| broken("it is too short"))?;
-        let (flags, length) = (header.flags.get(), header.length.get());
+        let flags = header.flags.get();
+        // A discard tells its length, and has no data.
+        let length = if flags & DISCARD == 0 { header.length.get() } else { 0 };
         if length > LARGEST_WRITE {
             return Err(broken("a write of more than 1 GiB"));
         }
@@ -80,7 +82,7 @@ pub fn replay_flushed(log: &Path, disk: &Path) -> Result<Replayed> {
         if input.read_exact(&mut data).is_err() {
             break;
         }
-        if length > 0 && flags & DISCARD == 0 {
+        if length > 0 {
             pending.push((header.sector.get(), data));
         }
         if flags & (FLUSH | FORCE_UNIT_ACCESS) != 0 {
@@ -117,6 +119,9 @@ mod tests {
         bytes.extend((SECTOR as u32).to_le_bytes());
         bytes.resize(SECTOR, 0);
         bytes.extend(entry(1, 0, &[1; SECTOR]));
+        let mut discard = entry(3, DISCARD, &[]);
+        discard[24..32].copy_from_slice(&(2 * LARGEST_WRITE).to_le_bytes());
+        bytes.extend(discard);
         bytes.extend(entry(0, FLUSH, &[]));
         bytes.extend(entry(2, 0, &[2; SECTOR]));
         // The kill cut the last one.
@@ -126,7 +131,7 @@ mod tests {
         assert_eq!(replay_flushed(&log, &disk).unwrap(), Replayed { kept: 1, dropped: 1 });
         let found = std::fs::read(&disk).unwrap();
         assert_eq!((found[SECTOR], found[2 * SECTOR]), (1, 0));
-        bytes.truncate(3 * SECTOR);
+        bytes.truncate(4 * SECTOR);
         bytes.extend(entry(9, FLUSH, &[3; SECTOR]));
         std::fs::write(&log, &bytes).unwrap();
         assert_eq!(replay_flushed(&log, &disk).unwrap_err().kind(), model::Kind::Integrity);

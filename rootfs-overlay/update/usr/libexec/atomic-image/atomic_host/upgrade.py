@@ -65,7 +65,7 @@ def deploy(layout: Layout, source: Source, commit: Commit, running: Deployment) 
         stage(layout, source, commit, running)
     except BaseException as error:
         clean_up(layout, source, before.stdout.strip() if before.returncode == 0 else "")
-        if isinstance(error, HostError) and re.search("No space left|min-free-space|would be exceeded", error.message):
+        if isinstance(error, HostError) and re.search("No space left|min-free-space|would be exceeded|free space, but only", error.message):
             raise HostError(f"the disk became full during the update, which was undone: {error.message}", NO_ROOM, check="room") from error
         raise
     return removed
