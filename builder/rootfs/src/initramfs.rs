@@ -6,7 +6,7 @@ use model::{Error, ImagePath, Result, SourceDateEpoch, glob_matches};
 use recipe::Initramfs;
 
 /// dracut's own command for zstd with two options more: it begins anew at places that the content decides, about every MiB. So the change of one
-/// program changes little of the file, and an update carries a patch of it instead of the whole. It costs 3 % of the size.
+/// program changes little of the file, and an update carries a patch of it instead of the whole. It costs about 2 % of the size.
 const COMPRESSOR: &str = "zstd -15 -q -T0 --rsyncable -B1MiB";
 
 /// The one kernel of the tree, as the name of its directory below /usr/lib/modules; `None` for a tree without kernel. The name becomes an argument of
