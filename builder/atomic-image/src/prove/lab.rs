@@ -3,8 +3,8 @@
 use super::power::CutRow;
 use super::scenarios::{Scenario, Start};
 use super::target::Target;
-use super::{Plan, updating};
-use crate::tree;
+use super::{Plan, offer, updating};
+use crate::tree::{self, ReleasePlan};
 use crate::vm::{Bench, Guest, Login, layer_over, make_key};
 use filesystems::iso9660;
 use model::{Error, Kind, Result, ResultExt, ResultJudged};
@@ -40,6 +40,8 @@ pub struct Lab<'a> {
     pub target: Target,
     pub bench: Bench,
     pub server: Server,
+    /// The release plan that the server offers: the store's, or one with the newest version for everybody.
+    pub offered: ReleasePlan,
     /// The version that is upgraded from.
     pub from: String,
     /// One row for each loss of power.
@@ -55,8 +57,10 @@ impl<'a> Lab<'a> {
         let login = Login::Key(key);
         let bench =
             Bench { disk, seed, scratch: plan.scratch.clone(), memory_mib: plan.memory_mib, write_log: None, user: USER.into(), login };
-        let server = Server::start(store.path(), &plan.scratch.join("served"))?;
-        Ok(Lab { plan, store, target, bench, server, from: String::new(), cuts: RefCell::default() })
+        let (offered, file) = offer::newest_to_everybody(plan, &store, &target)?;
+        let always = file.map(|bytes| (tree::RELEASE_PLAN.to_owned(), bytes)).into_iter().collect();
+        let server = Server::start(store.path(), &plan.scratch.join("served"), always)?;
+        Ok(Lab { plan, store, target, bench, server, offered, from: String::new(), cuts: RefCell::default() })
     }
 
     /// Boots the image for the first time, makes the server its update source, and saves that state.
@@ -89,7 +93,7 @@ impl<'a> Lab<'a> {
             Start::Older => OLDER,
             Start::Newest => NEWEST,
         };
-        self.server.change_nothing()?;
+        self.server.as_published()?;
         let mut guest = self.power_on(Some(state), scenario.name)?;
         let boot = guest.boot_id()?;
         (scenario.run)(self, &mut guest, &boot)
@@ -134,12 +138,13 @@ impl<'a> Lab<'a> {
 pub struct Server {
     pub port: u16,
     before: PathBuf,
+    /// Served in place of the store's files by every scenario.
+    always: Vec<(String, Vec<u8>)>,
     sent: Arc<AtomicU64>,
 }
 
 impl Server {
-    fn start(store: &Path, before: &Path) -> Result<Server> {
-        std::fs::create_dir_all(before).context(|| format!("make {}", before.display()))?;
+    fn start(store: &Path, before: &Path, always: Vec<(String, Vec<u8>)>) -> Result<Server> {
         let sent = Arc::new(AtomicU64::new(0));
         let (sender, address) = channel();
         let (root, first, count) = (store.to_path_buf(), before.to_path_buf(), sent.clone());
@@ -157,7 +162,9 @@ impl Server {
         let address = address.recv().map_err(|e| Error::internal("the server ended").source(e))??;
         let port = address.rsplit(':').next().and_then(|port| port.parse::<u16>().none_because("the error below names the address"));
         let port = port.ok_or_else(|| Error::internal(format!("the server listens on {address}")))?;
-        Ok(Server { port, before: before.to_path_buf(), sent })
+        let server = Server { port, before: before.to_path_buf(), always, sent };
+        server.as_published()?;
+        Ok(server)
     }
 
     /// Bytes of all bodies that were sent.
@@ -172,11 +179,13 @@ impl Server {
         std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, bytes)).context(|| format!("write {}", file.display()))
     }
 
-    /// Serves the store as it is.
-    pub fn change_nothing(&self) -> Result<()> {
-        std::fs::remove_dir_all(&self.before)
-            .and_then(|()| std::fs::create_dir(&self.before))
-            .context(|| format!("empty {}", self.before.display()))
+    /// Serves the store as it will be published.
+    pub fn as_published(&self) -> Result<()> {
+        if self.before.is_dir() {
+            std::fs::remove_dir_all(&self.before).context(|| format!("remove {}", self.before.display()))?;
+        }
+        std::fs::create_dir(&self.before).context(|| format!("make {}", self.before.display()))?;
+        self.always.iter().try_for_each(|(path, bytes)| self.replace(path, bytes))
     }
 }
 

@@ -43,7 +43,7 @@ pub fn cuts(lab: &Lab, guest: &mut Guest, boot: &str) -> Result<String> {
         let (phase, turn) = (&phases[number as usize % phases.len()], number / phases.len() as u32);
         let turns = lab.plan.cuts.div_ceil(phases.len() as u32);
         let moment = phase.from + (phase.to - phase.from) * (2 * turn + 1) / (2 * turns);
-        let row = cut(lab, phase, moment)?;
+        let row = cut(lab, phase, moment);
         wrong += u32::from(row.fault.is_some());
         lab.note_cut(row);
     }
@@ -103,16 +103,20 @@ pub fn without_cache(lab: &Lab, guest: &mut Guest, _boot: &str) -> Result<String
     failure.map_or(Ok(said), |fault| Err(failed(fault)))
 }
 
-fn cut(lab: &Lab, phase: &Phase, moment: Duration) -> Result<CutRow> {
+fn cut(lab: &Lab, phase: &Phase, moment: Duration) -> CutRow {
+    let (version, fault) = verdict(survives(lab, phase, moment));
+    CutRow { phase: phase.name.to_owned(), seconds: moment.as_secs_f64(), version, fault }
+}
+
+/// Cuts the power in the middle of a phase, and returns the version that is healthy afterwards.
+fn survives(lab: &Lab, phase: &Phase, moment: Duration) -> Result<String> {
     let guest = lab.power_on(Some(phase.state), "power")?;
     let mut command = guest.ssh.start(phase.command, COMMAND)?;
     std::thread::sleep(moment);
     guest.cut_power();
     drop(command.kill());
     drop(command.wait());
-    let mut guest = lab.power_on(None, "power")?;
-    let (version, fault) = verdict(judge(lab, &mut guest));
-    Ok(CutRow { phase: phase.name.to_owned(), seconds: moment.as_secs_f64(), version, fault })
+    judge(lab, &mut lab.power_on(None, "power")?)
 }
 
 fn verdict(judged: Result<String>) -> (Option<String>, Option<String>) {

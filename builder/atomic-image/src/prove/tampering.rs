@@ -1,9 +1,9 @@
 //! Bytes between the store and the host that somebody changed, cut, replayed or signed with another key. Each is refused by name, and the host is unchanged.
 
 use super::lab::{COMMAND, Lab, failed, root};
-use crate::tree::{self, Release, ReleasePlan, SignedJson, read_plan};
+use crate::tree::{self, RELEASE_PLAN, Release};
 use crate::vm::Guest;
-use model::{Digest, Error, Result, ResultExt, SourceDateEpoch};
+use model::{Digest, Result, ResultExt, SourceDateEpoch};
 use ostree::{CommitId, CommitObject, DeltaName, Detached, MetadataValue, ObjectKind, SummaryRef};
 use signing::SigningKey;
 
@@ -38,13 +38,13 @@ pub fn tampering(lab: &Lab, guest: &mut Guest, _boot: &str) -> Result<String> {
     if let Some(key) = trusted.first() {
         done.extend(replays(lab, guest, key, &before)?);
     }
-    lab.server.change_nothing()?;
+    lab.server.as_published()?;
     let note = if tricks.len() == first { "; without the signing key: no replay, no downgrade, no foreign ref" } else { "" };
     Ok(format!("refused: {}{note}", done.join(", ")))
 }
 
 fn try_one(lab: &Lab, guest: &Guest, trick: &Trick, before: &str) -> Result<()> {
-    lab.server.change_nothing()?;
+    lab.server.as_published()?;
     for (path, bytes) in &trick.files {
         lab.server.replace(path, bytes)?;
     }
@@ -173,44 +173,42 @@ fn offering(lab: &Lab, key: &SigningKey, id: CommitId, commit: &CommitObject) ->
     let mut signatures = Detached::default();
     signatures.sign(&bytes, key, SourceDateEpoch(0))?;
     let mut files = vec![("summary".to_owned(), bytes), ("summary.sig".to_owned(), signatures.encode())];
-    let plan = read_plan(&lab.store, &[])?;
-    if plan.serial > 0 {
-        files.push(("release.json".to_owned(), plan_file(lab, plan, key, 1, id, false)?));
+    if lab.offered.serial > 0 {
+        files.push((RELEASE_PLAN.to_owned(), plan_file(lab, key, 1, id, false)?));
     }
     Ok(files)
 }
 
-/// The store's plan with a serial number that is larger by `later`, and with `id` as the only release of the ref, published after everything else.
-fn plan_file(lab: &Lab, mut plan: ReleasePlan, key: &SigningKey, later: u64, id: CommitId, paused: bool) -> Result<Vec<u8>> {
+/// The plan of the proof with a serial number that is larger by `later`, and with `id` as the only release of the ref, published after everything else.
+fn plan_file(lab: &Lab, key: &SigningKey, later: u64, id: CommitId, paused: bool) -> Result<Vec<u8>> {
+    let mut plan = lab.offered.clone();
     let version = lab.store.read_commit(id).map_or_else(|_| lab.target.newest_version.clone(), |c| c.version().unwrap_or("").to_owned());
     let release = Release { version, commit: id, published: FAR_FUTURE, waves: Vec::new(), paused, barrier: false };
     plan.refs.remove(&lab.target.reference);
     plan.release(&lab.target.reference, &lab.target.channel, release);
     plan.serial += later;
-    let payload = serde_json::to_vec(&plan).map_err(|e| Error::internal("encode the release plan").source(e))?;
-    SignedJson::sign(payload, std::slice::from_ref(key)).encode()
+    plan.sign(std::slice::from_ref(key))
 }
 
 /// The host sees a newer summary and a newer plan, and then the older ones again.
 fn replays(lab: &Lab, guest: &Guest, key: &SigningKey, before: &str) -> Result<Vec<&'static str>> {
     let newest = lab.target.newest;
-    let plan = read_plan(&lab.store, &[])?;
-    let older_plan = plan_file(lab, plan.clone(), key, 2, newest, true)?;
-    let newer_plan = plan_file(lab, plan, key, 3, newest, true)?;
-    lab.server.change_nothing()?;
+    let older_plan = plan_file(lab, key, 2, newest, true)?;
+    let newer_plan = plan_file(lab, key, 3, newest, true)?;
+    lab.server.as_published()?;
     for (path, bytes) in offering(lab, key, newest, &lab.store.read_commit(newest)?)? {
         lab.server.replace(&path, &bytes)?;
     }
-    lab.server.replace("release.json", &newer_plan)?;
+    lab.server.replace(RELEASE_PLAN, &newer_plan)?;
     // The version is paused, so that nothing is staged while the host notes what it has seen.
     let seen = guest.ssh.run("sudo atomic host upgrade", b"", COMMAND)?;
     if !seen.stdout.contains("is paused") {
         return Err(failed(format!("expected an upgrade that waits for a paused version, found {}{}", seen.stdout, seen.stderr)));
     }
-    lab.server.replace("release.json", &older_plan)?;
+    lab.server.replace(RELEASE_PLAN, &older_plan)?;
     refuses(guest, "replayed release plan", &["check of the release plan: its serial"], before)?;
-    lab.server.change_nothing()?;
-    lab.server.replace("release.json", &newer_plan)?;
+    lab.server.as_published()?;
+    lab.server.replace(RELEASE_PLAN, &newer_plan)?;
     refuses(guest, "replayed summary", &["age of the summary"], before)?;
     Ok(vec!["replayed release plan", "replayed summary"])
 }

@@ -8,6 +8,6 @@ mod signed_json;
 
 pub use diff::{KernelChange, TreeDiff, diff};
 pub use named::named;
-pub use release::{Release, ReleasePlan, Wave, read_plan, write_plan};
+pub use release::{RELEASE_PLAN, Release, ReleasePlan, Wave, read_plan, write_plan};
 pub use serve::{Answered, serve};
 pub use signed_json::SignedJson;

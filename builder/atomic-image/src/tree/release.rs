@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use signing::{PublicKey, SigningKey};
 use std::collections::BTreeMap;
 
-const FILE: &str = "release.json";
+/// Its path in the store.
+pub const RELEASE_PLAN: &str = "release.json";
 /// In bytes; hosts read no more.
 const LARGEST: u64 = 1 << 20;
 
@@ -58,11 +59,28 @@ impl ReleasePlan {
             None => plan.releases.push(release),
         }
     }
+
+    /// The channel's newest release.
+    pub fn newest(&self, reference: &str, channel: &str) -> Option<&Release> {
+        let plan = self.refs.get(reference)?;
+        let version = plan.channels.get(channel)?;
+        plan.releases.iter().find(|release| release.version == *version)
+    }
+
+    /// The bytes of `release.json`.
+    pub fn sign(&self, keys: &[SigningKey]) -> Result<Vec<u8>> {
+        let payload = serde_json::to_vec(self).map_err(|e| Error::internal("encode the release plan").source(e))?;
+        let bytes = SignedJson::sign(payload, keys).encode()?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(Error::recipe(format!("the release plan has {} bytes, and hosts read {LARGEST} at most", bytes.len())));
+        }
+        Ok(bytes)
+    }
 }
 
 /// The store's plan, or an empty one. With `keys` one of them must have signed it.
 pub fn read_plan(store: &Store, keys: &[PublicKey]) -> Result<ReleasePlan> {
-    let path = store.path().join(FILE);
+    let path = store.path().join(RELEASE_PLAN);
     if let Entry::Absent = Entry::open(&path)? {
         return Ok(ReleasePlan { schema: 1, serial: 0, refs: BTreeMap::new() });
     }
@@ -78,12 +96,8 @@ pub fn read_plan(store: &Store, keys: &[PublicKey]) -> Result<ReleasePlan> {
 /// Writes the plan with the next serial number, signed by `keys`.
 pub fn write_plan(store: &Store, mut plan: ReleasePlan, keys: &[SigningKey]) -> Result<ReleasePlan> {
     plan.serial = plan.serial.checked_add(1).ok_or_else(|| Error::recipe("the release plan's serial number cannot grow any more"))?;
-    let payload = serde_json::to_vec(&plan).map_err(|e| Error::internal("encode the release plan").source(e))?;
-    let bytes = SignedJson::sign(payload, keys).encode()?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(Error::recipe(format!("the release plan has {} bytes, and hosts read {LARGEST} at most", bytes.len())));
-    }
-    AtomicFile::write(&store.path().join(FILE), &bytes)?;
+    let bytes = plan.sign(keys)?;
+    AtomicFile::write(&store.path().join(RELEASE_PLAN), &bytes)?;
     Ok(plan)
 }
 
@@ -117,7 +131,7 @@ mod tests {
         assert_eq!((plan.serial, versions), (2, vec![("1.0", true), ("1.1", false)]));
 
         assert_eq!(read_plan(&store, &[stranger.public()]).unwrap_err().kind(), Kind::Integrity);
-        let path = folder.path().join(FILE);
+        let path = folder.path().join(RELEASE_PLAN);
         let text = std::fs::read_to_string(&path).unwrap();
         let changed = text.replacen("\"payload\": \"ey", "\"payload\": \"eX", 1);
         assert_ne!(text, changed);

@@ -2,6 +2,7 @@
 //!
 //! Objects and deltas never change under their names, so they may be kept for ever; the summary, refs and the release plan are asked for anew each time.
 
+use super::release::RELEASE_PLAN;
 use model::{Error, Result, ResultExt, ResultJudged, open_regular};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -10,7 +11,7 @@ use tiny_http::{Header, Method, Request, Response, Server, StatusCode};
 /// Answers at the same time: a host that reads slowly, or not at all, keeps one of them.
 const WORKERS: usize = 16;
 /// Files that may be asked for; anything else of the folder is nobody's business.
-const SERVED: [&str; 8] = ["config", "summary", "summary.sig", "release.json", "objects", "deltas", "delta-indexes", "refs"];
+const SERVED: [&str; 8] = ["config", "summary", "summary.sig", RELEASE_PLAN, "objects", "deltas", "delta-indexes", "refs"];
 
 /// One answered request.
 pub struct Answered {
