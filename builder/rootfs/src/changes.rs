@@ -81,17 +81,14 @@ impl TrackedCheckout {
                 changed.push(path.clone());
             }
         }
-        let mut linked: BTreeMap<u64, InodeId> = BTreeMap::new();
+        let mut update = Update { reader, tree, linked: BTreeMap::new(), epoch };
         for (path, stamp) in &now {
             let before = self.stamps.get(path);
-            if before == Some(stamp) {
-                continue;
-            }
-            if update(&mut reader, tree, path, stamp, before, &mut linked, epoch)? {
+            if before != Some(stamp) && update.path(path, stamp, before)? {
                 changed.push(path.clone());
             }
         }
-        drop(reader);
+        drop(update.reader);
         changed.extend(give(tree, owners, &now));
         self.stamps = now;
         changed.sort();
@@ -100,67 +97,71 @@ impl TrackedCheckout {
     }
 }
 
-fn update(
-    reader: &mut Reader<'_>,
-    tree: &mut FileTree,
-    path: &ImagePath,
-    stamp: &Stamp,
-    before: Option<&Stamp>,
-    linked: &mut BTreeMap<u64, InodeId>,
+/// Takes what a script changed over into the tree.
+struct Update<'a, 'r> {
+    reader: Reader<'r>,
+    tree: &'a mut FileTree,
+    /// The tree's inode of each new inode of the checkout, for its other links.
+    linked: BTreeMap<u64, InodeId>,
     epoch: SourceDateEpoch,
-) -> Result<bool> {
-    let old = tree.get(path);
-    let same_kind = old.is_some_and(|id| tree.inode(id).kind.type_bits() == stamp.mode & 0o170_000);
-    let kind = match stamp.mode & 0o170_000 {
-        0o040_000 => {
-            if !same_kind && old.is_some() {
-                tree.remove(path);
+}
+
+impl Update<'_, '_> {
+    /// Returns whether the tree has another node at `path` now.
+    fn path(&mut self, path: &ImagePath, stamp: &Stamp, before: Option<&Stamp>) -> Result<bool> {
+        let old = self.tree.get(path);
+        let same_kind = old.is_some_and(|id| self.tree.inode(id).kind.type_bits() == stamp.mode & 0o170_000);
+        let kind = match stamp.mode & 0o170_000 {
+            0o040_000 => {
+                if !same_kind && old.is_some() {
+                    self.tree.remove(path);
+                }
+                NodeKind::Directory(BTreeMap::new())
             }
-            NodeKind::Directory(BTreeMap::new())
-        }
-        0o120_000 => NodeKind::Symlink(reader.link(path)?.into()),
-        0o100_000 => NodeKind::File(Blob::from(reader.file(path)?)),
-        0o010_000 => NodeKind::Fifo,
-        // Sockets of programs that ended; devices cannot be made there.
-        _ => return Ok(false),
-    };
-    // The checkout has no set-id bits and no directory modes: only a mode that the script changed says something.
-    let mode_changed = before.is_none_or(|before| before.mode != stamp.mode);
-    if let (Some(id), true) = (old, same_kind) {
-        let inode = tree.inode(id);
-        let same_content = match (&inode.kind, &kind) {
-            (NodeKind::File(a), NodeKind::File(b)) => a.len() == b.len() && a.to_vec()? == b.to_vec()?,
-            (NodeKind::Symlink(a), NodeKind::Symlink(b)) => a == b,
-            _ => true,
+            0o120_000 => NodeKind::Symlink(self.reader.link(path)?.into()),
+            0o100_000 => NodeKind::File(Blob::from(self.reader.file(path)?)),
+            0o010_000 => NodeKind::Fifo,
+            // Sockets of programs that ended; devices cannot be made there.
+            _ => return Ok(false),
         };
-        if same_content && !mode_changed {
-            return Ok(false);
+        // The checkout has no set-id bits and no directory modes: only a mode that the script changed says something.
+        let mode_changed = before.is_none_or(|before| before.mode != stamp.mode);
+        if let (Some(id), true) = (old, same_kind) {
+            let inode = self.tree.inode(id);
+            let same_content = match (&inode.kind, &kind) {
+                (NodeKind::File(a), NodeKind::File(b)) => a.len() == b.len() && a.to_vec()? == b.to_vec()?,
+                (NodeKind::Symlink(a), NodeKind::Symlink(b)) => a == b,
+                _ => true,
+            };
+            if same_content && !mode_changed {
+                return Ok(false);
+            }
+            let inode = self.tree.inode_mut(id);
+            if !same_content {
+                inode.kind = kind;
+                inode.attributes.mtime = i64::from(self.epoch.0);
+                // Written to, a file loses its capabilities.
+                inode.attributes.xattrs.remove(b"security.capability".as_slice());
+            }
+            if mode_changed {
+                inode.attributes.mode = (stamp.mode & 0o7777) as u16;
+            }
+            return Ok(true);
         }
-        let inode = tree.inode_mut(id);
-        if !same_content {
-            inode.kind = kind;
-            inode.attributes.mtime = i64::from(epoch.0);
-            // Written to, a file loses its capabilities.
-            inode.attributes.xattrs.remove(b"security.capability".as_slice());
+        if let Some(&first) = self.linked.get(&stamp.inode)
+            && !matches!(kind, NodeKind::Directory(_))
+        {
+            self.tree.link(path, first)?;
+            return Ok(true);
         }
-        if mode_changed {
-            inode.attributes.mode = (stamp.mode & 0o7777) as u16;
+        if old.is_some_and(|id| self.tree.inode(id).is_directory()) {
+            self.tree.remove(path);
         }
-        return Ok(true);
+        let attributes = Attributes::at(self.epoch, (stamp.mode & 0o7777) as u16);
+        let id = self.tree.insert(path, Inode { kind, attributes }, Edit::Replace)?;
+        self.linked.insert(stamp.inode, id);
+        Ok(true)
     }
-    if let Some(&first) = linked.get(&stamp.inode)
-        && !matches!(kind, NodeKind::Directory(_))
-    {
-        tree.link(path, first)?;
-        return Ok(true);
-    }
-    if old.is_some_and(|id| tree.inode(id).is_directory()) {
-        tree.remove(path);
-    }
-    let attributes = Attributes::at(epoch, (stamp.mode & 0o7777) as u16);
-    let id = tree.insert(path, Inode { kind, attributes }, Edit::Replace)?;
-    linked.insert(stamp.inode, id);
-    Ok(true)
 }
 
 /// Gives the files that a script gave to other owners to them, in the order of the calls. Returns the paths whose owner is another now.

@@ -111,7 +111,8 @@ pub fn open(
         })
         .collect::<Result<_>>()?;
     let absent: Vec<LockedPackage> = packages.iter().zip(&known).filter(|(_, pack)| pack.is_none()).map(|(p, _)| p.clone()).collect();
-    let mut imported = import(recipe, &absent, locked, &folder, &keyrings, settings, progress)?.into_iter();
+    let import = Import { recipe, repositories: locked, keyrings: &keyrings, settings, progress };
+    let mut imported = import.packages(&absent, &folder)?.into_iter();
     known.into_iter().map(|pack| pack.or_else(|| imported.next()).ok_or_else(|| Error::internal("a package without a pack"))).collect()
 }
 
@@ -119,50 +120,54 @@ fn locked_digest(locked: &LockedPackage) -> Result<Digest> {
     locked.sha256.ok_or_else(|| Error::integrity(format!("package {}: the lockfile has no digest of it", locked.nevra)))
 }
 
-/// Packs of packages that have none, in their order. A file of the cache that is not the locked one is set aside and brought once more.
-fn import(
-    recipe: &Recipe,
-    absent: &[LockedPackage],
-    repositories: &[LockedRepository],
-    folder: &Path,
-    keyrings: &BTreeMap<&str, Keyring>,
-    settings: &SupplySettings,
-    progress: &dyn Progress,
-) -> Result<Vec<Pack>> {
-    if absent.is_empty() {
-        return Ok(Vec::new());
+/// Where packages come from, and who must have signed them.
+struct Import<'a> {
+    recipe: &'a Recipe,
+    repositories: &'a [LockedRepository],
+    keyrings: &'a BTreeMap<&'a str, Keyring>,
+    settings: &'a SupplySettings,
+    progress: &'a dyn Progress,
+}
+
+impl Import<'_> {
+    /// Packs of packages that have none, in their order. A file of the cache that is not the locked one is set aside and brought once more.
+    fn packages(&self, absent: &[LockedPackage], folder: &Path) -> Result<Vec<Pack>> {
+        let Import { recipe, repositories, keyrings, settings, progress } = *self;
+        if absent.is_empty() {
+            return Ok(Vec::new());
+        }
+        let files = bring(recipe, absent, repositories, settings, progress)?;
+        progress.begin("import", absent.len() as u64, "packages");
+        let mut work: Vec<(usize, &LockedPackage, &PathBuf)> = absent.iter().zip(&files).enumerate().map(|(i, (p, f))| (i, p, f)).collect();
+        // Biggest first, so that no core is left alone with a big one at the end.
+        work.sort_by_key(|(_, p, _)| std::cmp::Reverse(p.size));
+        let mut imported: Vec<(usize, Pack)> = work
+            .par_iter()
+            .with_max_len(1)
+            .map(|(index, locked, file)| {
+                let digest = locked_digest(locked)?;
+                let trust = match keyrings.get(locked.repo.as_str()) {
+                    Some(keyring) => Trust::Keys(keyring),
+                    None => Trust::Unsigned,
+                };
+                let verify = |file: &Path| verify(file, &digest, locked.size, trust).context(|| format!("package {}", locked.nevra));
+                let verified = match verify(file) {
+                    // The file was moved away: so it is not the one that the lockfile names, which may be had once more.
+                    Err(error) if error.kind() == Kind::Integrity && !file.exists() => {
+                        progress.warn(&format!("{error:#}: brought anew"));
+                        let again = bring(recipe, std::slice::from_ref(locked), repositories, settings, &Silent)?;
+                        verify(again.first().unwrap_or(file))?
+                    }
+                    verified => verified?,
+                };
+                let pack = Pack::import(folder, &verified, &settings.facts)?;
+                progress.advance(1);
+                Ok((*index, pack))
+            })
+            .collect::<Result<_>>()?;
+        imported.sort_by_key(|(index, _)| *index);
+        Ok(imported.into_iter().map(|(_, pack)| pack).collect())
     }
-    let files = bring(recipe, absent, repositories, settings, progress)?;
-    progress.begin("import", absent.len() as u64, "packages");
-    let mut work: Vec<(usize, &LockedPackage, &PathBuf)> = absent.iter().zip(&files).enumerate().map(|(i, (p, f))| (i, p, f)).collect();
-    // Biggest first, so that no core is left alone with a big one at the end.
-    work.sort_by_key(|(_, p, _)| std::cmp::Reverse(p.size));
-    let mut imported: Vec<(usize, Pack)> = work
-        .par_iter()
-        .with_max_len(1)
-        .map(|(index, locked, file)| {
-            let digest = locked_digest(locked)?;
-            let trust = match keyrings.get(locked.repo.as_str()) {
-                Some(keyring) => Trust::Keys(keyring),
-                None => Trust::Unsigned,
-            };
-            let verify = |file: &Path| verify(file, &digest, locked.size, trust).context(|| format!("package {}", locked.nevra));
-            let verified = match verify(file) {
-                // The file was moved away: so it is not the one that the lockfile names, which may be had once more.
-                Err(error) if error.kind() == Kind::Integrity && !file.exists() => {
-                    progress.warn(&format!("{error:#}: brought anew"));
-                    let again = bring(recipe, std::slice::from_ref(locked), repositories, settings, &Silent)?;
-                    verify(again.first().unwrap_or(file))?
-                }
-                verified => verified?,
-            };
-            let pack = Pack::import(folder, &verified, &settings.facts)?;
-            progress.advance(1);
-            Ok((*index, pack))
-        })
-        .collect::<Result<_>>()?;
-    imported.sort_by_key(|(index, _)| *index);
-    Ok(imported.into_iter().map(|(_, pack)| pack).collect())
 }
 
 /// Refuses packages that a lockfile places on another host than their repository's, whether the cache has them or not.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::SupplySettings;
+use crate::net::Pinned;
 use crate::net::tests::{Server, ok, quick, status};
 use crate::sources::package_mirrors;
 use model::{Digest, Silent};
@@ -67,7 +68,7 @@ fn a_package_that_the_mirror_has_forgotten_comes_from_the_snapshot_of_its_time()
         let settings = SupplySettings { locked: true, ..SupplySettings::in_folder(folder.path(), LOCKED) };
         let mirrors = package_mirrors(&repo, &locked, &settings, &client).unwrap();
         let to = folder.path().join("package");
-        mirrors.download(&client, location, &to, 4, &Digest::of(b"good"), &Silent).unwrap();
+        mirrors.download(&client, location, &Pinned { to: &to, size: 4, digest: &Digest::of(b"good") }, &Silent).unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), b"good");
         let paths: Vec<String> = archive.seen.lock().unwrap().iter().map(|(path, _)| path.clone()).collect();
         assert_eq!(paths, asked);

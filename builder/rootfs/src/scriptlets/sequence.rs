@@ -77,11 +77,14 @@ impl<'a> Installed<'a> {
         let mut list = Vec::new();
         for other in &self.packs {
             let fired = other.triggers().iter().filter(|t| applies(t) && sets_off(t, pack));
-            list.extend(fired.map(|trigger| self.scriptlet(other, phase, trigger, others.to_vec(), Some(pack), String::new())));
+            list.extend(fired.map(|trigger| {
+                self.scriptlet(other, trigger, Call { phase, arguments: others.to_vec(), set_off_by: Some(pack), input: String::new() })
+            }));
         }
         for trigger in pack.triggers().iter().filter(|trigger| applies(trigger)) {
             if let Some(by) = self.packs.iter().find(|other| sets_off(trigger, other)) {
-                list.push(self.scriptlet(pack, phase, trigger, own.to_vec(), Some(by), String::new()));
+                let call = Call { phase, arguments: own.to_vec(), set_off_by: Some(by), input: String::new() };
+                list.push(self.scriptlet(pack, trigger, call));
             }
         }
         list
@@ -96,10 +99,8 @@ impl<'a> Installed<'a> {
             for trigger in other.triggers().iter().filter(applies) {
                 let input = matching(trigger, &self.paths[last..], Found::InPackage);
                 if !input.is_empty() {
-                    fired.push((
-                        Reverse(trigger.priority),
-                        self.scriptlet(other, Phase::Filetriggerin, trigger, vec!["0"], Some(pack), input),
-                    ));
+                    let call = Call { phase: Phase::Filetriggerin, arguments: vec!["0"], set_off_by: Some(pack), input };
+                    fired.push((Reverse(trigger.priority), self.scriptlet(other, trigger, call)));
                 }
             }
         }
@@ -109,7 +110,8 @@ impl<'a> Installed<'a> {
         for trigger in pack.triggers().iter().filter(applies) {
             let input = matching(trigger, &self.paths[..last], Found::InDatabase);
             if !input.is_empty() {
-                own.push((Reverse(trigger.priority), self.scriptlet(pack, Phase::Filetriggerin, trigger, vec!["0"], None, input)));
+                let call = Call { phase: Phase::Filetriggerin, arguments: vec!["0"], set_off_by: None, input };
+                own.push((Reverse(trigger.priority), self.scriptlet(pack, trigger, call)));
             }
         }
         own.sort_by_key(|(priority, _)| *priority);
@@ -126,22 +128,16 @@ impl<'a> Installed<'a> {
             for trigger in fired {
                 let input = matching(trigger, &self.paths, Found::InDatabase);
                 if !input.is_empty() {
-                    list.push(self.scriptlet(pack, Phase::Transfiletriggerin, trigger, vec!["0"], None, input));
+                    let call = Call { phase: Phase::Transfiletriggerin, arguments: vec!["0"], set_off_by: None, input };
+                    list.push(self.scriptlet(pack, trigger, call));
                 }
             }
         }
         list
     }
 
-    fn scriptlet(
-        &self,
-        pack: &Pack,
-        phase: Phase,
-        trigger: &Trigger,
-        arguments: Vec<&'static str>,
-        set_off_by: Option<&Pack>,
-        input: String,
-    ) -> Scriptlet {
+    fn scriptlet(&self, pack: &Pack, trigger: &Trigger, call: Call<'_>) -> Scriptlet {
+        let Call { phase, arguments, set_off_by, input } = call;
         let spent = self.spent.get().saturating_add(2 * trigger.text.len() + input.len());
         self.spent.set(spent);
         // Beyond the limit nothing is run any more, so nothing need be kept.
@@ -157,6 +153,16 @@ impl<'a> Installed<'a> {
             input,
         }
     }
+}
+
+/// How rpm calls a trigger's script.
+struct Call<'a> {
+    phase: Phase,
+    arguments: Vec<&'static str>,
+    /// The other package, whose installation sets the trigger off.
+    set_off_by: Option<&'a Pack>,
+    /// The script's standard input: the paths that set it off, a line each.
+    input: String,
 }
 
 /// Whether a condition names the package, and its version.

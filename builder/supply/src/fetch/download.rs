@@ -1,6 +1,6 @@
 //! The locked packages' files, several at a time, each under its digest. `verify` checks what is in them.
 
-use crate::net::{Client, Mirrors};
+use crate::net::{Client, Mirrors, Pinned};
 use model::{Digest, Error, Progress, Result};
 use recipe::lock::LockedPackage;
 use std::path::{Path, PathBuf};
@@ -96,7 +96,7 @@ impl Job {
     }
 
     fn bring(&self, client: &Client, mirrors: &Mirrors, progress: &dyn Progress) -> Result<()> {
-        mirrors.download(client, &self.location, &self.path, self.size, &self.digest, progress)
+        mirrors.download(client, &self.location, &Pinned { to: &self.path, size: self.size, digest: &self.digest }, progress)
     }
 }
 

@@ -37,6 +37,16 @@ pub struct ClientOptions<'a> {
     pub limits: Limits,
 }
 
+/// A file to download whose bytes are known beforehand.
+#[derive(Debug, Clone, Copy)]
+pub struct Pinned<'a> {
+    /// Where it is written to.
+    pub to: &'a Path,
+    /// In bytes.
+    pub size: u64,
+    pub digest: &'a Digest,
+}
+
 impl Client {
     /// Reads the certificates and parses the proxies' URLs.
     pub fn new(options: &ClientOptions<'_>) -> Result<Self> {
@@ -78,21 +88,22 @@ impl Client {
         })
     }
 
-    /// Brings `url` to `to`, which exists afterwards exactly if it has this size and digest.
+    /// Brings `url` to `file.to`, which exists afterwards exactly if it has the size and the digest.
     ///
     /// An interrupted download goes on from its `.part` file. A whole file with another digest is kept as `.rejected`. `progress` is told
     /// of bytes, in the stage that the caller began.
-    pub fn download(&self, url: &Url, to: &Path, size: u64, digest: &Digest, progress: &dyn Progress) -> Result<()> {
+    pub fn download(&self, url: &Url, file: &Pinned<'_>, progress: &dyn Progress) -> Result<()> {
         for _ in 0..LOOKS_MAX {
-            if self.download_once(url, to, size, digest, progress)? {
+            if self.download_once(url, file, progress)? {
                 return Ok(());
             }
         }
-        Err(Error::internal(format!("{url}: another program keeps taking away {} while it is written", to.display())))
+        Err(Error::internal(format!("{url}: another program keeps taking away {} while it is written", file.to.display())))
     }
 
     /// Returns false if another writer has taken the file away, which may be because that one has it whole.
-    fn download_once(&self, url: &Url, to: &Path, size: u64, digest: &Digest, progress: &dyn Progress) -> Result<bool> {
+    fn download_once(&self, url: &Url, file: &Pinned<'_>, progress: &dyn Progress) -> Result<bool> {
+        let Pinned { to, size, digest } = *file;
         let Some(mut partial) = Partial::open(to, size)? else {
             progress.advance(size);
             return Ok(true);

@@ -1,8 +1,7 @@
 //! Several places with the same files: when one fails, the next is asked.
 
-use crate::net::{Client, Url, is_below, is_missing};
-use model::{Digest, Error, Kind, Progress, Result};
-use std::path::Path;
+use crate::net::{Client, Pinned, Url, is_below, is_missing};
+use model::{Error, Kind, Progress, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -63,14 +62,14 @@ impl Mirrors {
     /// Brings `location`, which is relative to each mirror, or a whole URL on the host of one. As [`Client::download`].
     ///
     /// When the mirrors answer that they do not have it, the snapshots are asked. The digest decides in any case.
-    pub fn download(&self, client: &Client, location: &str, to: &Path, size: u64, digest: &Digest, progress: &dyn Progress) -> Result<()> {
+    pub fn download(&self, client: &Client, location: &str, file: &Pinned<'_>, progress: &dyn Progress) -> Result<()> {
         self.check(location)?;
         if !is_below(location) {
             let url = Url::parse(location)?;
             let base = self.bases.iter().find(|base| base.same_host(&url));
-            return client.download(&base.map_or(url.clone(), |base| url.with_credentials_of(base)), to, size, digest, progress);
+            return client.download(&base.map_or(url.clone(), |base| url.with_credentials_of(base)), file, progress);
         }
-        let fetch = |client: &Client, url: &Url| client.download(url, to, size, digest, progress);
+        let fetch = |client: &Client, url: &Url| client.download(url, file, progress);
         match self.any(client, location, fetch) {
             Err(missing) if is_missing(&missing) && !self.snapshots.is_empty() => {
                 self.download_from_snapshots(client, location, &missing, fetch)

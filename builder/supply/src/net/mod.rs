@@ -14,7 +14,7 @@ pub(crate) mod tests;
 mod url;
 
 pub use self::url::{Url, is_below};
-pub use client::{Client, ClientOptions};
+pub use client::{Client, ClientOptions, Pinned};
 pub use limits::Limits;
 pub use mirrors::Mirrors;
 pub use missing::is_missing;

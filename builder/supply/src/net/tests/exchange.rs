@@ -66,7 +66,9 @@ fn a_file_that_was_packed_on_the_way_is_unpacked_and_one_that_is_gzip_itself_is_
     for (path, expected) in [("packed", &whole), ("packed.gz", &packed), ("file.gz", &packed), ("identity", &whole)] {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("file");
-        client().download(&server.at(path), &to, expected.len() as u64, &Digest::of(expected), &Silent).unwrap();
+        client()
+            .download(&server.at(path), &Pinned { to: &to, size: expected.len() as u64, digest: &Digest::of(expected) }, &Silent)
+            .unwrap();
         assert!(std::fs::read(&to).unwrap() == *expected, "{path}");
     }
     assert!(client().get(&server.at("packed"), 1 << 20).unwrap() == whole);
@@ -84,7 +86,7 @@ fn the_page_of_a_captive_portal_is_told_as_such() {
         let server = Server::start(move |_, _, _| ok(page.as_bytes(), None));
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("file");
-        let download = client().download(&server.at("x"), &to, page.len() as u64, &Digest::of(b"x"), &Silent);
+        let download = client().download(&server.at("x"), &Pinned { to: &to, size: page.len() as u64, digest: &Digest::of(b"x") }, &Silent);
         for error in [client().get(&server.at("x"), 100).unwrap_err(), download.unwrap_err()] {
             assert_eq!(error.kind(), Kind::Network);
             assert!(error.to_string().contains("captive portal") && error.to_string().contains(&server.url("x")), "{error}");
@@ -135,7 +137,7 @@ fn bodies_are_whole_whatever_way_their_end_is_told() {
         }
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("file");
-        let fetched = client().download(&server.at(path), &to, 5, &Digest::of(b"whole"), &Silent);
+        let fetched = client().download(&server.at(path), &Pinned { to: &to, size: 5, digest: &Digest::of(b"whole") }, &Silent);
         assert_eq!(to.exists(), fetched.is_ok(), "{path}: {fetched:?}");
         assert!(!whole || fetched.is_ok(), "{path}: {fetched:?}");
     }

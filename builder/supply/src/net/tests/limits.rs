@@ -1,7 +1,7 @@
 //! Servers that are slow, silent or busy.
 
 use super::*;
-use crate::net::Mirrors;
+use crate::net::{Mirrors, Pinned};
 use std::time::Instant;
 
 /// Sends a byte every 20 ms.
@@ -43,7 +43,7 @@ fn a_server_that_sends_a_byte_at_a_time_is_left_for_the_next_mirror() {
     let to = folder.path().join("file");
     let began = Instant::now();
     let mirrors = Mirrors::new([slow.at("slow"), good.at("good")]).unwrap();
-    mirrors.download(&hurried(), "file", &to, whole.len() as u64, &Digest::of(&whole), &Silent).unwrap();
+    mirrors.download(&hurried(), "file", &Pinned { to: &to, size: whole.len() as u64, digest: &Digest::of(&whole) }, &Silent).unwrap();
     assert!(std::fs::read(&to).unwrap() == whole);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     assert_eq!(slow.heads().len(), 1, "a slow mirror is not asked again");

@@ -1,12 +1,12 @@
 //! Mirrors that fail, each in its own way.
 
 use super::*;
-use crate::net::Mirrors;
+use crate::net::{Mirrors, Pinned};
 
 fn download(mirrors: &Mirrors, client: &Client, name: &str) -> model::Result<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().join("file");
-    mirrors.download(client, name, &to, 4, &Digest::of(b"good"), &Silent)?;
+    mirrors.download(client, name, &Pinned { to: &to, size: 4, digest: &Digest::of(b"good") }, &Silent)?;
     Ok(std::fs::read(to).unwrap())
 }
 

@@ -1,6 +1,6 @@
 //! A loopback server that misbehaves on purpose.
 
-use super::{Client, ClientOptions, Limits, Url};
+use super::{Client, ClientOptions, Limits, Pinned, Url};
 use model::{Digest, Kind, Progress, Silent};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -166,7 +166,7 @@ fn a_connection_that_breaks_is_resumed_where_it_broke() {
     });
     let folder = tempfile::tempdir().unwrap();
     let (to, counted) = (folder.path().join("a/file"), Counted::default());
-    client().download(&server.at("file"), &to, whole.len() as u64, &Digest::of(&whole), &counted).unwrap();
+    client().download(&server.at("file"), &Pinned { to: &to, size: whole.len() as u64, digest: &Digest::of(&whole) }, &counted).unwrap();
     assert_eq!(std::fs::read(&to).unwrap(), whole);
     assert_eq!(counted.0.load(Ordering::SeqCst), whole.len() as u64);
     let seen = server.seen.lock().unwrap().clone();
@@ -184,7 +184,7 @@ fn a_part_of_an_older_file_is_thrown_away() {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("file");
         std::fs::write(folder.path().join("file.part"), b"of another version").unwrap();
-        client().download(&server.at("file"), &to, whole.len() as u64, &Digest::of(&whole), &Silent).unwrap();
+        client().download(&server.at("file"), &Pinned { to: &to, size: whole.len() as u64, digest: &Digest::of(&whole) }, &Silent).unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), whole);
     }
 }
@@ -194,7 +194,7 @@ fn a_file_with_another_digest_never_gets_its_name() {
     let server = Server::start(|_, _, range| ok(b"evil", range));
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().join("file");
-    let error = client().download(&server.at("file"), &to, 4, &Digest::of(b"good"), &Silent).unwrap_err();
+    let error = client().download(&server.at("file"), &Pinned { to: &to, size: 4, digest: &Digest::of(b"good") }, &Silent).unwrap_err();
     assert_eq!(error.kind(), Kind::Integrity);
     for part in [Digest::of(b"good").to_string(), Digest::of(b"evil").to_string()] {
         assert!(error.to_string().contains(&part), "{error}");
@@ -216,7 +216,7 @@ fn more_bytes_than_allowed_are_not_read() {
         assert!(error.to_string().contains("4999"), "{error}");
         assert_eq!(client().get(&server.at(path), 5000).unwrap().len(), 5000);
         let to = folder.path().join(path);
-        let error = client().download(&server.at(path), &to, 4999, &Digest::of(b""), &Silent).unwrap_err();
+        let error = client().download(&server.at(path), &Pinned { to: &to, size: 4999, digest: &Digest::of(b"") }, &Silent).unwrap_err();
         assert_eq!(error.kind(), Kind::Integrity, "{error}");
         assert!(!to.exists());
     }
@@ -249,7 +249,7 @@ fn offline_opens_no_connection_but_reads_files() {
     let url = Url::parse(&format!("file://{}/a%20b", folder.path().display())).unwrap();
     assert_eq!(offline.get(&url, 10).unwrap(), b"local");
     let to = folder.path().join("copy");
-    offline.download(&url, &to, 5, &Digest::of(b"local"), &Silent).unwrap();
+    offline.download(&url, &Pinned { to: &to, size: 5, digest: &Digest::of(b"local") }, &Silent).unwrap();
     assert_eq!(std::fs::read(to).unwrap(), b"local");
 }
 
@@ -270,7 +270,7 @@ fn a_file_that_another_machine_takes_away_while_it_is_written_is_looked_for_agai
             }
             ok(&sent, range)
         });
-        client().download(&server.at("file"), &to, whole.len() as u64, &Digest::of(&whole), &Silent).unwrap();
+        client().download(&server.at("file"), &Pinned { to: &to, size: whole.len() as u64, digest: &Digest::of(&whole) }, &Silent).unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), whole);
         assert_eq!(server.seen.lock().unwrap().len(), requests);
     }

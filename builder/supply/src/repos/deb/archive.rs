@@ -2,7 +2,7 @@
 
 use super::in_release::Release;
 use super::packages::Packages;
-use crate::net::{Client, Url};
+use crate::net::{Client, Pinned, Url};
 use crate::repos::{PackageMeta, cached};
 use model::{AtomicFile, Digest, Error, Result, ResultExt, Silent, SourceDateEpoch};
 use packages::deb::control::Stanza;
@@ -94,8 +94,8 @@ pub fn load(client: &Client, cache: &Path, source: &DebSource<'_>) -> Result<Deb
         if held != cached::Cached::Intact {
             // By digest first: the plain name changes under a reader's feet while a mirror is updated.
             let by_hash = dists.below(&format!("{stem}/by-hash/SHA256/{digest}"))?;
-            if client.download(&by_hash, &path, size, &digest, &Silent).is_err() {
-                held.explain(&path, client.download(&dists.below(&name)?, &path, size, &digest, &Silent))?;
+            if client.download(&by_hash, &Pinned { to: &path, size, digest: &digest }, &Silent).is_err() {
+                held.explain(&path, client.download(&dists.below(&name)?, &Pinned { to: &path, size, digest: &digest }, &Silent))?;
             }
         }
         let compressed = cached::read(&path, size)?;

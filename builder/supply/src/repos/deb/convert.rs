@@ -1,7 +1,7 @@
 //! Converts .debs to .rpms on disk, once each: [`Facts`] keep what the converter made of a .deb, the cache keeps the bytes.
 
 use super::{metadata, rpm_file};
-use crate::net::{Client, Mirrors};
+use crate::net::{Client, Mirrors, Pinned};
 use crate::repos::PackageMeta;
 use model::{AtomicFile, Digest, Entry, Error, Facts, Hasher, Progress, Result, ResultExt, ResultJudged, Silent, question, set_aside};
 use packages::deb::Deb;
@@ -108,7 +108,8 @@ pub fn fetch_and_convert(
                     let deb = cache.join("debs").join(format!("{digest}.deb"));
                     let mirrors = mirrors()?;
                     let download = || {
-                        let found = mirrors.download(client, &package.location, &deb, package.size, &digest, &Silent);
+                        let found =
+                            mirrors.download(client, &package.location, &Pinned { to: &deb, size: package.size, digest: &digest }, &Silent);
                         found.context(|| format!("package {}", package.nevra))
                     };
                     download()?;

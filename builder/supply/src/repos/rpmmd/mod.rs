@@ -8,7 +8,7 @@ mod tests;
 
 pub use root::mirrors;
 
-use crate::net::{Client, Mirrors, Url, is_below};
+use crate::net::{Client, Mirrors, Pinned, Url, is_below};
 use crate::repos::{MetadataFile, RepoSnapshot, cached};
 use model::{AtomicFile, Digest, Error, Progress, Result, ResultExt, SourceDateEpoch};
 use package::package_meta;
@@ -158,7 +158,7 @@ fn fetch(client: &Client, mirrors: &Mirrors, file: &MetadataFile, path: &Path, p
         Some(size) if size > METADATA_LIMIT => {
             Err(Error::integrity(format!("{}: expected at most {METADATA_LIMIT} bytes, found {size}", file.location)))
         }
-        Some(size) => mirrors.download(client, &file.location, path, size, &file.digest, progress),
+        Some(size) => mirrors.download(client, &file.location, &Pinned { to: path, size, digest: &file.digest }, progress),
         None => {
             let bytes = mirrors.get(client, &file.location, METADATA_LIMIT, |url, bytes| {
                 let found = Digest::of(bytes);
