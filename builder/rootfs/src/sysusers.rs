@@ -61,7 +61,13 @@ pub fn static_lines(accounts: &Accounts) -> String {
     out
 }
 
+/// Writes the static lines, and hides the packages' files, whose accounts they have: systemd-sysusers warns of each line that comes twice.
 pub fn write_static(tree: &mut FileTree, accounts: &Accounts) -> Result<ImagePath> {
+    for (path, _) in texts(tree)? {
+        if let Some(name) = path.strip_prefix("/usr/lib/sysusers.d/").filter(|_| path != STATIC) {
+            tree.insert(&ImagePath::parse(format!("/etc/sysusers.d/{name}"))?, Inode::symlink("/dev/null"), Edit::Replace)?;
+        }
+    }
     let path = ImagePath::parse(STATIC)?;
     tree.insert(&path, Inode::file(static_lines(accounts).into_bytes(), Attributes::root(0o644)), Edit::Replace)?;
     Ok(path)
@@ -237,5 +243,9 @@ mod tests {
         assert_eq!((accounts.gid("video"), accounts.uid("good"), accounts.uid("bad")), (Some(999), Some(998), None));
         let again = Accounts::plan(&[("x".into(), static_lines(&accounts))], "", "", &Pinned::default()).unwrap();
         assert_eq!((again.users(), again.groups()), (accounts.users(), accounts.groups()));
+
+        write_static(&mut tree, &accounts).unwrap();
+        let names: Vec<String> = texts(&tree).unwrap().into_iter().map(|(path, _)| path).collect();
+        assert_eq!(names, [STATIC, "/etc/sysusers.d/b.conf"], "the packages' lines are hidden, an administrator's are not");
     }
 }

@@ -89,12 +89,18 @@ pub(crate) fn brand(tree: &mut FileTree, recipe: &Recipe, epoch: SourceDateEpoch
     let version = recipe.version_at(epoch);
     let own = [
         ("PRETTY_NAME", format!("{} {version}", recipe.title)),
+        ("NAME", recipe.title.clone()),
+        ("VERSION", version.clone()),
+        ("OSTREE_VERSION", version.clone()),
         ("VARIANT", recipe.title.clone()),
         ("VARIANT_ID", recipe.name.clone()),
         ("IMAGE_ID", recipe.name.clone()),
         ("IMAGE_VERSION", version),
     ];
-    let is_own = |line: &str| own.iter().any(|(key, _)| line.split('=').next() == Some(key));
+    // The distribution has no part in faults of this image.
+    let of_distribution = ["HOME_URL", "SUPPORT_URL", "BUG_REPORT_URL", "LOGO", "ANSI_COLOR"];
+    let is_own =
+        |line: &str| line.split('=').next().is_some_and(|key| own.iter().any(|(own, _)| *own == key) || of_distribution.contains(&key));
     let mut lines: Vec<String> = own.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
     lines.extend(text.lines().filter(|line| !is_own(line)).map(str::to_owned));
     text_file(tree, path, lines.join("\n") + "\n", epoch).map(drop)
