@@ -45,6 +45,8 @@ pub struct Recipe {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_optional_text")]
     pub rpmdb: Option<ImagePath>,
     pub overlays: Vec<Overlay>,
+    #[serde(skip_serializing_if = "Trim::is_empty")]
+    pub trim: Trim,
     /// sysctl name to value, as text.
     pub tuning: BTreeMap<String, String>,
     pub kernel: Kernel,
@@ -318,6 +320,20 @@ pub struct Kernel {
     pub package: Option<String>,
     /// All kernel arguments, in order.
     pub args: Vec<String>,
+}
+
+/// What of the packages' files the tree does not get. Patterns (`*`, `?`, `[…]`) over absolute paths, sorted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Trim {
+    pub paths: Vec<String>,
+    /// What stays all the same.
+    pub keep: Vec<String>,
+}
+
+impl Trim {
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -164,14 +164,21 @@ fn each_bad_value_is_named_where_it_stands() {
 }
 
 #[test]
-fn what_an_initramfs_leaves_out_is_the_sum_of_all_files_and_a_root_grows_by_the_unit_that_is_named_last() {
-    let base = BASE.replace("esp = \"32MiB\"", "grow = \"grow.service\"\n[initramfs]\nexclude = [\"/usr/bin/b*\", \"/usr/lib/x/*\"]");
+fn what_is_left_out_is_the_sum_of_all_files_and_a_root_grows_by_the_unit_that_is_named_last() {
+    let base = BASE.replace(
+        "esp = \"32MiB\"",
+        "grow = \"grow.service\"\n[trim]\npaths = [\"/usr/share/man/*\"]\n[initramfs]\nexclude = [\"/usr/bin/b*\", \"/usr/lib/x/*\"]",
+    );
     let load = |disk: &str| {
-        let own = format!("{GOOD}[initramfs]\nexclude = [\"/usr/bin/[ac]*\", \"/usr/bin/b*\"]\n{disk}");
+        let own = format!(
+            "{GOOD}[trim]\npaths = [\"/usr/share/doc/*\"]\nkeep = [\"/*/copyright\"]\n[initramfs]\nexclude = [\"/usr/bin/[ac]*\", \"/usr/bin/b*\"]\n{disk}"
+        );
         load_in(&project(&own, &base)).unwrap()
     };
     let recipe = load("");
     assert_eq!(recipe.initramfs.exclude, ["/usr/bin/[ac]*", "/usr/bin/b*", "/usr/lib/x/*"]);
+    assert_eq!(recipe.trim.paths, ["/usr/share/doc/*", "/usr/share/man/*"]);
+    assert_eq!(recipe.trim.keep, ["/*/copyright"]);
     assert_eq!(recipe.disk.grow.as_deref(), Some("grow.service"));
     assert_eq!(load("[disk]\ngrow = \"other.service\"").disk.grow.as_deref(), Some("other.service"));
     assert_eq!(load("[disk]\ngrow = false").disk.grow, None);

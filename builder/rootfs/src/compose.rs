@@ -8,7 +8,7 @@ use crate::programs::{self, ProgramCache};
 use crate::text_file::text_file;
 use crate::{
     ca_certificates, initramfs, normalize, order, overlay, payloads, presets, rpm_database, shape, standard_programs, sysusers, tmpfiles,
-    update_source,
+    trim, update_source,
 };
 use model::tree::{Edit, FileTree, Inode};
 use model::{Error, Progress, Result, SourceDateEpoch};
@@ -105,6 +105,9 @@ pub fn compose(
     ledger.push(LedgerRow::stage("presets", presets::apply(&mut tree, &units)?));
 
     ledger.push(LedgerRow::stage("certificates", ca_certificates::update(&mut tree)?));
+
+    // Before the programs: the lists that they make (of modules, of libraries) are of what is left.
+    ledger.push(LedgerRow::stage("trim", trim::apply(&mut tree, &recipe.trim)));
 
     let kernel_version = initramfs::kernel_version(&tree)?;
     if let Some(version) = &kernel_version {

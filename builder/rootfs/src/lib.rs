@@ -41,4 +41,5 @@ mod rpm_database;
 pub mod scriptlets;
 pub mod sysusers;
 pub mod tmpfiles;
+mod trim;
 mod update_source;

@@ -2,7 +2,7 @@
 
 use super::super::raw::{Faults, Node, Value, nearest};
 use super::super::reader::{At, Reader};
-use super::{names, siblings};
+use super::{names, path_patterns, siblings};
 use crate::recipe::*;
 use conf::account::{AccountId, AccountName};
 use model::ImagePath;
@@ -197,6 +197,12 @@ pub(super) fn tuning(mut section: Reader<'_>, faults: &Faults) -> BTreeMap<Strin
     }
     section.finish();
     tuning
+}
+
+pub(super) fn trim(mut section: Reader<'_>) -> Trim {
+    let trim = Trim { paths: path_patterns(&mut section, "paths"), keep: path_patterns(&mut section, "keep") };
+    section.finish();
+    trim
 }
 
 pub(super) fn rpmdb(mut section: Reader<'_>) -> Option<ImagePath> {

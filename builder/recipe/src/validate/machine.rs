@@ -3,7 +3,7 @@
 use super::super::raw::{Faults, Place};
 use super::super::reader::Reader;
 use super::contents::check_unit;
-use super::{kernel_arguments, names};
+use super::{kernel_arguments, names, path_patterns};
 use crate::recipe::*;
 use crate::{Compression, Firmware, OutputFormat};
 use model::ByteSize;
@@ -22,9 +22,7 @@ fn words(section: &mut Reader<'_>, key: &'static str) -> Vec<String> {
 
 pub(super) fn initramfs(mut section: Reader<'_>) -> Initramfs {
     let generator = section.choice("generator", &[("dracut", InitramfsGenerator::Dracut), ("none", InitramfsGenerator::None)]);
-    let mut exclude: Vec<String> = section.typed_texts("exclude", names::path_pattern).into_iter().map(|pattern| pattern.value).collect();
-    exclude.sort();
-    exclude.dedup();
+    let exclude = path_patterns(&mut section, "exclude");
     let initramfs = Initramfs {
         generator: generator.unwrap_or(InitramfsGenerator::Dracut),
         modules: words(&mut section, "modules"),

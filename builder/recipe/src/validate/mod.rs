@@ -44,6 +44,7 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
     let units = contents::units(top.section("units"), faults);
     let rpmdb = contents::rpmdb(top.section("rpmdb"));
     let overlays = contents::overlays(top.section("overlay"), &folder, faults);
+    let trim = contents::trim(top.section("trim"));
     let tuning = contents::tuning(top.section("tuning"), faults);
     let kernel = machine::kernel(top.section("kernel"), faults);
     let initramfs = machine::initramfs(top.section("initramfs"));
@@ -76,6 +77,7 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
         units,
         rpmdb,
         overlays,
+        trim,
         tuning,
         kernel,
         initramfs,
@@ -94,6 +96,14 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// The patterns over paths of a list, sorted, each once.
+fn path_patterns(section: &mut Reader<'_>, key: &'static str) -> Vec<String> {
+    let mut patterns: Vec<String> = section.typed_texts(key, names::path_pattern).into_iter().map(|pattern| pattern.value).collect();
+    patterns.sort();
+    patterns.dedup();
+    patterns
 }
 
 /// The names beside `path`, sorted.
