@@ -8,6 +8,17 @@ timeout 400 systemctl is-system-running --wait >/dev/null
 failed=$(systemctl --failed --plain --no-legend)
 [ -z "$failed" ] || fail "failed units: $failed: $(sudo journalctl -b -p err --no-pager -n 30)"
 
+errors=$(sudo journalctl -b -p err -o cat --no-pager)
+[ -z "$errors" ] || fail "errors in the journal: $errors"
+conflicts=$(sudo journalctl -b -t systemd-sysusers -o cat --no-pager | grep Conflict)
+[ -z "$conflicts" ] || fail "accounts that two files define: $conflicts"
+command -v sysctl >/dev/null && bash -lc 'command -v sysctl' >/dev/null || fail "sysctl is not in the PATH of the default user"
+grep -q '^NAME="Atomic Host' /etc/os-release || fail "os-release: $(cat /etc/os-release)"
+sudo nft list chain inet atomic input | grep -q 'policy drop' || fail "the firewall drops nothing: $(sudo nft list ruleset)"
+open=$(sudo ss -lntuH | awk '{print $5}' | grep -Ev '^(127\.|\[::1\])' | sed 's/.*://' | sort -u | tr '\n' ' ')
+[ -z "$(echo "$open" | tr ' ' '\n' | grep -Evx '22|68|546|9090|')" ] || fail "ports that listen on the network: $open"
+sudo sshd -T 2>/dev/null | grep -Eqx 'x11forwarding no' || fail "sshd forwards X11"
+
 status=$(sudo ostree admin status) || fail "ostree admin status"
 deployments=$(printf '%s\n' "$status" | grep -Ec '[0-9a-f]{64}\.[0-9]+')
 [ "$deployments" = 2 ] || fail "expected two deployments, found $deployments: $status"

@@ -1,6 +1,6 @@
 //! What a guest must show. Every script ends with a digest of the run's number, which is said only when all checks before it held.
 
-use crate::guest::Guest;
+use crate::guest::{CLOSED, Guest, PUBLISHED};
 use crate::{growth, payload};
 use model::{Digest, Error, Kind, Result, ResultExt};
 use recipe::Firmware;
@@ -38,9 +38,24 @@ fn whole(image: &Path, firmware: Firmware, roles: bool) -> Result<()> {
     if roles {
         guest.ssh("sudo docker import - tiny:1", &payload::tiny_tree()?, 400)?;
         proven(&guest, ROLES, &nonce, 600).context(|| "role checks")?;
+        firewall(&guest)?;
         cockpit(&guest)?;
     }
     Ok(())
+}
+
+/// What a container publishes answers from outside; what a person starts on any port does not.
+fn firewall(guest: &Guest) -> Result<()> {
+    let server = "echo published >/index.html; exec /bin/busybox httpd -f -p 80 -h /";
+    guest.ssh(&format!("sudo docker run -d -p {PUBLISHED}:80 tiny:1 /bin/busybox sh -c '{server}'"), b"", 300)?;
+    let listen = format!("cd /usr/share/base-files && (python3 -m http.server {CLOSED} >/dev/null 2>&1 &) && sleep 5");
+    guest.ssh(&format!("{listen} && curl -s --retry 10 --retry-all-errors -o /dev/null http://127.0.0.1:{CLOSED}/"), b"", 300)?;
+    let expected = [Some("published".to_owned()), None];
+    let found = guest.web()?;
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Verification, format!("the web servers must answer {expected:?} from outside, found {found:?}")))
 }
 
 /// The serial console's shell computes the token too.

@@ -23,8 +23,15 @@ pub struct Guest {
     pub console: Console,
     ssh: Ssh,
     cockpit_port: u16,
+    /// Ports of this machine that lead to the guest's [`PUBLISHED`] and [`CLOSED`].
+    web_ports: [u16; 2],
     scratch: PathBuf,
 }
+
+/// A port of the guest that a container publishes.
+pub const PUBLISHED: u16 = 8081;
+/// A port of the guest on which a program listens that nobody has allowed to.
+pub const CLOSED: u16 = 8082;
 
 impl Drop for Guest {
     fn drop(&mut self) {
@@ -48,14 +55,14 @@ impl Guest {
         std::fs::create_dir_all(&scratch).context(|| format!("create {}", scratch.display()))?;
         let seed = scratch.join("seed.iso");
         std::fs::write(&seed, payload::seed(instance)?).context(|| format!("write {}", seed.display()))?;
-        let (ssh_port, cockpit_port) = free_ports()?;
+        let [ssh_port, cockpit_port, published, closed] = free_ports()?;
         let machine = Machine {
             image: image.to_path_buf(),
             keep: second.is_some(),
             second: second.map(Path::to_path_buf),
             firmware,
             seed: Some(seed),
-            forward: vec![(ssh_port, 22), (cockpit_port, 9090)],
+            forward: vec![(ssh_port, 22), (cockpit_port, 9090), (published, PUBLISHED), (closed, CLOSED)],
             memory_mib: 3072,
             serial: Serial::Pipes,
             control: None,
@@ -64,7 +71,7 @@ impl Guest {
         };
         let console = machine.console()?;
         let ssh = Ssh { port: ssh_port, user: "centos".into(), login: Login::Password(payload::PASSWORD.into()) };
-        Ok(Guest { console, ssh, cockpit_port, scratch })
+        Ok(Guest { console, ssh, cockpit_port, web_ports: [published, closed], scratch })
     }
 
     /// Waits for the prompt and logs in on the serial console; tries again while cloud-init has not set the password yet.
@@ -105,6 +112,17 @@ impl Guest {
         self.ssh.must(command, input, seconds)
     }
 
+    /// What the guest's web servers on [`PUBLISHED`] and [`CLOSED`] answer to this machine; `None` if nothing comes.
+    pub fn web(&self) -> Result<[Option<String>; 2]> {
+        let mut answers = [None, None];
+        for (port, answer) in self.web_ports.iter().zip(&mut answers) {
+            let url = format!("http://127.0.0.1:{port}/");
+            let output = Command::new("curl").args(["-s", "--max-time", "30", &url]).output().context(|| "start curl")?;
+            *answer = output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        }
+        Ok(answers)
+    }
+
     /// (status, body) of a page of cockpit; with a password, as centos.
     pub fn cockpit(&self, path: &str, password: Option<&str>) -> Result<(String, String)> {
         let url = format!("https://127.0.0.1:{}{path}", self.cockpit_port);
@@ -123,9 +141,9 @@ impl Guest {
     }
 }
 
-/// Two ports that nobody listens on. They lie below the range from which the kernel takes the local ports of outgoing connections (32768 and up, in
+/// Ports that nobody listens on. They lie below the range from which the kernel takes the local ports of outgoing connections (32768 and up, in
 /// ip_local_port_range), so that no connection of another test takes one before QEMU listens on it.
-fn free_ports() -> Result<(u16, u16)> {
+fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
     let mut draw = File::open("/dev/urandom").context(|| "open /dev/urandom")?;
     let mut port = || -> Result<TcpListener> {
         let mut refused = None;
@@ -140,7 +158,10 @@ fn free_ports() -> Result<(u16, u16)> {
         Err(Error::new(Kind::Tool, format!("no free port from 10000 to 29999 on 127.0.0.1: {refused:?}")))
     };
     // Held together, so that they differ.
-    let (first, second) = (port()?, port()?);
-    let number = |listener: &TcpListener| listener.local_addr().map(|address| address.port()).context(|| "find a free port");
-    Ok((number(&first)?, number(&second)?))
+    let listeners: Vec<TcpListener> = (0..COUNT).map(|_| port()).collect::<Result<_>>()?;
+    let mut ports = [0; COUNT];
+    for (port, listener) in ports.iter_mut().zip(&listeners) {
+        *port = listener.local_addr().context(|| "find a free port")?.port();
+    }
+    Ok(ports)
 }
