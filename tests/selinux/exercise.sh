@@ -26,7 +26,7 @@ done
 said=$(sudo docker run --name talks tiny:1 /bin/busybox echo to-the-journal; sudo docker logs talks; sudo docker rm talks) || fail "docker logs: $said"
 [ "$(printf '%s\n' "$said" | grep -c to-the-journal)" = 2 ] || fail "docker logs printed $said"
 printf 'FROM tiny:1\nRUN ["/bin/busybox","touch","/built"]\n' >/tmp/Dockerfile
-sudo docker build -q -t tiny:2 -f /tmp/Dockerfile /tmp >/dev/null 2>&1 || fail "docker build"
+said=$(sudo docker build -q -t tiny:2 -f /tmp/Dockerfile /tmp 2>&1) || fail "docker build: $said"
 expect built sudo docker run --rm tiny:2 /bin/busybox ls /
 expect OK etcdctl put exercise done
 expect done etcdctl get exercise --print-value-only
