@@ -98,9 +98,12 @@ fn rollback(image: &Path, firmware: Firmware) -> Result<()> {
     let nonce = nonce()?;
     let mut guest = Guest::start(image, firmware, &nonce)?;
     guest.console.press_until("\x1b", "highlighted", Duration::from_secs(180)).context(|| "GRUB's menu on the serial console")?;
-    // Ctrl-N: the next entry, in every terminal.
-    guest.console.send("\x0e")?;
-    std::thread::sleep(Duration::from_secs(1));
+    // Ctrl-N: the next entry, in every terminal. Several times: GRUB may take the first one for the rest of a sequence that an ESC began, and behind the last
+    // entry there is none.
+    for _ in 0..4 {
+        guest.console.send("\x0e")?;
+        std::thread::sleep(Duration::from_secs(1));
+    }
     guest.console.send("\r")?;
     guest.log_in()?;
     let status = guest.ssh("cat /proc/cmdline; ls /boot/loader/entries; sudo ostree admin status", b"", 300)?;
