@@ -107,7 +107,9 @@ pub fn compose(
     ledger.push(LedgerRow::stage("certificates", ca_certificates::update(&mut tree)?));
 
     // Before the programs: the lists that they make (of modules, of libraries) are of what is left.
-    ledger.push(LedgerRow::stage("trim", trim::apply(&mut tree, &recipe.trim)));
+    if !recipe.trim.is_empty() {
+        ledger.push(LedgerRow::stage("trim", trim::apply(&mut tree, &recipe.trim)));
+    }
 
     let kernel_version = initramfs::kernel_version(&tree)?;
     if let Some(version) = &kernel_version {

@@ -6,9 +6,6 @@ use recipe::Trim;
 
 /// Removes what a pattern of `paths` matches and none of `keep` does, with everything below it; a folder stays if something in it does. Returns the paths, sorted.
 pub(crate) fn apply(tree: &mut FileTree, trim: &Trim) -> Vec<ImagePath> {
-    if trim.is_empty() {
-        return Vec::new();
-    }
     let matches = |patterns: &[String], path: &str| patterns.iter().any(|pattern| glob_matches(pattern, path));
     let is_named = |path: &str| {
         let ancestors = path.match_indices('/').skip(1).filter_map(|(end, _)| path.get(..end));
