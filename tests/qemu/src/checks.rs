@@ -98,12 +98,7 @@ fn rollback(image: &Path, firmware: Firmware) -> Result<()> {
     let nonce = nonce()?;
     let mut guest = Guest::start(image, firmware, &nonce)?;
     guest.console.press_until("\x1b", "highlighted", Duration::from_secs(180)).context(|| "GRUB's menu on the serial console")?;
-    // Ctrl-N: the next entry, in every terminal. Several times: GRUB may take the first one for the rest of a sequence that an ESC began, and behind the last
-    // entry there is none.
-    for _ in 0..4 {
-        guest.console.send("\x0e")?;
-        std::thread::sleep(Duration::from_secs(1));
-    }
+    second_entry(&mut guest)?;
     guest.console.send("\r")?;
     guest.log_in()?;
     let status = guest.ssh("cat /proc/cmdline; ls /boot/loader/entries; sudo ostree admin status", b"", 300)?;
@@ -123,6 +118,20 @@ fn rollback(image: &Path, firmware: Firmware) -> Result<()> {
         return Err(Error::new(Kind::Verification, format!("expected the kernel's ostree= to end with /1, found {entry:?}")));
     }
     on_serial(&mut guest, &nonce)
+}
+
+/// Moves the menu's asterisk to the second deployment with Ctrl-N, the next entry in every terminal. GRUB may take the first one for the rest of a sequence
+/// that an ESC began, and behind the deployments there are entries that restart the machine: so each is looked at.
+fn second_entry(guest: &mut Guest) -> Result<()> {
+    let mut moved = Err(Error::internal("no key was pressed"));
+    for _ in 0..5 {
+        guest.console.send("\x0e")?;
+        moved = guest.console.expect(r"\*[^*()]*\(ostree:1\)", Duration::from_secs(5));
+        if moved.is_ok() {
+            break;
+        }
+    }
+    moved.map(drop).context(|| "the second entry of GRUB's menu")
 }
 
 /// `* atomic-host <commit>.<serial> …`
