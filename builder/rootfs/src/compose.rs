@@ -137,7 +137,8 @@ pub fn compose(
         initramfs::generate(&mut tree, version, &recipe.initramfs, cache, epoch)?;
     }
     update_source::brand(&mut tree, recipe, epoch)?;
-    // What systemd does in /etc once for each new /usr (ConditionNeedsUpdate=) is done. libostree removes the file from the deployments that it makes.
+    // What systemd does in /etc once for each new /usr (ConditionNeedsUpdate=) is done. The time is that of /usr in every deployment, 1970. libostree removes
+    // the file from the deployments that it makes.
     text_file(&mut tree, "/etc/.updated", "# /etc belongs to this /usr.\nTIMESTAMP_NSEC=0\n".into(), epoch)?;
     tmpfiles::empty_var(&mut tree, &accounts)?;
     shape::apply(&mut tree, epoch)?;
