@@ -120,9 +120,15 @@ fn rollback(image: &Path, firmware: Firmware) -> Result<()> {
     on_serial(&mut guest, &nonce)
 }
 
-/// Moves the menu's asterisk to the second deployment with Ctrl-N, the next entry in every terminal. GRUB may take the first one for the rest of a sequence
-/// that an ESC began, and behind the deployments there are entries that restart the machine: so each is looked at.
+/// After an ESC, until GRUB takes the next byte for a key of its own.
+const BEHIND_ESCAPE: Duration = Duration::from_secs(3);
+
+/// Moves the menu's asterisk to the second deployment with Ctrl-N, the next entry in every terminal. A key may be lost, and behind the deployments there are
+/// entries that restart the machine: so each is looked at.
 fn second_entry(guest: &mut Guest) -> Result<()> {
+    // Once more ESC, which must not leave the menu.
+    guest.console.send("\x1b")?;
+    std::thread::sleep(BEHIND_ESCAPE);
     let mut moved = Err(Error::internal("no key was pressed"));
     for _ in 0..5 {
         guest.console.send("\x0e")?;
