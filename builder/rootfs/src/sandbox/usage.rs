@@ -3,12 +3,18 @@
 use model::{Result, ResultExt};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
 
 /// Below this, in bytes, the program is stopped before it leaves the machine without space.
 const RESERVE: u64 = 64 << 20;
 
-/// Compares the free space of the checkout's file system with that of the beginning. That is cheap but not exact, since others write there, too:
-/// only when it looks like too much are the blocks of the checkout counted.
+/// From the program's start to the first count, and the least time between two.
+const FIRST: Duration = Duration::from_millis(200);
+/// Time between two counts, as a multiple of what the last one took: counting takes at most a fiftieth of a program's time.
+const PAUSE: u32 = 50;
+
+/// Counts the blocks of the checkout when its file system has lost much free space since the beginning, and else from time to time: others write there
+/// and remove files there, too, so that free space alone can hide what the program wrote.
 pub(super) struct DiskMeter {
     most: u64,
     free: u64,
@@ -16,11 +22,13 @@ pub(super) struct DiskMeter {
     written: u64,
     /// Lost space at which to count again, in bytes.
     next: u64,
+    /// When to count again in any case.
+    due: Instant,
 }
 
 impl DiskMeter {
     pub(super) fn new(checkout: BorrowedFd<'_>, written: u64, most: u64) -> Result<Self> {
-        Ok(DiskMeter { most, free: free(checkout)?, written, next: most })
+        Ok(DiskMeter { most, free: free(checkout)?, written, next: most, due: Instant::now() + FIRST })
     }
 
     /// Why the program must stop.
@@ -30,11 +38,13 @@ impl DiskMeter {
             return Ok(Some(format!("it left less than {RESERVE} bytes free on the disk")));
         }
         let lost = self.free.saturating_sub(now);
-        if lost < self.next {
+        let began = Instant::now();
+        if lost < self.next && began < self.due {
             return Ok(None);
         }
-        self.next = lost.saturating_add(self.most / 4);
         let grown = allocated(checkout).saturating_sub(self.written);
+        self.next = lost.saturating_add(self.most / 4);
+        self.due = Instant::now() + (began.elapsed() * PAUSE).max(FIRST);
         Ok((grown >= self.most).then(|| format!("it wrote more than {} bytes to the disk", self.most)))
     }
 }
