@@ -40,7 +40,7 @@ class Guest:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.serial = self.folder / "serial.log"
-        words = ["qemu-system-x86_64", "-machine", "q35", "-cpu", "max", "-smp", "1", "-m", "3072", "-display", "none"]
+        words = ["qemu-system-x86_64", "-machine", "q35", "-cpu", "max,-la57", "-smp", "2", "-m", "3072", "-display", "none"]
         words += ["-serial", f"file:{self.serial}", "-device", "virtio-rng-pci"]
         for number, (path, form) in enumerate(((disk, "qcow2"), (seed, "raw"))):
             words += ["-drive", f"if=none,id=d{number},format={form},file={path}", "-device", f"virtio-blk-pci,drive=d{number}"]

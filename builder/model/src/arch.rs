@@ -129,6 +129,14 @@ impl Arch {
         }
     }
 
+    /// The processor that QEMU emulates: everything that it can (distributions ask for as much as x86-64-v3), but for page tables of five levels, without
+    /// which an emulated guest boots in five sixths of the time and which no guest needs.
+    pub const fn qemu_processor(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "max,-la57",
+        }
+    }
+
     /// The packages with that program, of Debian and of Fedora.
     pub const fn qemu_packages(self) -> [&'static str; 2] {
         match self {
