@@ -129,6 +129,13 @@ impl Arch {
         }
     }
 
+    /// The machine type that has an IDE controller.
+    pub const fn qemu_machine_with_ide(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "pc",
+        }
+    }
+
     /// The processor that QEMU emulates: everything that it can (distributions ask for as much as x86-64-v3), but for page tables of five levels, without
     /// which an emulated guest boots in five sixths of the time and which no guest needs.
     pub const fn qemu_processor(self) -> &'static str {

@@ -1,7 +1,8 @@
 //! What a guest must show. Every script ends with a digest of the run's number, which is said only when all checks before it held.
 
-use crate::guest::{CLOSED, Guest, PUBLISHED};
+use crate::guest::{CLOSED, Guest, PUBLISHED, Setup};
 use crate::{growth, payload};
+use atomic_image::vm::Bus;
 use model::{Digest, Error, Kind, Result, ResultExt};
 use recipe::Firmware;
 use std::io::Read;
@@ -12,11 +13,35 @@ use std::time::Duration;
 pub enum Check {
     /// Everything, booted by the menu's default.
     Whole(Firmware),
+    /// Everything but the roles, which are the same whatever firmware booted them.
+    Base(Firmware),
     /// The menu's second entry.
     Rollback(Firmware),
     /// On a bigger disk, which the root has to fill.
     Grown(Firmware),
+    /// A gigabyte of memory and a disk on another bus.
+    On(Bus, Firmware),
+    /// A machine without a network card.
+    WithoutNetwork,
+    /// A machine that nobody has given a seed.
+    WithoutSeed,
 }
+
+impl Check {
+    /// Everything that a machine may have otherwise than most.
+    pub const HARDWARE: [Check; 7] = [
+        Check::On(Bus::Nvme, Firmware::Uefi),
+        Check::On(Bus::Scsi, Firmware::Bios),
+        Check::On(Bus::Sata, Firmware::Bios),
+        Check::On(Bus::Ide, Firmware::Bios),
+        Check::On(Bus::Usb, Firmware::Uefi),
+        Check::WithoutNetwork,
+        Check::WithoutSeed,
+    ];
+}
+
+/// The least memory that a host is promised to boot with, in MiB.
+const LEAST_MEMORY: u32 = 1024;
 
 const BASE: &str = include_str!("base.sh");
 const ROLES: &str = include_str!("roles.sh");
@@ -24,14 +49,42 @@ const ROLES: &str = include_str!("roles.sh");
 pub fn run(image: &Path, check: Check, roles: bool) -> Result<()> {
     match check {
         Check::Whole(firmware) => whole(image, firmware, roles),
+        Check::Base(firmware) => whole(image, firmware, false),
         Check::Rollback(firmware) => rollback(image, firmware),
         Check::Grown(firmware) => growth::grown(image, firmware),
+        Check::On(bus, firmware) => on(image, Setup { bus, memory_mib: LEAST_MEMORY, ..Setup::usual(firmware) }),
+        Check::WithoutNetwork => on(image, Setup { has_network: false, memory_mib: LEAST_MEMORY, ..Setup::usual(Firmware::Bios) }),
+        Check::WithoutSeed => without_seed(image),
     }
+}
+
+/// Everything runs, as the serial console tells: there may be no network.
+fn on(image: &Path, setup: Setup) -> Result<()> {
+    let nonce = nonce()?;
+    let mut guest = Guest::start(image, setup, &nonce)?;
+    guest.log_in()?;
+    guest.console.send(
+        "cloud-init status --wait >/dev/null; echo state=$(systemctl is-system-running --wait) $(systemctl --failed --plain --no-legend)\n",
+    )?;
+    let state = guest.console.expect(r"(?m)^state=[^\r\n]*\r", Duration::from_secs(600))?;
+    if state.trim() != "state=running" {
+        return Err(Error::new(Kind::Verification, format!("expected state=running, found {state}")));
+    }
+    guest.console.send("until systemctl is-active -q atomic-health.target; do sleep 3; done; echo health=$((1+1))\n")?;
+    guest.console.expect("health=2", Duration::from_secs(600))?;
+    on_serial(&mut guest, &nonce)
+}
+
+/// Nobody can log in, but the prompt is there and says what runs.
+fn without_seed(image: &Path) -> Result<()> {
+    let mut guest = Guest::start(image, Setup { has_seed: false, ..Setup::usual(Firmware::Bios) }, &nonce()?)?;
+    guest.console.expect(r"(?m)^[^\r\n]*SHA256:[^\r\n]*", Duration::from_secs(1200)).context(|| "host keys in front of the prompt")?;
+    guest.console.expect(" login: ", Duration::from_secs(300)).map(drop)
 }
 
 fn whole(image: &Path, firmware: Firmware, roles: bool) -> Result<()> {
     let nonce = nonce()?;
-    let mut guest = Guest::start(image, firmware, &nonce)?;
+    let mut guest = Guest::start(image, Setup::usual(firmware), &nonce)?;
     guest.log_in()?;
     on_serial(&mut guest, &nonce)?;
     proven(&guest, BASE, &nonce, 1000).context(|| "base checks")?;
@@ -96,7 +149,7 @@ fn cockpit(guest: &Guest) -> Result<()> {
 /// Takes the second entry of GRUB's menu on the serial console.
 fn rollback(image: &Path, firmware: Firmware) -> Result<()> {
     let nonce = nonce()?;
-    let mut guest = Guest::start(image, firmware, &nonce)?;
+    let mut guest = Guest::start(image, Setup::usual(firmware), &nonce)?;
     guest.console.press_until("\x1b", "highlighted", Duration::from_secs(180)).context(|| "GRUB's menu on the serial console")?;
     second_entry(&mut guest)?;
     guest.console.send("\r")?;

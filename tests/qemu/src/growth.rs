@@ -1,7 +1,7 @@
 //! The image on a disk of 20 GiB, and a second disk beside it: the guest grows partition and filesystem, writes, powers off; then e2fsck has nothing to say.
 
 use crate::checks::{nonce, proven};
-use crate::guest::Guest;
+use crate::guest::{Guest, Setup};
 use crate::kinds;
 use atomic_image::vm::image_format;
 use disks::gpt::Table;
@@ -33,7 +33,7 @@ fn grown_in(scratch: &Path, image: &Path, firmware: Firmware, nonce: &str) -> Re
     let size = SIZE.to_string();
     tool("qemu-img", &["create", "-q", "-f", "qcow2", "-F", format, "-b", text(&image)?, text(&layer)?, &size])?;
     {
-        let mut guest = Guest::start_and_keep(&layer, &second, firmware, nonce)?;
+        let mut guest = Guest::start(&layer, Setup { second: Some(second.clone()), ..Setup::usual(firmware) }, nonce)?;
         guest.log_in()?;
         proven(&guest, GROWN, nonce, 1000)?;
         kinds::told_by(&guest, &tree)?;

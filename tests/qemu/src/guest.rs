@@ -1,7 +1,7 @@
 //! A booted guest: logged in on the serial console, and reachable over ssh and https.
 
 use crate::payload;
-use atomic_image::vm::{Console, Login, Machine, Serial, Ssh};
+use atomic_image::vm::{Bus, Console, Login, Machine, Serial, Ssh};
 use model::{Error, Kind, Result, ResultExt};
 use recipe::Firmware;
 use std::fs::File;
@@ -28,6 +28,24 @@ pub struct Guest {
     scratch: PathBuf,
 }
 
+/// The machine that the guest gets.
+pub struct Setup {
+    pub firmware: Firmware,
+    pub bus: Bus,
+    pub memory_mib: u32,
+    pub has_seed: bool,
+    pub has_network: bool,
+    /// A raw disk beside the image, with which the guest writes into the image itself; without it what the guest writes is lost.
+    pub second: Option<PathBuf>,
+}
+
+impl Setup {
+    /// What most checks run on.
+    pub fn usual(firmware: Firmware) -> Setup {
+        Setup { firmware, bus: Bus::Virtio, memory_mib: 3072, has_seed: true, has_network: true, second: None }
+    }
+}
+
 /// A port of the guest that a container publishes.
 pub const PUBLISHED: u16 = 8081;
 /// A port of the guest on which a program listens that nobody has allowed to.
@@ -40,17 +58,8 @@ impl Drop for Guest {
 }
 
 impl Guest {
-    /// Powers on; nothing is waited for yet. What the guest writes is lost.
-    pub fn start(image: &Path, firmware: Firmware, instance: &str) -> Result<Guest> {
-        Self::start_on(image, None, firmware, instance)
-    }
-
-    /// The same, with the guest writing into the image and into a second, raw disk.
-    pub fn start_and_keep(image: &Path, second: &Path, firmware: Firmware, instance: &str) -> Result<Guest> {
-        Self::start_on(image, Some(second), firmware, instance)
-    }
-
-    fn start_on(image: &Path, second: Option<&Path>, firmware: Firmware, instance: &str) -> Result<Guest> {
+    /// Powers on; nothing is waited for yet.
+    pub fn start(image: &Path, setup: Setup, instance: &str) -> Result<Guest> {
         let scratch = std::env::temp_dir().join(format!("atomic-image-boot-{}-{instance}", std::process::id()));
         std::fs::create_dir_all(&scratch).context(|| format!("create {}", scratch.display()))?;
         let seed = scratch.join("seed.iso");
@@ -58,12 +67,13 @@ impl Guest {
         let [ssh_port, cockpit_port, published, closed] = free_ports()?;
         let machine = Machine {
             image: image.to_path_buf(),
-            keep: second.is_some(),
-            second: second.map(Path::to_path_buf),
-            firmware,
-            seed: Some(seed),
-            forward: vec![(ssh_port, 22), (cockpit_port, 9090), (published, PUBLISHED), (closed, CLOSED)],
-            memory_mib: 3072,
+            keep: setup.second.is_some(),
+            second: setup.second,
+            firmware: setup.firmware,
+            seed: setup.has_seed.then_some(seed),
+            bus: setup.bus,
+            forward: setup.has_network.then(|| vec![(ssh_port, 22), (cockpit_port, 9090), (published, PUBLISHED), (closed, CLOSED)]),
+            memory_mib: setup.memory_mib,
             serial: Serial::Pipes,
             control: None,
             log: None,

@@ -1,7 +1,8 @@
 //! Boots disk images and lets the guest prove that it works: `boot [--minimal] [--check CHECK]... IMAGE...`.
 //!
-//! CHECK is `bios` or `uefi` (every check of a booted guest), `rollback` (the menu's second entry), `grow` (a disk enlarged to 20 GiB, and a second one); without any,
-//! bios, uefi and rollback. A boot passes only when the guest, after its own checks, says the digest of a number that this run drew: a crash, a hang
+//! CHECK is `bios` or `uefi` (every check of a booted guest), `uefi-base` (without the roles), `rollback` (the menu's second entry), `grow` (a disk enlarged
+//! to 20 GiB, and a second one), `hardware` (disks on NVMe, SCSI, SATA, IDE and USB with 1 GiB of memory, no network, no seed), `nvme` of these alone; without
+//! any, bios, uefi and rollback. A boot passes only when the guest, after its own checks, says the digest of a number that this run drew: a crash, a hang
 //! or a clean power-off cannot say it, nor can an echo. `--minimal` is for images without roles: no docker, etcd and cockpit. Boots run side by side,
 //! one for each processor. Exit code 0 when all passed, 1 otherwise, 2 for usage.
 
@@ -13,6 +14,7 @@ mod guest;
 mod kinds;
 mod payload;
 
+use atomic_image::vm::Bus;
 use checks::Check;
 use recipe::Firmware;
 use std::path::PathBuf;
@@ -23,7 +25,7 @@ use std::time::Instant;
 
 fn main() -> ExitCode {
     let Some(plan) = Plan::parse(std::env::args().skip(1)) else {
-        eprintln!("usage: boot [--minimal] [--check bios|uefi|rollback|grow]... IMAGE...");
+        eprintln!("usage: boot [--minimal] [--check bios|uefi|uefi-base|rollback|grow|hardware|nvme]... IMAGE...");
         return ExitCode::from(2);
     };
     let boots: Vec<(&PathBuf, Check)> = plan.images.iter().flat_map(|image| plan.checks.iter().map(move |&check| (image, check))).collect();
@@ -52,15 +54,20 @@ fn main() -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn promise(check: Check) -> &'static str {
+fn promise(check: Check) -> String {
     match check {
         Check::Whole(Firmware::Bios) => "bios boots and the guest proves itself",
         Check::Whole(Firmware::Uefi) => "uefi boots and the guest proves itself",
+        Check::Base(_) => "uefi boots and the guest proves itself, but for its roles",
         Check::Rollback(_) => "the menu's second entry boots the other deployment",
         Check::Grown(_) => {
             "the root fills a disk of 20 GiB, the kernel tells every kind of inode of a second one, and e2fsck is silent after it"
         }
+        Check::On(bus, firmware) => return format!("everything runs on a disk of {bus:?} with 1 GiB of memory ({firmware:?})"),
+        Check::WithoutNetwork => "everything runs without a network",
+        Check::WithoutSeed => "the prompt is there without a seed",
     }
+    .to_owned()
 }
 
 struct Plan {
@@ -75,11 +82,14 @@ impl Plan {
         let mut plan = Plan { images: Vec::new(), checks: Vec::new(), roles: true };
         while let Some(word) = words.next() {
             match word.as_str() {
-                "--check" => plan.checks.push(match words.next()?.as_str() {
-                    "bios" => Check::Whole(Firmware::Bios),
-                    "uefi" => Check::Whole(Firmware::Uefi),
-                    "rollback" => Check::Rollback(Firmware::Bios),
-                    "grow" => Check::Grown(Firmware::Bios),
+                "--check" => plan.checks.extend_from_slice(match words.next()?.as_str() {
+                    "bios" => &[Check::Whole(Firmware::Bios)],
+                    "uefi" => &[Check::Whole(Firmware::Uefi)],
+                    "uefi-base" => &[Check::Base(Firmware::Uefi)],
+                    "rollback" => &[Check::Rollback(Firmware::Bios)],
+                    "grow" => &[Check::Grown(Firmware::Bios)],
+                    "hardware" => &Check::HARDWARE,
+                    "nvme" => &[Check::On(Bus::Nvme, Firmware::Uefi)],
                     _ => return None,
                 }),
                 "--minimal" => plan.roles = false,

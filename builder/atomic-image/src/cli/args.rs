@@ -1,6 +1,7 @@
 //! The command line as types. Usage errors end with exit code 2.
 
 use super::tree_args::{KeygenArguments, SigningArguments, TreeCommand};
+use crate::vm::Bus;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use recipe::{OutputFormat, Weakness};
@@ -324,8 +325,14 @@ pub(super) struct BootArguments {
     #[arg(long, value_name = "DIR|ISO")]
     pub seed: Option<PathBuf>,
     /// A TCP port of this machine that leads to one of the guest's; repeatable
-    #[arg(long, value_name = "HOST:GUEST", value_parser = port_pair)]
+    #[arg(long, value_name = "HOST:GUEST", value_parser = port_pair, conflicts_with = "no_network")]
     pub forward: Vec<(u16, u16)>,
+    /// No network card
+    #[arg(long)]
+    pub no_network: bool,
+    /// What the disk is attached to (scsi: virtio-scsi, sata: AHCI, ide: PIIX, usb: a stick on xHCI)
+    #[arg(long, value_enum, default_value = "virtio")]
+    pub bus: BusChoice,
     /// The guest's memory
     #[arg(long, value_name = "MiB", default_value_t = 3072, value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
     pub memory: u32,
@@ -390,6 +397,29 @@ pub(super) struct ManArguments {
 pub(super) enum FirmwareChoice {
     Bios,
     Uefi,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum BusChoice {
+    Virtio,
+    Scsi,
+    Sata,
+    Ide,
+    Nvme,
+    Usb,
+}
+
+impl From<BusChoice> for Bus {
+    fn from(choice: BusChoice) -> Bus {
+        match choice {
+            BusChoice::Virtio => Bus::Virtio,
+            BusChoice::Scsi => Bus::Scsi,
+            BusChoice::Sata => Bus::Sata,
+            BusChoice::Ide => Bus::Ide,
+            BusChoice::Nvme => Bus::Nvme,
+            BusChoice::Usb => Bus::Usb,
+        }
+    }
 }
 
 fn format() -> impl TypedValueParser<Value = OutputFormat> {

@@ -2,7 +2,7 @@
 //!
 //! The first guest boots once and is saved under a name; each scenario then goes on from there, which takes seconds in place of a boot.
 
-use super::{Console, Control, Login, Machine, Monitor, Serial, Ssh, image_format};
+use super::{Bus, Console, Control, Login, Machine, Monitor, Serial, Ssh, image_format};
 use model::{Error, Kind, Result, ResultJudged};
 use recipe::Firmware;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,8 @@ impl Bench {
             firmware: Firmware::Bios,
             second: None,
             seed: Some(self.seed.clone()),
-            forward: vec![(0, 22)],
+            bus: Bus::Virtio,
+            forward: Some(vec![(0, 22)]),
             memory_mib: self.memory_mib,
             serial: Serial::Pipes,
             control: Some(Control { monitor: socket.clone(), from: from.map(str::to_owned), write_log: self.write_log.clone() }),

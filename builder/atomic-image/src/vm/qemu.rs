@@ -22,8 +22,10 @@ pub struct Machine {
     pub second: Option<PathBuf>,
     /// An ISO, attached as the last disk.
     pub seed: Option<PathBuf>,
-    /// TCP ports: this machine's, the guest's.
-    pub forward: Vec<(u16, u16)>,
+    /// How the image's disk is attached; the others are virtio's.
+    pub bus: Bus,
+    /// TCP ports: this machine's, the guest's. `None` is a guest without a network.
+    pub forward: Option<Vec<(u16, u16)>>,
     pub memory_mib: u32,
     pub serial: Serial,
     pub control: Option<Control>,
@@ -31,6 +33,34 @@ pub struct Machine {
     pub log: Option<PathBuf>,
     /// An existing folder for the private copy of the UEFI variables.
     pub scratch: PathBuf,
+}
+
+/// What a disk is attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bus {
+    Virtio,
+    /// virtio-scsi.
+    Scsi,
+    /// AHCI.
+    Sata,
+    /// PIIX, with the chipset that has it.
+    Ide,
+    Nvme,
+    /// A stick on xHCI.
+    Usb,
+}
+
+impl Bus {
+    /// The arguments that attach the drive `disk`.
+    const fn devices(self) -> &'static [&'static str] {
+        match self {
+            Bus::Virtio => &["-device", "virtio-blk-pci,drive=disk,bootindex=1"],
+            Bus::Scsi => &["-device", "virtio-scsi-pci", "-device", "scsi-hd,drive=disk,bootindex=1"],
+            Bus::Sata | Bus::Ide => &["-device", "ide-hd,drive=disk,bus=ide.0,bootindex=1"],
+            Bus::Nvme => &["-device", "nvme,drive=disk,serial=disk,bootindex=1"],
+            Bus::Usb => &["-device", "qemu-xhci", "-device", "usb-storage,drive=disk,bootindex=1"],
+        }
+    }
 }
 
 /// For a machine that a program controls: it may reboot, and its whole state can be saved into its image.
@@ -96,7 +126,8 @@ impl Machine {
         // Emulation only: there are machines whose /dev/kvm opens and then fails in the firmware's first instructions.
         push(&["-nodefaults", "-no-user-config", "-accel", "tcg"]);
         let processors = std::thread::available_parallelism().map_or(1, usize::from).min(PROCESSORS).to_string();
-        let (machine, processor) = (Arch::TARGET.qemu_machine(), Arch::TARGET.qemu_processor());
+        let machine = if self.bus == Bus::Ide { Arch::TARGET.qemu_machine_with_ide() } else { Arch::TARGET.qemu_machine() };
+        let processor = Arch::TARGET.qemu_processor();
         push(&["-machine", machine, "-cpu", processor, "-smp", &processors, "-m", &self.memory_mib.to_string()]);
         push(&["-display", "none", "-vga", "std"]);
         if let Some(control) = &self.control {
@@ -128,7 +159,7 @@ impl Machine {
             }
             None => push(&["-drive", &format!("if=none,id=disk,format={format},snapshot={snapshot},file={image}")]),
         }
-        push(&["-device", "virtio-blk-pci,drive=disk,bootindex=1"]);
+        push(self.bus.devices());
         if let Some(second) = &self.second {
             push(&["-drive", &format!("if=none,id=second,format=raw,file={}", escaped(second)?)]);
             push(&["-device", "virtio-blk-pci,drive=second"]);
@@ -141,8 +172,10 @@ impl Machine {
             push(&["-drive", &format!("if=none,id=seed,format=raw,readonly=on,file={}", escaped(seed)?)]);
             push(&["-device", "virtio-blk-pci,drive=seed"]);
         }
-        let forward: String = self.forward.iter().map(|(host, guest)| format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}")).collect();
-        push(&["-netdev", &format!("user,id=net{forward}"), "-device", "virtio-net-pci,netdev=net"]);
+        if let Some(ports) = &self.forward {
+            let forward: String = ports.iter().map(|(host, guest)| format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}")).collect();
+            push(&["-netdev", &format!("user,id=net{forward}"), "-device", "virtio-net-pci,netdev=net"]);
+        }
         Ok(arguments)
     }
 }
@@ -234,7 +267,8 @@ mod tests {
             image,
             firmware: Firmware::Uefi,
             seed: Some(seed.clone()),
-            forward: vec![(2222, 22), (9090, 9090)],
+            bus: Bus::Nvme,
+            forward: Some(vec![(2222, 22), (9090, 9090)]),
             memory_mib: 2048,
             serial: Serial::Pipes,
             control: None,
@@ -248,6 +282,7 @@ mod tests {
             " -m 2048 -display none",
             "format=qcow2,snapshot=on,file=",
             "a,,b.qcow2",
+            "-device nvme,drive=disk,serial=disk,bootindex=1",
             "id=second,format=raw,file=second.raw",
             "id=seed,format=raw,readonly=on,file=",
             "user,id=net,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=tcp:127.0.0.1:9090-:9090",
@@ -280,7 +315,8 @@ mod tests {
             keep: false,
             second: None,
             seed: None,
-            forward: vec![],
+            bus: Bus::Ide,
+            forward: None,
             memory_mib: 64,
             serial: Serial::Pipes,
             control: Some(Control { monitor: "/m,n".into(), from: Some("booted".into()), write_log: None }),
