@@ -19,6 +19,11 @@ open=$(sudo ss -lntuH | awk '{print $5}' | grep -Ev '^(127\.|\[::1\])' | sed 's/
 [ -z "$(echo "$open" | tr ' ' '\n' | grep -Evx '22|68|546|9090|')" ] || fail "ports that listen on the network: $open"
 sudo sshd -T 2>/dev/null | grep -Eqx 'x11forwarding no' || fail "sshd forwards X11"
 
+# The seed of this test allows passwords over ssh: that and nothing else may not hold.
+audit=$(sudo atomic host audit --json) && fail "atomic host audit does not see that sshd takes passwords: $audit"
+faults=$(printf %s "$audit" | python3 -c 'import json, sys; print([row["name"] for row in json.load(sys.stdin)["checks"] if row["holds"] is False])')
+[ "$faults" = "['ssh']" ] || fail "atomic host audit: $(sudo atomic host audit)"
+
 status=$(sudo ostree admin status) || fail "ostree admin status"
 deployments=$(printf '%s\n' "$status" | grep -Ec '[0-9a-f]{64}\.[0-9]+')
 [ "$deployments" = 2 ] || fail "expected two deployments, found $deployments: $status"

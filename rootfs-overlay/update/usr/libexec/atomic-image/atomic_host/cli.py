@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any, Optional
 
-from . import changes, drivers, reset, source, status, trial, upgrade
+from . import audit, changes, drivers, reset, source, status, trial, upgrade
 from .deployments import Deployment, load
 from .errors import FAILED, STALE, HostError
 from .layout import Layout
@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     kinds.add_argument("--transient", action="store_true", help="a layer that programs can make writable in their own mount namespace")
     one = command("diff", "compare the running tree with the staged one, else with the rollback")
     one.add_argument("name", nargs="?", metavar="N|COMMIT|VERSION")
+    command("audit", "check what the image promises of the host's security; exit code 1 if anything does not hold")
     one = command("reset", "start afresh: the same tree with empty /var and the tree's own /etc, at the next boot")
     one.add_argument("--remove", metavar="STATEROOT", help="remove a stateroot that does not run, with its /var")
     return top
@@ -69,7 +70,7 @@ def main(words: list[str]) -> int:
     try:
         if os.geteuid() != 0 and arguments.command not in ("status", "diff"):
             raise HostError(f"atomic host {arguments.command} needs root", hint=f"sudo atomic host {arguments.command}")
-        if arguments.command in ("status", "diff"):
+        if arguments.command in ("status", "diff", "audit"):
             return act(layout, arguments)
         with Lock(layout):
             return act(layout, arguments)
@@ -85,7 +86,7 @@ def act(layout: Layout, arguments: argparse.Namespace) -> int:
     """Runs the command that was named."""
     actions = {
         "status": on_status, "upgrade": on_upgrade, "rollback": on_rollback, "deploy": on_deploy, "rebase": on_rebase, "pin": on_pin,
-        "unpin": on_pin, "unlock": on_unlock, "diff": on_diff, "reset": on_reset,
+        "unpin": on_pin, "unlock": on_unlock, "diff": on_diff, "reset": on_reset, "audit": on_audit,
     }
     return actions[arguments.command](layout, arguments)
 
@@ -177,6 +178,12 @@ def on_diff(layout: Layout, arguments: argparse.Namespace) -> int:
     found = changes.collect(layout, arguments.name)
     print(json.dumps(found, indent=1, sort_keys=True) if arguments.json else changes.text(found), end="\n" if arguments.json else "")
     return 0
+
+
+def on_audit(layout: Layout, arguments: argparse.Namespace) -> int:
+    found = audit.collect(layout)
+    print(json.dumps(found, indent=1, sort_keys=True) if arguments.json else audit.text(found), end="\n" if arguments.json else "")
+    return FAILED if found["failed"] else 0
 
 
 def on_reset(layout: Layout, arguments: argparse.Namespace) -> int:
