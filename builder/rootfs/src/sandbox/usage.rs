@@ -42,7 +42,8 @@ impl DiskMeter {
         if lost < self.next && began < self.due {
             return Ok(None);
         }
-        let grown = allocated(checkout).saturating_sub(self.written);
+        // Where the blocks cannot be counted, the space that is lost is the program's.
+        let grown = allocated(checkout).map_or(lost, |blocks| blocks.saturating_sub(self.written));
         self.next = lost.saturating_add(self.most / 4);
         self.due = Instant::now() + (began.elapsed() * PAUSE).max(FIRST);
         Ok((grown >= self.most).then(|| format!("it wrote more than {} bytes to the disk", self.most)))
@@ -54,14 +55,14 @@ fn free(checkout: BorrowedFd<'_>) -> Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Bytes that the blocks below a directory take; `u64::MAX` if they cannot be counted because paths are too long. What changes while it is counted
+/// Bytes that the blocks below a directory take; `None` if they cannot be counted because paths are too long. What changes while it is counted
 /// is counted as it is met.
-fn allocated(top: BorrowedFd<'_>) -> u64 {
+fn allocated(top: BorrowedFd<'_>) -> Option<u64> {
     let mut total = 0_u64;
     let mut folders = vec![b".".to_vec()];
     while let Some(folder) = folders.pop() {
         if folder.len() > 3800 {
-            return u64::MAX;
+            return None;
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
@@ -80,5 +81,5 @@ fn allocated(top: BorrowedFd<'_>) -> u64 {
             }
         }
     }
-    total
+    Some(total)
 }
