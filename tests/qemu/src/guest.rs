@@ -74,6 +74,8 @@ impl Guest {
             bus: setup.bus,
             forward: setup.has_network.then(|| vec![(ssh_port, 22), (cockpit_port, 9090), (published, PUBLISHED), (closed, CLOSED)]),
             memory_mib: setup.memory_mib,
+            // Guests run side by side, one for each processor: with more each, emulated processors wait so long that the kernel reports a lockup.
+            processors: 1,
             serial: Serial::Pipes,
             control: None,
             log: None,

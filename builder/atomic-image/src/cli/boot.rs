@@ -3,7 +3,7 @@
 use super::args::{BootArguments, FirmwareChoice};
 use super::seed;
 use crate::inspect;
-use crate::vm::{Machine, Serial, image_format};
+use crate::vm::{Machine, PROCESSORS, Serial, image_format};
 use model::{Error, Result, ResultExt};
 use recipe::Firmware;
 use std::collections::BTreeSet;
@@ -41,6 +41,7 @@ pub(super) fn run(arguments: &BootArguments) -> Result<()> {
         bus: arguments.bus.into(),
         forward: (!arguments.no_network).then(|| arguments.forward.clone()),
         memory_mib: arguments.memory,
+        processors: PROCESSORS,
         serial: Serial::Terminal,
         control: None,
         log: None,

@@ -2,7 +2,7 @@
 //!
 //! The first guest boots once and is saved under a name; each scenario then goes on from there, which takes seconds in place of a boot.
 
-use super::{Bus, Console, Control, Login, Machine, Monitor, Serial, Ssh, image_format};
+use super::{Bus, Console, Control, Login, Machine, Monitor, PROCESSORS, Serial, Ssh, image_format};
 use model::{Error, Kind, Result, ResultJudged};
 use recipe::Firmware;
 use std::path::{Path, PathBuf};
@@ -53,6 +53,7 @@ impl Bench {
             bus: Bus::Virtio,
             forward: Some(vec![(0, 22)]),
             memory_mib: self.memory_mib,
+            processors: PROCESSORS,
             serial: Serial::Pipes,
             control: Some(Control { monitor: socket.clone(), from: from.map(str::to_owned), write_log: self.write_log.clone() }),
             log: Some(log.to_path_buf()),

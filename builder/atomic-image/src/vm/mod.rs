@@ -10,6 +10,6 @@ mod write_log;
 pub use console::Console;
 pub use guest::{Bench, Guest, disk_of_state, layer_over};
 pub use monitor::Monitor;
-pub use qemu::{Bus, Control, Machine, Serial, image_format};
+pub use qemu::{Bus, Control, Machine, PROCESSORS, Serial, image_format};
 pub use ssh::{Answer, Login, Ssh, make_key};
 pub use write_log::{Replayed, replay_flushed};
