@@ -154,14 +154,14 @@ fn rollback(image: &Path, firmware: Firmware) -> Result<()> {
     second_entry(&mut guest)?;
     guest.console.send("\r")?;
     guest.log_in()?;
-    let status = guest.ssh("cat /proc/cmdline; ls /boot/loader/entries; sudo ostree admin status", b"", 300)?;
+    // The host makes what a person took the first one as soon as it is healthy, and writes `proven` then. Between the two there is no right answer.
+    let look = "until systemctl is-active -q atomic-health.target; do sleep 3; done; cat /proc/cmdline; ls /boot/loader/entries; sudo ostree admin status";
+    let status = guest.ssh(look, b"", 600)?;
     let booted = status.lines().filter(|line| has_deployment(line)).position(|line| line.trim_start().starts_with(['*', '●']));
-    // The host makes what a person took the first one as soon as it is healthy, and writes `proven` then.
-    let expected = if status.contains("\nproven\n") { Some(0) } else { Some(1) };
-    if booted != expected {
+    if booted != Some(0) || !status.contains("\nproven\n") {
         return Err(Error::new(
             Kind::Verification,
-            format!("expected the deployment of the menu's second entry to be booted, found:\n{status}"),
+            format!("expected the deployment of the menu's second entry to be booted and proven, found:\n{status}"),
         ));
     }
     let arguments = guest.ssh("cat /proc/cmdline", b"", 300)?;
