@@ -1,8 +1,8 @@
 //! Boots disk images and lets the guest prove that it works: `boot [--minimal] [--check CHECK]... IMAGE...`.
 //!
 //! CHECK is `bios` or `uefi` (every check of a booted guest), `uefi-base` (without the roles), `rollback` (the menu's second entry), `grow` (a disk enlarged
-//! to 20 GiB, and a second one), `hardware` (disks on NVMe, SCSI, SATA, IDE and USB with 1 GiB of memory, no network, no seed), `nvme` of these alone; without
-//! any, bios, uefi and rollback. A boot passes only when the guest, after its own checks, says the digest of a number that this run drew: a crash, a hang
+//! to 20 GiB, and a second one), `hardware` (disks on NVMe, SCSI, SATA, IDE and USB with 1 GiB of memory, no network, no seed), `nvme` and `no-network` of these
+//! alone; without any, bios, uefi and rollback. A boot passes only when the guest, after its own checks, says the digest of a number that this run drew: a crash, a hang
 //! or a clean power-off cannot say it, nor can an echo. `--minimal` is for images without roles: no docker, etcd and cockpit. Boots run side by side,
 //! one for each processor. Exit code 0 when all passed, 1 otherwise, 2 for usage.
 
@@ -25,7 +25,7 @@ use std::time::Instant;
 
 fn main() -> ExitCode {
     let Some(plan) = Plan::parse(std::env::args().skip(1)) else {
-        eprintln!("usage: boot [--minimal] [--check bios|uefi|uefi-base|rollback|grow|hardware|nvme]... IMAGE...");
+        eprintln!("usage: boot [--minimal] [--check bios|uefi|uefi-base|rollback|grow|hardware|nvme|no-network]... IMAGE...");
         return ExitCode::from(2);
     };
     let boots: Vec<(&PathBuf, Check)> = plan.images.iter().flat_map(|image| plan.checks.iter().map(move |&check| (image, check))).collect();
@@ -90,6 +90,7 @@ impl Plan {
                     "grow" => &[Check::Grown(Firmware::Bios)],
                     "hardware" => &Check::HARDWARE,
                     "nvme" => &[Check::On(Bus::Nvme, Firmware::Uefi)],
+                    "no-network" => &[Check::WithoutNetwork],
                     _ => return None,
                 }),
                 "--minimal" => plan.roles = false,
