@@ -113,8 +113,88 @@ pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Program> {
             .collect(),
         });
     }
+    list.extend(python(tree));
     list.extend(LISTINGS.iter().filter_map(|listing| listing.program(tree)));
     list
+}
+
+/// Compiles what is directly in each folder of its arguments, each file in a process of its own: what others have left in memory shows in byte code. A file
+/// that does not compile gets none, and whoever imports it is told why. The byte code is not compared with the times of its source, of which OSTree keeps none:
+/// both are read-only, and come with one commit.
+const PYTHON_COMPILE: &str = "
+import compileall, os, py_compile, sys
+mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+running = 0
+def wait():
+    if os.wait()[1]:
+        sys.exit('a compiler crashed')
+for folder in sys.argv[1:]:
+    for name in sorted(os.listdir(folder)):
+        if not name.endswith('.py'):
+            continue
+        if running == os.cpu_count():
+            wait()
+            running -= 1
+        if os.fork() == 0:
+            compileall.compile_file(os.path.join(folder, name), quiet=2, invalidation_mode=mode)
+            os._exit(0)
+        running += 1
+for _ in range(running):
+    wait()
+";
+/// Python reads its byte code from there, below the folder of the source.
+const PYTHON_CACHE: &str = "__pycache__";
+
+/// Byte code of Python's modules, which the host cannot keep, since /usr is read-only there: without it each start of a program compiles all that it imports.
+/// The modules of packages and those of programs are two steps, so that a change of a program compiles that one alone. Packages that bring byte code keep it.
+fn python(tree: &FileTree) -> Vec<Program> {
+    let (mut libraries, mut programs_of_ours) = (Vec::new(), Vec::new());
+    for entry in tree.walk() {
+        if !below(&entry.path, &["/usr/"]) || !tree.inode(entry.id).is_directory() {
+            continue;
+        }
+        let has = |test: &dyn Fn(&[u8]) -> bool| tree.children(entry.id).any(|(name, _)| test(name));
+        if has(&|name| name == PYTHON_CACHE.as_bytes()) || !has(&|name| name.ends_with(b".py")) {
+            continue;
+        }
+        match python_library(&entry.path) {
+            true => libraries.push(entry.path.to_string()),
+            // Elsewhere a package is meant to be imported; a file alone may be anything, a template or an example.
+            false if has(&|name| name == b"__init__.py") => programs_of_ours.push(entry.path.to_string()),
+            false => {}
+        }
+    }
+    let places = programs_of_ours.clone();
+    let own: Box<dyn Fn(&ImagePath) -> bool> = Box::new(move |p| {
+        let folder = p.as_bytes().iter().rposition(|&byte| byte == b'/').map(|end| &p.as_bytes()[..end]);
+        python_inputs(p) || places.iter().any(|place| Some(place.as_bytes()) == folder)
+    });
+    let steps = [
+        ("python-modules", libraries, Box::new(python_inputs) as Box<dyn Fn(&ImagePath) -> bool>),
+        ("python-programs", programs_of_ours, own),
+    ];
+    let steps = steps.into_iter().filter(|(_, folders, _)| !folders.is_empty());
+    let program = |(name, folders, inputs): (&'static str, Vec<String>, _)| {
+        // The order of a set's members in byte code hangs on the seed of their hashes.
+        let words = ["env", "PYTHONHASHSEED=0", "python3", "-s", "-W", "ignore", "-c", PYTHON_COMPILE];
+        Program {
+            name,
+            commands: vec![command(words.into_iter().chain(folders.iter().map(String::as_str)))],
+            needs: "/usr/bin/python3".into(),
+            inputs,
+            outputs: folders.iter().map(|folder| format!("{folder}/{PYTHON_CACHE}")).collect(),
+        }
+    };
+    steps.map(program).collect()
+}
+
+/// The interpreter's own modules and those of packages.
+fn python_library(path: &ImagePath) -> bool {
+    below(path, &["/usr/lib/python3", "/usr/lib64/python3"])
+}
+
+fn python_inputs(path: &ImagePath) -> bool {
+    python_library(path) || below(path, &["/usr/bin/python3"]) || programs(path, &["env"])
 }
 
 /// A file that lists what is in a directory, written by a library's own program.
@@ -197,4 +277,38 @@ pub(super) fn selinux_inputs(path: &ImagePath) -> bool {
     below(path, &data)
         || accounts.iter().any(|file| file.as_bytes() == path.as_bytes())
         || programs(path, &["semodule", "setfiles", "sefcontext_compile", "cat", "cut", "grep", "sed", "bzip2"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::tree::{Attributes, Edit, Inode};
+
+    #[test]
+    fn byte_code_is_made_where_python_imports_from_and_where_no_package_brought_it() {
+        let mut tree = FileTree::new();
+        for path in [
+            "/usr/bin/python3",
+            "/usr/lib/python3.13/json/__init__.py",
+            "/usr/lib/python3.13/os.py",
+            "/usr/lib/python3/dist-packages/one.py",
+            "/usr/lib64/python3.13/site-packages/shipped/__init__.py",
+            "/usr/lib64/python3.13/site-packages/shipped/__pycache__/__init__.cpython-313.pyc",
+            "/usr/libexec/own/tool/__init__.py",
+            "/usr/libexec/own/tool/README",
+            "/usr/share/doc/examples/sketch.py",
+            "/opt/other/__init__.py",
+        ] {
+            tree.insert(&ImagePath::parse(path).unwrap(), Inode::file("x".as_bytes(), Attributes::root(0o644)), Edit::Create).unwrap();
+        }
+        let made = python(&tree);
+        let outputs: Vec<(&str, Vec<&str>)> =
+            made.iter().map(|program| (program.name, program.outputs.iter().map(String::as_str).collect())).collect();
+        let modules =
+            ["/usr/lib/python3/dist-packages/__pycache__", "/usr/lib/python3.13/__pycache__", "/usr/lib/python3.13/json/__pycache__"];
+        assert_eq!(outputs, [("python-modules", modules.to_vec()), ("python-programs", vec!["/usr/libexec/own/tool/__pycache__"])]);
+        // A change of a program does not compile the packages' modules again.
+        let own = ImagePath::parse("/usr/libexec/own/tool/__init__.py").unwrap();
+        assert_eq!(made.iter().map(|program| (program.inputs)(&own)).collect::<Vec<_>>(), [false, true]);
+    }
 }
