@@ -1,7 +1,7 @@
 //! The command line as types. Usage errors end with exit code 2.
 
 use super::tree_args::{KeygenArguments, SigningArguments, TreeCommand};
-use crate::vm::Bus;
+use crate::vm::{Bus, PROCESSORS};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use recipe::{OutputFormat, Weakness};
@@ -363,6 +363,9 @@ pub(super) struct ProveArguments {
     /// The guest's memory
     #[arg(long, value_name = "MiB", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(512..=1_048_576))]
     pub memory: u32,
+    /// The guest's processors; fewer where this machine has fewer
+    #[arg(long, value_name = "N", default_value_t = PROCESSORS, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub processors: u32,
     #[command(flatten)]
     pub signing: SigningArguments,
     #[command(flatten)]

@@ -29,6 +29,7 @@ pub(super) fn run(arguments: &ProveArguments) -> Result<()> {
         keys: environment::signing_keys(&arguments.signing)?,
         out: arguments.out.clone(),
         memory_mib: arguments.memory,
+        processors: arguments.processors,
         time: environment::now(),
         scratch: scratch.path().to_path_buf(),
     };

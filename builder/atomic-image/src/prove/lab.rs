@@ -7,7 +7,7 @@ use super::{Plan, offer, updating};
 use crate::tree::{self, ReleasePlan};
 use crate::vm::{Bench, Guest, Login, layer_over, make_key};
 use filesystems::iso9660;
-use model::{Error, Kind, Result, ResultExt, ResultJudged};
+use model::{Error, Kind, Progress, Result, ResultExt, ResultJudged};
 use ostree::Store;
 use signing::SigningKey;
 use std::cell::RefCell;
@@ -36,6 +36,7 @@ const NEWEST: &str = "newest";
 
 pub struct Lab<'a> {
     pub plan: &'a Plan,
+    progress: &'a dyn Progress,
     pub store: Store,
     pub target: Target,
     pub bench: Bench,
@@ -49,18 +50,26 @@ pub struct Lab<'a> {
 }
 
 impl<'a> Lab<'a> {
-    pub fn new(plan: &'a Plan, store: Store, target: Target) -> Result<Lab<'a>> {
+    pub fn new(plan: &'a Plan, store: Store, target: Target, progress: &'a dyn Progress) -> Result<Lab<'a>> {
         let (disk, seed) = (plan.scratch.join("disk.qcow2"), plan.scratch.join("seed.iso"));
         layer_over(&plan.image, &disk)?;
         let (key, public) = make_key(&plan.scratch)?;
         std::fs::write(&seed, seed_iso(&public)?).context(|| format!("write {}", seed.display()))?;
         let login = Login::Key(key);
-        let bench =
-            Bench { disk, seed, scratch: plan.scratch.clone(), memory_mib: plan.memory_mib, write_log: None, user: USER.into(), login };
+        let bench = Bench {
+            disk,
+            seed,
+            scratch: plan.scratch.clone(),
+            memory_mib: plan.memory_mib,
+            processors: plan.processors,
+            write_log: None,
+            user: USER.into(),
+            login,
+        };
         let (offered, file) = offer::newest_to_everybody(plan, &store, &target)?;
         let always = file.map(|bytes| (tree::RELEASE_PLAN.to_owned(), bytes)).into_iter().collect();
         let server = Server::start(store.path(), &plan.scratch.join("served"), always)?;
-        Ok(Lab { plan, store, target, bench, server, offered, from: String::new(), cuts: RefCell::default() })
+        Ok(Lab { plan, progress, store, target, bench, server, offered, from: String::new(), cuts: RefCell::default() })
     }
 
     /// Boots the image for the first time, makes the server its update source, and saves that state.
@@ -110,6 +119,11 @@ impl<'a> Lab<'a> {
     }
 
     pub fn note_cut(&self, row: CutRow) {
+        let then = match (&row.version, &row.fault) {
+            (_, Some(fault)) => fault.as_str(),
+            (version, None) => version.as_deref().unwrap_or("-"),
+        };
+        self.progress.note(&format!("power cut in {}, after {:.1} s: {then}", row.phase, row.seconds));
         self.cuts.borrow_mut().push(row);
     }
 

@@ -46,6 +46,7 @@ pub struct Plan {
     /// A folder for the verdict and the consoles' logs.
     pub out: PathBuf,
     pub memory_mib: u32,
+    pub processors: u32,
     /// What the verdict says of its own time.
     pub time: SourceDateEpoch,
     /// A folder of one's own on a disk with some gigabytes free.
@@ -59,7 +60,7 @@ pub fn prove(plan: &Plan, progress: &dyn Progress) -> Result<Verdict> {
     let image_sha256 = digest_of(&plan.image)?;
     std::fs::create_dir_all(&plan.out).context(|| format!("make {}", plan.out.display()))?;
     let mut verdict = Verdict::new(plan, &target, image_sha256);
-    let mut lab = Lab::new(plan, store, target)?;
+    let mut lab = Lab::new(plan, store, target, progress)?;
     progress.begin("first boot", 0, "");
     let began = Instant::now();
     verdict.first_boot_seconds = match lab.first_boot() {

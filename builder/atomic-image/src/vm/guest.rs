@@ -2,7 +2,7 @@
 //!
 //! The first guest boots once and is saved under a name; each scenario then goes on from there, which takes seconds in place of a boot.
 
-use super::{Bus, Console, Control, Login, Machine, Monitor, PROCESSORS, Serial, Ssh, image_format};
+use super::{Bus, Console, Control, Login, Machine, Monitor, Serial, Ssh, image_format};
 use model::{Error, Kind, Result, ResultJudged};
 use recipe::Firmware;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ pub struct Bench {
     /// A folder of one's own, for the monitor's socket.
     pub scratch: PathBuf,
     pub memory_mib: u32,
+    pub processors: u32,
     /// Where what the guest writes is logged, for [`replay_flushed`](super::replay_flushed); `disk` is raw then, and nothing can be saved.
     pub write_log: Option<PathBuf>,
     /// How the seed lets one in. A free port of this machine leads to the guest's port 22.
@@ -53,7 +54,7 @@ impl Bench {
             bus: Bus::Virtio,
             forward: Some(vec![(0, 22)]),
             memory_mib: self.memory_mib,
-            processors: PROCESSORS,
+            processors: self.processors,
             serial: Serial::Pipes,
             control: Some(Control { monitor: socket.clone(), from: from.map(str::to_owned), write_log: self.write_log.clone() }),
             log: Some(log.to_path_buf()),

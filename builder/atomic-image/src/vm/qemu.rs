@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 /// The program that must be installed.
 const QEMU: &str = Arch::TARGET.qemu();
 /// Processors of the guest where this machine has as many. The small image boots in 91 s with two and in 140 s with one (QEMU 7.2).
-pub const PROCESSORS: usize = 2;
+pub const PROCESSORS: u32 = 2;
 
 pub struct Machine {
     /// raw, qcow2, vmdk, vhd, vhdx or vdi, told apart by their magic.
@@ -28,7 +28,7 @@ pub struct Machine {
     pub forward: Option<Vec<(u16, u16)>>,
     pub memory_mib: u32,
     /// Processors where this machine has as many; [`PROCESSORS`] suits a guest that runs alone.
-    pub processors: usize,
+    pub processors: u32,
     pub serial: Serial,
     pub control: Option<Control>,
     /// A file to which everything is appended that the serial console says.
@@ -127,7 +127,7 @@ impl Machine {
         let mut push = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
         // Emulation only: there are machines whose /dev/kvm opens and then fails in the firmware's first instructions.
         push(&["-nodefaults", "-no-user-config", "-accel", "tcg"]);
-        let processors = std::thread::available_parallelism().map_or(1, usize::from).min(self.processors).to_string();
+        let processors = std::thread::available_parallelism().map_or(1, usize::from).min(self.processors as usize).to_string();
         let machine = if self.bus == Bus::Ide { Arch::TARGET.qemu_machine_with_ide() } else { Arch::TARGET.qemu_machine() };
         let processor = Arch::TARGET.qemu_processor();
         push(&["-machine", machine, "-cpu", processor, "-smp", &processors, "-m", &self.memory_mib.to_string()]);
