@@ -13,11 +13,9 @@ use std::time::Duration;
 pub enum Check {
     /// Everything, booted by the menu's default.
     Whole(Firmware),
-    /// Everything but the roles, which are the same whatever firmware booted them.
-    Base(Firmware),
     /// The menu's second entry.
     Rollback(Firmware),
-    /// On a bigger disk, which the root has to fill.
+    /// Everything but the roles, on a bigger disk, which the root has to fill.
     Grown(Firmware),
     /// A gigabyte of memory and a disk on another bus.
     On(Bus, Firmware),
@@ -43,13 +41,12 @@ impl Check {
 /// The least memory that a host is promised to boot with, in MiB.
 const LEAST_MEMORY: u32 = 1024;
 
-const BASE: &str = include_str!("base.sh");
+pub const BASE: &str = include_str!("base.sh");
 const ROLES: &str = include_str!("roles.sh");
 
 pub fn run(image: &Path, check: Check, roles: bool) -> Result<()> {
     match check {
         Check::Whole(firmware) => whole(image, firmware, roles),
-        Check::Base(firmware) => whole(image, firmware, false),
         Check::Rollback(firmware) => rollback(image, firmware),
         Check::Grown(firmware) => growth::grown(image, firmware),
         Check::On(bus, firmware) => on(image, Setup { bus, memory_mib: LEAST_MEMORY, ..Setup::usual(firmware) }),
@@ -112,7 +109,7 @@ fn firewall(guest: &Guest) -> Result<()> {
 }
 
 /// The serial console's shell computes the token too.
-fn on_serial(guest: &mut Guest, nonce: &str) -> Result<()> {
+pub fn on_serial(guest: &mut Guest, nonce: &str) -> Result<()> {
     guest.console.send(&format!("echo \"$(id -un):$(printf %s {nonce} | sha256sum)\"\n"))?;
     let token = Digest::of(nonce.as_bytes());
     guest.console.expect(&format!("centos:{token}"), Duration::from_secs(120)).map(drop)

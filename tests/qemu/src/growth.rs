@@ -1,6 +1,6 @@
 //! The image on a disk of 20 GiB, and a second disk beside it: the guest grows partition and filesystem, writes, powers off; then e2fsck has nothing to say.
 
-use crate::checks::{nonce, proven};
+use crate::checks::{BASE, nonce, on_serial, proven};
 use crate::guest::{Guest, Setup};
 use crate::kinds;
 use atomic_image::vm::image_format;
@@ -35,7 +35,9 @@ fn grown_in(scratch: &Path, image: &Path, firmware: Firmware, nonce: &str) -> Re
     {
         let mut guest = Guest::start(&layer, Setup { second: Some(second.clone()), ..Setup::usual(firmware) }, nonce)?;
         guest.log_in()?;
-        proven(&guest, GROWN, nonce, 1000)?;
+        on_serial(&mut guest, nonce)?;
+        proven(&guest, BASE, nonce, 1000).context(|| "base checks")?;
+        proven(&guest, GROWN, nonce, 1000).context(|| "a bigger disk")?;
         kinds::told_by(&guest, &tree)?;
         guest.console.send("sudo systemctl poweroff\n")?;
         guest.console.wait_for_end(Duration::from_secs(300))?;
