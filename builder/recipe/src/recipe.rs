@@ -62,6 +62,11 @@ pub struct Recipe {
     pub budget: Budget,
 }
 
+/// True for the kernel argument `lsm=`, the list of security modules, if SELinux is one of them.
+pub(crate) fn lists_selinux(argument: &str) -> bool {
+    argument.strip_prefix("lsm=").is_some_and(|modules| modules.split(',').any(|module| module == "selinux"))
+}
+
 impl Recipe {
     /// Of a recipe's file or an included one, in bytes.
     pub const MAX_FILE: u64 = 1 << 20;
@@ -81,6 +86,10 @@ impl Recipe {
         };
         for wanted in ["security=selinux", "selinux=1", enforcing] {
             let name = wanted.split('=').next().unwrap_or("");
+            // With a list of security modules the kernel ignores `security=`.
+            if name == "security" && args.iter().any(|arg| lists_selinux(arg)) {
+                continue;
+            }
             if !args.iter().any(|arg| arg.split('=').next() == Some(name)) {
                 args.push(wanted.to_owned());
             }

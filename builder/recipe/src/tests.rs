@@ -323,3 +323,16 @@ fn a_row_says_whose_a_file_is_and_a_trigger_is_ruled_like_a_scriptlet() {
     let bad = faults(&format!("{GOOD}[[conflict]]\npath = \"etc/x\"\npackage = \"bash\"\n"), BASE).join("../..");
     assert!(bad.contains("absolute path") && bad.contains("reason"), "{bad}");
 }
+
+#[test]
+fn a_list_of_security_modules_stands_for_the_one_that_selinux_asks_for_and_must_have_it() {
+    let arguments = |args: &str| {
+        let recipe = GOOD.replace("args = [\"rw\"]", &format!("args = [{args}]")) + "[selinux]\nmode = \"enforcing\"\n";
+        load_in(&project(&recipe, BASE)).map(|recipe| recipe.kernel_arguments())
+    };
+    let shown = |args: &str| arguments(args).unwrap().join(" ");
+    assert_eq!(shown(""), "root=LABEL=root security=selinux selinux=1 enforcing=1");
+    assert_eq!(shown("\"lsm=yama,selinux\""), "root=LABEL=root lsm=yama,selinux selinux=1 enforcing=1");
+    let error = arguments("\"lsm=yama,bpf\"").unwrap_err();
+    assert!(format!("{error:#}").contains("leaves out the module that [selinux] needs"), "{error:#}");
+}

@@ -3,12 +3,13 @@
 
 use super::super::raw::Faults;
 use super::super::reader::At;
+use crate::recipe::{SelinuxMode, lists_selinux};
 
 /// COMMAND_LINE_SIZE of x86 is 2048 bytes with the NUL; the rest is for `ostree=`, BOOT_IMAGE and what [selinux] adds.
 const MAX_LINE: usize = 1800;
 
 /// Adds a fault for every argument that would not reach the kernel as it is written.
-pub(super) fn check(args: &[At<String>], faults: &Faults) {
+pub(super) fn check(args: &[At<String>], selinux: SelinuxMode, faults: &Faults) {
     let mut length = 0;
     let mut root: Option<&str> = None;
     for arg in args {
@@ -21,6 +22,13 @@ pub(super) fn check(args: &[At<String>], faults: &Faults) {
                 faults.add(&arg.at, format!("kernel argument {value:?} is the second root"), Some("keep one `root=`".into()));
             }
             root = Some(device);
+        }
+        if selinux != SelinuxMode::Disabled && value.starts_with("lsm=") && !lists_selinux(value) {
+            faults.add(
+                &arg.at,
+                format!("kernel argument {value:?} leaves out the module that [selinux] needs"),
+                Some(format!("{value},selinux")),
+            );
         }
         let before = length;
         length += value.len() + 1;

@@ -8,10 +8,10 @@ use crate::recipe::*;
 use crate::{Compression, Firmware, OutputFormat};
 use model::ByteSize;
 
-pub(super) fn kernel(mut section: Reader<'_>, faults: &Faults) -> Kernel {
+pub(super) fn kernel(mut section: Reader<'_>, selinux: SelinuxMode, faults: &Faults) -> Kernel {
     let package = section.typed("package", names::package_pattern).map(|package| package.value);
     let args = section.texts("args");
-    kernel_arguments::check(&args, faults);
+    kernel_arguments::check(&args, selinux, faults);
     section.finish();
     Kernel { package, args: args.into_iter().map(|arg| arg.value).collect() }
 }

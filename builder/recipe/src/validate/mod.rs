@@ -46,9 +46,9 @@ pub(super) fn recipe(path: &Path, merged: Merged, faults: &Faults) -> Option<Rec
     let overlays = contents::overlays(top.section("overlay"), &folder, faults);
     let trim = contents::trim(top.section("trim"));
     let tuning = contents::tuning(top.section("tuning"), faults);
-    let kernel = machine::kernel(top.section("kernel"), faults);
     let initramfs = machine::initramfs(top.section("initramfs"));
     let selinux = machine::selinux(top.section("selinux"));
+    let kernel = machine::kernel(top.section("kernel"), selinux.mode, faults);
     let root = machine::root(top.section("root"));
     let (disk, places) = machine::disk(top.section("disk"));
     let deployments = machine::deployments(top.section("deployments"));
