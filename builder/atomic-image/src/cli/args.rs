@@ -1,6 +1,7 @@
 //! The command line as types. Usage errors end with exit code 2.
 
 use super::tree_args::{KeygenArguments, SigningArguments, TreeCommand};
+use crate::prove::Shard;
 use crate::vm::{Bus, PROCESSORS};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -357,6 +358,9 @@ pub(super) struct ProveArguments {
     /// How often the power is cut
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub cuts: u32,
+    /// Of the losses of power every Nth alone, from the Kth on: N machines share them
+    #[arg(long, value_name = "K/N", default_value = "1/1", value_parser = shard)]
+    pub shard: Shard,
     /// Where the verdict and the consoles' logs go
     #[arg(long, value_name = "DIR", default_value = "proof")]
     pub out: PathBuf,
@@ -433,6 +437,10 @@ fn format() -> impl TypedValueParser<Value = OutputFormat> {
 
 fn weakness(name: &str) -> Result<Weakness, String> {
     Weakness::parse(name).ok_or_else(|| format!("expected one of {}", Weakness::ALL.map(Weakness::name).join(", ")))
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    Shard::parse(text).ok_or_else(|| "expected K/N with K from 1 to N, such as 1/2".to_owned())
 }
 
 fn port_pair(text: &str) -> Result<(u16, u16), String> {

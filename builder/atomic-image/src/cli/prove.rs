@@ -9,6 +9,10 @@ use crate::vm::image_format;
 use model::{ByteSize, Error, Kind, Result, ResultExt};
 
 pub(super) fn run(arguments: &ProveArguments) -> Result<()> {
+    if arguments.shard.of > arguments.cuts {
+        return Err(Error::recipe(format!("--shard {}/{}: there are {} cuts", arguments.shard.number, arguments.shard.of, arguments.cuts))
+            .hint("name no more shards than --cuts"));
+    }
     // QEMU follows any name of a backing file or an extent, and the guest would read that file of this machine.
     if matches!(image_format(&arguments.image)?, "qcow2" | "vmdk") {
         inspect::check_references(&arguments.image)?;
@@ -26,6 +30,7 @@ pub(super) fn run(arguments: &ProveArguments) -> Result<()> {
         quick: arguments.quick,
         only: arguments.scenario.clone(),
         cuts: arguments.cuts,
+        shard: arguments.shard,
         keys: environment::signing_keys(&arguments.signing)?,
         out: arguments.out.clone(),
         memory_mib: arguments.memory,

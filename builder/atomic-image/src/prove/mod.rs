@@ -29,6 +29,28 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use target::Target;
 
+/// One of several equal shares of a list, each of which takes every `of`th of its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// From 1 on.
+    pub number: u32,
+    pub of: u32,
+}
+
+impl Shard {
+    /// From `K/N`; `None` if there is no such share.
+    pub fn parse(text: &str) -> Option<Shard> {
+        let (number, of) = text.split_once('/')?;
+        let is_decimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let shard = Shard { number: number.parse().ok()?, of: of.parse().ok()? };
+        (is_decimal(number) && is_decimal(of) && shard.number >= 1 && shard.number <= shard.of).then_some(shard)
+    }
+
+    fn has(self, row: u32) -> bool {
+        row % self.of == self.number - 1
+    }
+}
+
 /// What is to be proven, and how.
 pub struct Plan {
     pub image: PathBuf,
@@ -41,6 +63,8 @@ pub struct Plan {
     pub only: Vec<String>,
     /// How often the power is cut.
     pub cuts: u32,
+    /// Which of them are cut in this run.
+    pub shard: Shard,
     /// They sign the verdict. With a key that the image trusts, replayed and older metadata can be made and tried, too.
     pub keys: Vec<SigningKey>,
     /// A folder for the verdict and the consoles' logs.
@@ -116,6 +140,21 @@ fn digest_of(image: &Path) -> Result<Digest> {
         match file.read(&mut buffer).context(|| format!("read {}", image.display()))? {
             0 => return Ok(hasher.finish()),
             length => hasher.update(buffer.get(..length).unwrap_or(&[])),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Shard;
+
+    #[test]
+    fn shards_make_up_the_whole() {
+        let rows = |text: &str| (0..7).filter(|&row| Shard::parse(text).unwrap().has(row)).collect::<Vec<_>>();
+        assert_eq!(rows("1/1"), [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!((rows("1/3"), rows("2/3"), rows("3/3")), (vec![0, 3, 6], vec![1, 4], vec![2, 5]));
+        for wrong in ["", "1", "/", "0/1", "2/1", "1/0", "+1/2", "1/+2", "1/2/3", "a/b", "1/99999999999"] {
+            assert_eq!(Shard::parse(wrong), None, "{wrong}");
         }
     }
 }
