@@ -20,7 +20,7 @@ pub use scenarios::NAMES;
 pub use verdict::{ScenarioRow, Verdict};
 
 use lab::Lab;
-use model::{Digest, Error, Hasher, Progress, Result, ResultExt, SourceDateEpoch, open_disk};
+use model::{Digest, Error, Hasher, Progress, Result, ResultExt, ResultJudged, SourceDateEpoch, open_disk};
 use ostree::Store;
 use scenarios::{SCENARIOS, Scenario};
 use signing::SigningKey;
@@ -40,10 +40,13 @@ pub struct Shard {
 impl Shard {
     /// From `K/N`; `None` if there is no such share.
     pub fn parse(text: &str) -> Option<Shard> {
+        let decimal = |text: &str| {
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text)?;
+            digits.parse::<u32>().none_because("the caller says what is expected")
+        };
         let (number, of) = text.split_once('/')?;
-        let is_decimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        let shard = Shard { number: number.parse().ok()?, of: of.parse().ok()? };
-        (is_decimal(number) && is_decimal(of) && shard.number >= 1 && shard.number <= shard.of).then_some(shard)
+        let shard = Shard { number: decimal(number)?, of: decimal(of)? };
+        (shard.number >= 1 && shard.number <= shard.of).then_some(shard)
     }
 
     fn has(self, row: u32) -> bool {
