@@ -119,7 +119,7 @@ pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Program> {
 }
 
 /// Compiles what is directly in each folder of its arguments, each file in a process of its own: what others have left in memory shows in byte code. A file
-/// that does not compile gets none, and whoever imports it is told why. The byte code is not compared with the times of its source, of which OSTree keeps none:
+/// that does not compile (a template) gets none, and whoever imports it is told why. The byte code is not compared with the times of its source, of which OSTree keeps none:
 /// both are read-only, and come with one commit.
 const PYTHON_COMPILE: &str = "
 import compileall, os, py_compile, sys
@@ -129,6 +129,7 @@ def wait():
     if os.wait()[1]:
         sys.exit('a compiler crashed')
 for folder in sys.argv[1:]:
+    os.mkdir(os.path.join(folder, '__pycache__'))
     for name in sorted(os.listdir(folder)):
         if not name.endswith('.py'):
             continue
@@ -148,7 +149,7 @@ const PYTHON_CACHE: &str = "__pycache__";
 /// Byte code of Python's modules, which the host cannot keep, since /usr is read-only there: without it each start of a program compiles all that it imports.
 /// The modules of packages and those of programs are two steps, so that a change of a program compiles that one alone. Packages that bring byte code keep it.
 fn python(tree: &FileTree) -> Vec<Program> {
-    let (mut libraries, mut programs_of_ours) = (Vec::new(), Vec::new());
+    let (mut libraries, mut others) = (Vec::new(), Vec::new());
     for entry in tree.walk() {
         if !below(&entry.path, &["/usr/"]) || !tree.inode(entry.id).is_directory() {
             continue;
@@ -160,23 +161,22 @@ fn python(tree: &FileTree) -> Vec<Program> {
         match python_library(&entry.path) {
             true => libraries.push(entry.path.to_string()),
             // Elsewhere a package is meant to be imported; a file alone may be anything, a template or an example.
-            false if has(&|name| name == b"__init__.py") => programs_of_ours.push(entry.path.to_string()),
+            false if has(&|name| name == b"__init__.py") => others.push(entry.path.to_string()),
             false => {}
         }
     }
-    let places = programs_of_ours.clone();
+    let places = others.clone();
     let own: Box<dyn Fn(&ImagePath) -> bool> = Box::new(move |p| {
         let folder = p.as_bytes().iter().rposition(|&byte| byte == b'/').map(|end| &p.as_bytes()[..end]);
         python_inputs(p) || places.iter().any(|place| Some(place.as_bytes()) == folder)
     });
-    let steps = [
-        ("python-modules", libraries, Box::new(python_inputs) as Box<dyn Fn(&ImagePath) -> bool>),
-        ("python-programs", programs_of_ours, own),
-    ];
+    let steps =
+        [("python-modules", libraries, Box::new(python_inputs) as Box<dyn Fn(&ImagePath) -> bool>), ("python-programs", others, own)];
     let steps = steps.into_iter().filter(|(_, folders, _)| !folders.is_empty());
     let program = |(name, folders, inputs): (&'static str, Vec<String>, _)| {
         // The order of a set's members in byte code hangs on the seed of their hashes.
-        let words = ["env", "PYTHONHASHSEED=0", "python3", "-s", "-W", "ignore", "-c", PYTHON_COMPILE];
+        // Without -B the compiler would keep byte code of its own modules as Python does by default, with the times of their sources.
+        let words = ["env", "PYTHONHASHSEED=0", "python3", "-B", "-s", "-W", "ignore", "-c", PYTHON_COMPILE];
         Program {
             name,
             commands: vec![command(words.into_iter().chain(folders.iter().map(String::as_str)))],
