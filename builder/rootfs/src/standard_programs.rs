@@ -119,8 +119,8 @@ pub fn standard(tree: &FileTree, kernel_version: Option<&str>) -> Vec<Program> {
 }
 
 /// Compiles what is directly in each folder of its arguments, each file in a process of its own: what others have left in memory shows in byte code. A file
-/// that does not compile (a template) gets none, and whoever imports it is told why. The byte code is not compared with the times of its source, of which OSTree keeps none:
-/// both are read-only, and come with one commit.
+/// that does not compile (a template) gets none, and whoever imports it is told why. The byte code is not compared with the times of its source, of which
+/// OSTree keeps none: both are read-only, and come with one commit.
 const PYTHON_COMPILE: &str = "
 import compileall, os, py_compile, sys
 mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
@@ -165,36 +165,29 @@ fn python(tree: &FileTree) -> Vec<Program> {
             false => {}
         }
     }
-    let places = others.clone();
-    let own: Box<dyn Fn(&ImagePath) -> bool> = Box::new(move |p| {
-        let folder = p.as_bytes().iter().rposition(|&byte| byte == b'/').map(|end| &p.as_bytes()[..end]);
-        python_inputs(p) || places.iter().any(|place| Some(place.as_bytes()) == folder)
-    });
-    let steps =
-        [("python-modules", libraries, Box::new(python_inputs) as Box<dyn Fn(&ImagePath) -> bool>), ("python-programs", others, own)];
-    let steps = steps.into_iter().filter(|(_, folders, _)| !folders.is_empty());
-    let program = |(name, folders, inputs): (&'static str, Vec<String>, _)| {
-        // The order of a set's members in byte code hangs on the seed of their hashes.
-        // Without -B the compiler would keep byte code of its own modules as Python does by default, with the times of their sources.
-        let words = ["env", "PYTHONHASHSEED=0", "python3", "-B", "-s", "-W", "ignore", "-c", PYTHON_COMPILE];
-        Program {
-            name,
-            commands: vec![command(words.into_iter().chain(folders.iter().map(String::as_str)))],
-            needs: "/usr/bin/python3".into(),
-            inputs,
-            outputs: folders.iter().map(|folder| format!("{folder}/{PYTHON_CACHE}")).collect(),
-        }
-    };
-    steps.map(program).collect()
+    let steps = [("python-modules", libraries), ("python-programs", others)];
+    steps.into_iter().filter(|(_, folders)| !folders.is_empty()).map(|(name, folders)| python_step(name, folders)).collect()
+}
+
+fn python_step(name: &'static str, folders: Vec<String>) -> Program {
+    // The order of a set's members in byte code hangs on the seed of their hashes. Without -B Python itself would keep byte code of what the compiler imports,
+    // with the times of the sources.
+    let words = ["env", "PYTHONHASHSEED=0", "python3", "-B", "-s", "-W", "ignore", "-c", PYTHON_COMPILE];
+    Program {
+        name,
+        commands: vec![command(words.into_iter().chain(folders.iter().map(String::as_str)))],
+        needs: "/usr/bin/python3".into(),
+        outputs: folders.iter().map(|folder| format!("{folder}/{PYTHON_CACHE}")).collect(),
+        inputs: Box::new(move |p| {
+            let is_directly_in = |folder: &String| p.parent().is_some_and(|parent| parent.as_bytes() == folder.as_bytes());
+            python_library(p) || below(p, &["/usr/bin/python3"]) || programs(p, &["env"]) || folders.iter().any(is_directly_in)
+        }),
+    }
 }
 
 /// The interpreter's own modules and those of packages.
 fn python_library(path: &ImagePath) -> bool {
     below(path, &["/usr/lib/python3", "/usr/lib64/python3"])
-}
-
-fn python_inputs(path: &ImagePath) -> bool {
-    python_library(path) || below(path, &["/usr/bin/python3"]) || programs(path, &["env"])
 }
 
 /// A file that lists what is in a directory, written by a library's own program.
