@@ -62,9 +62,10 @@ pub struct Recipe {
     pub budget: Budget,
 }
 
-/// True for the kernel argument `lsm=`, the list of security modules, if SELinux is one of them.
-pub(crate) fn lists_selinux(argument: &str) -> bool {
-    argument.strip_prefix("lsm=").is_some_and(|modules| modules.split(',').any(|module| module == "selinux"))
+/// What the list of security modules, the kernel argument `lsm=`, says of SELinux; `None` without a list. Of several the kernel takes the last.
+pub(crate) fn lists_selinux<'a>(arguments: impl DoubleEndedIterator<Item = &'a str>) -> Option<bool> {
+    let modules = arguments.rev().find_map(|argument| argument.strip_prefix("lsm="))?;
+    Some(modules.split(',').any(|module| module == "selinux"))
 }
 
 impl Recipe {
@@ -87,7 +88,7 @@ impl Recipe {
         for wanted in ["security=selinux", "selinux=1", enforcing] {
             let name = wanted.split('=').next().unwrap_or("");
             // With a list of security modules the kernel ignores `security=`.
-            if name == "security" && args.iter().any(|arg| lists_selinux(arg)) {
+            if name == "security" && lists_selinux(args.iter().map(String::as_str)).is_some() {
                 continue;
             }
             if !args.iter().any(|arg| arg.split('=').next() == Some(name)) {

@@ -333,6 +333,8 @@ fn a_list_of_security_modules_stands_for_the_one_that_selinux_asks_for_and_must_
     let shown = |args: &str| arguments(args).unwrap().join(" ");
     assert_eq!(shown(""), "root=LABEL=root security=selinux selinux=1 enforcing=1");
     assert_eq!(shown("\"lsm=yama,selinux\""), "root=LABEL=root lsm=yama,selinux selinux=1 enforcing=1");
-    let error = arguments("\"lsm=yama,bpf\"").unwrap_err();
+    let two = shown("\"lsm=yama\", \"lsm=yama,selinux\"");
+    assert_eq!(two, "root=LABEL=root lsm=yama lsm=yama,selinux selinux=1 enforcing=1", "the kernel takes the last");
+    let error = arguments("\"lsm=yama,selinux\", \"lsm=yama,bpf\"").unwrap_err();
     assert!(format!("{error:#}").contains("leaves out the module that [selinux] needs"), "{error:#}");
 }

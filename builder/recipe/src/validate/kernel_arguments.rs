@@ -12,6 +12,12 @@ const MAX_LINE: usize = 1800;
 pub(super) fn check(args: &[At<String>], selinux: SelinuxMode, faults: &Faults) {
     let mut length = 0;
     let mut root: Option<&str> = None;
+    let needed = selinux != SelinuxMode::Disabled && lists_selinux(args.iter().map(|arg| arg.value.as_str())) == Some(false);
+    if let Some(list) = args.iter().rev().find(|arg| needed && arg.value.starts_with("lsm=")) {
+        let value = list.value.as_str();
+        let hint = format!("write {value},selinux, or [selinux] mode = \"disabled\"");
+        faults.add(&list.at, format!("kernel argument {value:?} leaves out the module that [selinux] needs"), Some(hint));
+    }
     for arg in args {
         let value = arg.value.as_str();
         if let Some((what, hint)) = wrong(value) {
@@ -22,13 +28,6 @@ pub(super) fn check(args: &[At<String>], selinux: SelinuxMode, faults: &Faults) 
                 faults.add(&arg.at, format!("kernel argument {value:?} is the second root"), Some("keep one `root=`".into()));
             }
             root = Some(device);
-        }
-        if selinux != SelinuxMode::Disabled && value.starts_with("lsm=") && !lists_selinux(value) {
-            faults.add(
-                &arg.at,
-                format!("kernel argument {value:?} leaves out the module that [selinux] needs"),
-                Some(format!("{value},selinux")),
-            );
         }
         let before = length;
         length += value.len() + 1;
