@@ -15,8 +15,8 @@ pub enum Check {
     Whole(Firmware),
     /// The menu's second entry.
     Rollback(Firmware),
-    /// Everything but the roles, on a bigger disk, which the root has to fill.
-    Grown(Firmware),
+    /// Everything but the roles, by UEFI on a bigger disk, which the root has to fill.
+    Grown,
     /// A gigabyte of memory and a disk on another bus.
     On(Bus, Firmware),
     /// A machine without a network card.
@@ -48,7 +48,7 @@ pub fn run(image: &Path, check: Check, roles: bool) -> Result<()> {
     match check {
         Check::Whole(firmware) => whole(image, firmware, roles),
         Check::Rollback(firmware) => rollback(image, firmware),
-        Check::Grown(firmware) => growth::grown(image, firmware),
+        Check::Grown => growth::grown(image, Firmware::Uefi),
         Check::On(bus, firmware) => on(image, Setup { bus, memory_mib: LEAST_MEMORY, ..Setup::usual(firmware) }),
         Check::WithoutNetwork => on(image, Setup { has_network: false, memory_mib: LEAST_MEMORY, ..Setup::usual(Firmware::Bios) }),
         Check::WithoutSeed => without_seed(image),

@@ -59,7 +59,7 @@ fn promise(check: Check) -> String {
         Check::Whole(Firmware::Bios) => "bios boots and the guest proves itself",
         Check::Whole(Firmware::Uefi) => "uefi boots and the guest proves itself",
         Check::Rollback(_) => "the menu's second entry boots the other deployment",
-        Check::Grown(_) => {
+        Check::Grown => {
             "uefi boots, the guest proves itself but for its roles, the root fills a disk of 20 GiB, the kernel tells every kind of inode of a second one, \
              and e2fsck is silent after it"
         }
@@ -89,7 +89,7 @@ impl Plan {
                     "bios" => &[Check::Whole(Firmware::Bios)],
                     "uefi" => &[Check::Whole(Firmware::Uefi)],
                     "rollback" => &[Check::Rollback(Firmware::Bios)],
-                    "grow" => &[Check::Grown(Firmware::Uefi)],
+                    "grow" => &[Check::Grown],
                     "hardware" => &Check::HARDWARE,
                     "nvme" => &[Check::On(Bus::Nvme, Firmware::Uefi)],
                     "no-network" => &[Check::WithoutNetwork],
